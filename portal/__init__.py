@@ -1,0 +1,1 @@
+"""Who may listen, listens and answers for it."""

@@ -1,0 +1,1 @@
+"""The application: decision, media, capture, composition root, configuration, command line."""

@@ -1,0 +1,1 @@
+"""SIP signalling as events and commands; imports nothing of the other packages."""

@@ -1,0 +1,1 @@
+"""The book of record: nouns, catalogue, clip files, keys, audit log."""
