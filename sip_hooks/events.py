@@ -1,0 +1,179 @@
+"""What the engine reports and what it is told: every event and every command, field by field.
+
+Events are past participles, commands imperatives; all are frozen values. `call` is the identifier of a
+*pass*: one dialog crossing this proxy once, as 32 lower-case hexadecimal digits drawn from the injected
+id generator. Through a PBX that is a proxy itself one dialog crosses twice and makes two passes. The
+dialogs of a fork are one pass; `to_tag` tells them apart.
+
+The *caller* is whoever sent the INVITE that opened the pass, the *callee* whoever answers it, also when
+the callee later sends a request.
+
+The `repr` of an event contains no number and no address of a person: fields that carry them are left
+out of it, so that an event that strays into a log or a traceback tells nothing of a private call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from sip_hooks.sdp import Description, MediaEnd, Obstacle
+
+
+class Side(StrEnum):
+    """The neighbour from which a request enters."""
+
+    PHONES = "phones"
+    PBX = "pbx"
+
+
+class Disturbance(StrEnum):
+    """Why what was known about the two parties may no longer be true."""
+
+    REFER = "refer"  # RFC 3515: one party transfers the other
+    REPLACES = "replaces"  # RFC 3891: an INVITE takes over a dialog
+    JOIN = "join"  # RFC 3911: an INVITE joins a dialog
+    HOLD = "hold"  # sendonly, inactive, port 0 or c=0.0.0.0 in a description
+    UPDATE = "update"  # RFC 3311, whatever it carries
+    IDENTITY_CHANGED = "identity-changed"  # other identities than before in re-INVITE, UPDATE or its 2xx
+    REINVITE_CHANGED = "reinvite-changed"  # a re-INVITE or its 2xx whose description is no pure refresh
+    SECOND_ANSWER = "second-answer"  # 2xx of another fork than the one that answered first
+    INFO = "info"  # RFC 6086 or RFC 2976; may carry a key press or a feature code
+    AUTH_INT = "auth-int"  # RFC 7616: the PBX protects bodies by digest; descriptions are left untouched
+    UNANCHORED = "unanchored"  # media of an anchored call that can no longer be made to pass through us
+    UNREADABLE = "unreadable"  # an identity header that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One thing that one header says about who a party is. A party is the union of all of them."""
+
+    role: Literal["caller", "callee"]  # whom the header speaks of
+    header: str  # long name in lower case, e.g. "p-asserted-identity"; "request-uri" for the request line
+    value: str = field(repr=False)  # sip_hooks.uri.Uri.identity(): a bare user or number; the host if no user
+    address: str = field(repr=False)  # "user@host" in lower case; "" for a tel: URI or without a user
+
+
+@dataclass(frozen=True, slots=True)
+class CallOffered:
+    """An INVITE outside a dialog arrived and is held, until ForwardCall or for at most 100 ms."""
+
+    call: str
+    at: datetime  # aware UTC
+    from_side: Side  # where the caller is
+    identities: tuple[Identity, ...]
+    anonymous: bool  # the caller withholds its identity: Privacy header, or From anonymous
+    dialled: str = field(repr=False)  # user part of the Request-URI, unescaped, prefix included
+    description: Description | None = field(repr=False)  # the offer; None if it comes later (late offer)
+    already_anchored: bool  # the offer names a media port of ours: an earlier pass anchored it
+    disturbances: tuple[Disturbance, ...]  # REPLACES and JOIN, when the INVITE carries them
+
+
+@dataclass(frozen=True, slots=True)
+class PassedUntouched:
+    """No ForwardCall came in time: the INVITE went on as it was. A later ForwardCall is ignored."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgressed:
+    """A 1xx other than 100 is about to reach the caller; 181 is a CallRedirected."""
+
+    call: str
+    to_tag: str  # "" when the response has none
+    status: int  # 101..199
+    identities: tuple[Identity, ...]  # of the callee, from this response
+
+
+@dataclass(frozen=True, slots=True)
+class CallRedirected:
+    """181 Call Is Being Forwarded, or a 3xx, is about to reach the caller."""
+
+    call: str
+    status: int  # 181 or 300..399
+    identities: tuple[Identity, ...]  # of the new target: Contact of a 3xx, Diversion, History-Info, …
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The first 2xx to the INVITE is about to reach the caller. MediaNegotiated of it comes before.
+
+    A 2xx of another fork is CallDisturbed(SECOND_ANSWER) instead.
+    """
+
+    call: str
+    at: datetime  # aware UTC
+    to_tag: str  # of the fork that won
+    identities: tuple[Identity, ...]  # of the callee, from this response
+
+
+@dataclass(frozen=True, slots=True)
+class MediaNegotiated:
+    """A description is about to leave: where the two parties of one fork now want their media.
+
+    Comes only for calls with media (ForwardCall.media), before the message that carries the description
+    leaves, so that the relay knows both ends first. It is repeated whenever either end changes
+    (re-INVITE, UPDATE, PRACK), and once more for the 2xx that answers the call.
+    """
+
+    call: str
+    to_tag: str  # which fork; "" while only the offer is known
+    caller: MediaEnd | None = field(repr=False)  # as the caller itself described it; None if not yet known
+    callee: MediaEnd | None = field(repr=False)  # as this fork's callee described it; None if not yet known
+    answered: bool  # a 2xx to the INVITE carried or preceded it: this fork's media is the call's media
+    obstacles: frozenset[Obstacle]  # of the description that is about to leave
+
+
+@dataclass(frozen=True, slots=True)
+class CallDisturbed:
+    """Something that puts the parties' identity or media in doubt is about to be forwarded."""
+
+    call: str
+    cause: Disturbance
+    identities: tuple[Identity, ...]  # from the disturbing message, Refer-To and Referred-By included
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The pass is over. The last event of its call."""
+
+    call: str
+    at: datetime  # aware UTC
+    cause: Literal["bye", "cancelled", "rejected", "timeout", "error"]
+    status: int  # the final response to the INVITE, 200 for "bye", 487 for "cancelled", 408 for "timeout"
+
+
+Event: TypeAlias = (
+    CallOffered
+    | PassedUntouched
+    | CallProgressed
+    | CallRedirected
+    | CallAnswered
+    | MediaNegotiated
+    | CallDisturbed
+    | CallEnded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Make the media of a call pass through the relay. RTCP is on the port above each RTP port."""
+
+    address: str  # IPv4 address of the relay, written into c=
+    caller_port: int  # RTP port shown to the caller, in what comes from the callee
+    callee_port: int  # RTP port shown to the callee, in what comes from the caller
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardCall:
+    """The answer to CallOffered: let the INVITE go on."""
+
+    call: str
+    strip: int = 0  # so many leading characters of the dialled user are removed (private prefix)
+    media: Anchor | None = None  # None: descriptions pass untouched for the dialog's whole life
+
+
+Command: TypeAlias = ForwardCall
