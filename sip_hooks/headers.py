@@ -1,0 +1,264 @@
+"""Header names and the structured values a proxy reads: lists, name-addr, Via, CSeq (RFC 3261 §20, §25).
+
+Every function takes an *unfolded* value, as :class:`sip_hooks.message.HeaderField` holds it, and raises
+:class:`MessageError` for what cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sip_hooks.errors import MessageError
+from sip_hooks.uri import ALPHA, DIGITS, Params, Uri, param_value, parse_uint, parse_uri, split_host_port
+
+TOKEN = ALPHA + DIGITS + b"-.!%*_+`'~"
+MAGIC_COOKIE = b"z9hG4bK"
+
+# RFC 3261 §7.3.3 and the later RFCs that registered a compact form.
+_LONG_FORM = {
+    b"a": b"accept-contact",
+    b"b": b"referred-by",
+    b"c": b"content-type",
+    b"d": b"request-disposition",
+    b"e": b"content-encoding",
+    b"f": b"from",
+    b"i": b"call-id",
+    b"j": b"reject-contact",
+    b"k": b"supported",
+    b"l": b"content-length",
+    b"m": b"contact",
+    b"n": b"identity-info",
+    b"o": b"event",
+    b"r": b"refer-to",
+    b"s": b"subject",
+    b"t": b"to",
+    b"u": b"allow-events",
+    b"v": b"via",
+    b"x": b"session-expires",
+    b"y": b"identity",
+}
+
+# Headers whose value is a comma-separated list, so that one field may hold several members (§7.3.1).
+LISTS = frozenset(
+    (
+        b"via",
+        b"route",
+        b"record-route",
+        b"contact",
+        b"path",
+        b"service-route",
+        b"p-asserted-identity",
+        b"p-preferred-identity",
+        b"remote-party-id",
+        b"diversion",
+        b"history-info",
+        b"require",
+        b"proxy-require",
+        b"supported",
+        b"unsupported",
+        b"allow",
+        b"privacy",
+    )
+)
+
+# One character class each: the scan steps from one special byte to the next and never backtracks.
+_OUTSIDE = re.compile(rb'[",<]')
+_INSIDE_QUOTES = re.compile(rb'["\\]')
+_AMBIGUOUS_DISPLAY = b',;"@'
+
+
+def canonical(name: bytes) -> bytes:
+    """Return a header name in its long form and lower case: ``b"v"`` becomes ``b"via"``."""
+    lowered = name.lower()
+    return _LONG_FORM.get(lowered, lowered)
+
+
+def is_token(value: bytes) -> bool:
+    """Whether ``value`` is a token of RFC 3261 §25.1."""
+    return bool(value) and not value.translate(None, TOKEN)
+
+
+def split_list(value: bytes) -> list[tuple[int, int]]:
+    """Return the spans ``(start, end)`` of the members of a comma-separated list, white space outside.
+
+    Commas in quoted strings and between angle brackets do not separate. An empty member raises.
+    """
+    if not value:
+        return []
+    cuts = [-1]
+    position = 0
+    while found := _OUTSIDE.search(value, position):
+        position = found.end()
+        special = found.group()
+        if special == b",":
+            cuts.append(found.start())
+        else:
+            position = _closing(value, position, special)
+    cuts.append(len(value))
+    return [_trimmed(value, left + 1, right) for left, right in pairwise(cuts)]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NameAddr:
+    """One party: ``"Display" <uri>;params``. ``display`` is unquoted, its escapes undone."""
+
+    display: bytes
+    uri: Uri
+    params: Params
+    raw: bytes
+
+    def param(self, name: bytes) -> bytes | None:
+        """Return a header parameter's value, ``b""`` for a flag, None when absent."""
+        return param_value(self.params, name)
+
+
+def parse_name_addr(value: bytes) -> NameAddr:
+    """Parse a name-addr or addr-spec with its header parameters (RFC 3261 §20.10, §20.20, §20.39)."""
+    display, start = _display(value)
+    if start < 0:
+        # Without brackets a semicolon starts header parameters, and a question mark is forbidden (§20.10).
+        spec, semicolon, rest = value.partition(b";")
+        if b"?" in spec:
+            raise MessageError("an address with headers lacks its angle brackets")
+        return NameAddr(b"", parse_uri(spec.rstrip(b" \t")), _params(semicolon + rest), value)
+    end = value.find(b">", start)
+    if end < 0:
+        raise MessageError("an angle bracket is not closed")
+    return NameAddr(display, parse_uri(value[start:end]), _params(value[end + 1 :].lstrip(b" \t")), value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Via:
+    """One hop of the Via stack (RFC 3261 §20.42). ``transport`` is in upper case, ``branch`` as received."""
+
+    transport: bytes
+    host: bytes
+    port: int | None
+    params: Params
+    branch: bytes | None
+    raw: bytes
+
+    def param(self, name: bytes) -> bytes | None:
+        """Return a parameter's value, ``b""`` for a flag such as a bare ``rport``, None when absent."""
+        return param_value(self.params, name)
+
+    @property
+    def has_magic(self) -> bool:
+        """Whether the branch identifies its transaction alone (§8.1.1.7); otherwise RFC 2543 rules hold."""
+        branch = self.branch or b""
+        return branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE)
+
+
+def parse_via(value: bytes) -> Via:
+    """Parse one Via member; white space around the slashes and the colon is legal."""
+    head, semicolon, rest = value.partition(b";")
+    protocol = head.replace(b"\t", b" ").split(b"/", 2)
+    words = protocol[-1].split(b" ")
+    words = [word for word in words if word]
+    if len(protocol) != 3 or len(words) < 2 or not is_token(words[0]):
+        raise MessageError("a Via has no transport or no host")
+    if protocol[0].strip(b" ").upper() != b"SIP" or protocol[1].strip(b" ") != b"2.0":
+        raise MessageError("a Via is of another protocol than SIP/2.0")
+    host, port = split_host_port(b"".join(words[1:]))
+    params = _params(semicolon + rest, empty_allowed=False)
+    return Via(words[0].upper(), host, port, params, param_value(params, b"branch") or None, value)
+
+
+def parse_cseq(value: bytes) -> tuple[int, bytes]:
+    """Return a CSeq's 32-bit number and method (RFC 3261 §20.16)."""
+    number, _, method = value.replace(b"\t", b" ").partition(b" ")
+    method = method.strip(b" ")
+    if not is_token(method):
+        raise MessageError("a CSeq has no method")
+    return parse_uint(number, 0xFFFFFFFF), method
+
+
+def _display(value: bytes) -> tuple[bytes, int]:
+    """Return the display name and where the URI starts, or -1 when there are no angle brackets."""
+    if value.startswith(b'"'):
+        end = _closing(value, 1, b'"')
+        gap = value[end:].lstrip(b" \t")
+        if not gap.startswith(b"<"):
+            raise MessageError("a display name is not followed by an address in angle brackets")
+        return _unquoted(value[1 : end - 1]), len(value) - len(gap) + 1
+    bracket = value.find(b"<")
+    if bracket < 0:
+        return b"", -1
+    display = value[:bracket].rstrip(b" \t")
+    if len(display.translate(None, _AMBIGUOUS_DISPLAY)) != len(display):
+        raise MessageError("a display name needs quotation marks")
+    return display, bracket + 1
+
+
+def _params(value: bytes, *, empty_allowed: bool = True) -> Params:
+    """Parse ``;name=value;flag``; the values keep their quotes."""
+    if not value:
+        return ()
+    if not value.startswith(b";"):
+        raise MessageError("something that is no parameter follows an address")
+    params = []
+    for piece in _pieces(value):
+        name, equals, content = piece.partition(b"=")
+        name = name.strip(b" \t")
+        if name:
+            params.append((name, content.strip(b" \t") if equals else None))
+        elif not empty_allowed or equals:
+            raise MessageError("a parameter has no name")
+    return tuple(params)
+
+
+def _pieces(value: bytes) -> list[bytes]:
+    pieces = value[1:].split(b";")
+    if b'"' not in value:
+        return pieces
+    joined: list[bytes] = []
+    position = 1
+    while position <= len(value):
+        end = _end_of_piece(value, position)
+        joined.append(value[position:end])
+        position = end + 1
+    return joined
+
+
+def _end_of_piece(value: bytes, position: int) -> int:
+    while True:
+        semicolon = value.find(b";", position)
+        quote = value.find(b'"', position)
+        if quote < 0 or 0 <= semicolon < quote:
+            return semicolon if semicolon >= 0 else len(value)
+        position = _closing(value, quote + 1, b'"')
+
+
+def _closing(value: bytes, position: int, opening: bytes) -> int:
+    """Return where a quoted string or bracket that was opened before ``position`` is over."""
+    if opening == b"<":
+        end = value.find(b">", position) + 1
+        if not end:
+            raise MessageError("an angle bracket is not closed")
+        return end
+    while found := _INSIDE_QUOTES.search(value, position):
+        if found.group() == b'"':
+            return found.end()
+        position = found.end() + 1
+    raise MessageError("a quotation mark is not closed")
+
+
+def _trimmed(value: bytes, start: int, end: int) -> tuple[int, int]:
+    member = value[start:end]
+    start += len(member) - len(member.lstrip(b" \t"))
+    end -= len(member) - len(member.rstrip(b" \t"))
+    if start >= end:
+        raise MessageError("a list has an empty member")
+    return start, end
+
+
+def _unquoted(value: bytes) -> bytes:
+    if b"\\" not in value:
+        return value
+    out, position = [], 0
+    while (escape := value.find(b"\\", position)) >= 0:
+        out += [value[position:escape], value[escape + 1 : escape + 2]]
+        position = escape + 2
+    return b"".join(out) + value[position:]

@@ -1,0 +1,244 @@
+"""A SIP message as a view over the received bytes (RFC 3261 §7).
+
+A message is parsed once and never written again from its parts: whoever wants to change one collects edits
+over the offsets kept here (``sip_hooks.edits``). The parser refuses only what cannot be represented; what is
+representable and still wrong is the validator's business (``sip_hooks.validity``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sip_hooks.errors import MessageError
+from sip_hooks.headers import (
+    LISTS,
+    Via,
+    canonical,
+    is_token,
+    parse_cseq,
+    parse_name_addr,
+    parse_via,
+    split_list,
+)
+from sip_hooks.uri import parse_uint
+
+MAXIMUM_SIZE = 65535
+MAXIMUM_FIELDS = 256
+_CRLF = b"\r\n"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HeaderField:
+    """One header field. Offsets are into the buffer it was read from; ``end`` is after its CRLF.
+
+    ``name`` is canonical, or ``b""`` for a line that is no header field. ``value`` has each CRLF of a fold
+    replaced by two spaces, so ``value_start + i`` in the buffer is ``value[i]`` here.
+    """
+
+    name: bytes
+    start: int
+    end: int
+    value_start: int
+    value_end: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Member:
+    """One member of a list header, with its offsets into the message's buffer."""
+
+    start: int
+    end: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Message:
+    """One request or response. Header names are asked for in canonical form, such as ``b"call-id"``.
+
+    ``body`` ends where Content-Length says; on UDP what follows is no part of the message (§18.3).
+    ``is_short`` says that it ended earlier. The helpers raise :class:`MessageError` on unreadable values.
+    """
+
+    raw: bytes
+    is_request: bool
+    method: bytes
+    request_uri: bytes
+    status: int
+    reason: bytes
+    version: bytes
+    headers: tuple[HeaderField, ...]
+    headers_start: int
+    body_start: int
+    body: bytes
+    is_short: bool = field(default=False)
+
+    def fields(self, name: bytes) -> list[HeaderField]:
+        """Return all fields of this name, in order."""
+        return [header for header in self.headers if header.name == name]
+
+    def field(self, name: bytes) -> HeaderField | None:
+        """Return the first field of this name."""
+        for header in self.headers:
+            if header.name == name:
+                return header
+        return None
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return the first field's whole value."""
+        found = self.field(name)
+        return None if found is None else found.value
+
+    def members(self, name: bytes) -> list[Member]:
+        """Return the members of a header in order, over all its fields; lists are split at their commas."""
+        return [member for header in self.fields(name) for member in split_members(header)]
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Return the values of :meth:`members`."""
+        return [member.value for member in self.members(name)]
+
+    @property
+    def call_id(self) -> bytes:
+        """The Call-ID, ``b""`` when absent."""
+        return self.first(b"call-id") or b""
+
+    @property
+    def from_tag(self) -> bytes:
+        """The From tag, ``b""`` when absent."""
+        return self._tag(b"from")
+
+    @property
+    def to_tag(self) -> bytes:
+        """The To tag, ``b""`` when absent."""
+        return self._tag(b"to")
+
+    @property
+    def cseq(self) -> tuple[int, bytes]:
+        """The CSeq's number and method."""
+        return parse_cseq(self.first(b"cseq") or b"")
+
+    @property
+    def vias(self) -> list[Via]:
+        """The Via stack, topmost first."""
+        return [parse_via(value) for value in self.all(b"via")]
+
+    @property
+    def top_via(self) -> Via:
+        """The topmost Via."""
+        top = self.field(b"via")
+        if top is None:
+            raise MessageError("a message has no Via")
+        return parse_via(split_members(top)[0].value)
+
+    @property
+    def content_type(self) -> bytes:
+        """The body's media type in lower case, without parameters, ``b""`` when absent."""
+        return (self.first(b"content-type") or b"").partition(b";")[0].strip(b" \t").lower()
+
+    def _tag(self, name: bytes) -> bytes:
+        value = self.first(name)
+        return b"" if value is None else parse_name_addr(value).param(b"tag") or b""
+
+
+def split_members(header: HeaderField) -> list[Member]:
+    """Return a field's members; a header that is no list is one member. An empty list header raises."""
+    if header.name not in LISTS:
+        return [Member(header.value_start, header.value_end, header.value)]
+    at = header.value_start
+    return [Member(at + start, at + end, header.value[start:end]) for start, end in split_list(header.value)]
+
+
+def parse(raw: bytes) -> Message:
+    """Parse one datagram.
+
+    Raises :class:`MessageError` when it is too large, has no start line or no end of the headers, more than
+    256 header fields, or is a response without a status of three digits.
+    """
+    if len(raw) > MAXIMUM_SIZE:
+        raise MessageError("a message is larger than 64 KiB")
+    start = len(raw) - len(raw.lstrip(_CRLF))
+    line_end = raw.find(_CRLF, start)
+    head_end = raw.find(b"\r\n\r\n", start) + 2
+    if line_end < 0 or head_end < 2:
+        raise MessageError("a message has no end of its headers")
+    line = raw[start:line_end]
+    headers = parse_fields(raw, line_end + 2, head_end)
+    body_start = head_end + 2
+    length = _content_length(headers)
+    available = len(raw) - body_start
+    size = available if length is None else min(length, available)
+    is_request = line[:4].upper() != b"SIP/"
+    method, uri, version, status, reason = _request_line(line) if is_request else _status_line(line)
+    return Message(
+        raw,
+        is_request,
+        method,
+        uri,
+        status,
+        reason,
+        version,
+        headers,
+        line_end + 2,
+        body_start,
+        raw[body_start : body_start + size],
+        length is not None and length > available,
+    )
+
+
+def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
+    """Parse the header fields in ``raw[start:end]``, each ending in CRLF; folds belong to the line before."""
+    spans: list[list[int]] = []
+    position = start
+    for line in raw[start:end].split(_CRLF)[:-1]:
+        after = position + len(line) + 2
+        if line[:1] in (b" ", b"\t") and spans:
+            spans[-1][1] = after
+        else:
+            spans.append([position, after])
+        position = after
+    if len(spans) > MAXIMUM_FIELDS:
+        raise MessageError("a message has more than 256 header fields")
+    return tuple(_field(raw, start, end) for start, end in spans)
+
+
+def _field(raw: bytes, start: int, end: int) -> HeaderField:
+    name, colon, value = raw[start : end - 2].partition(b":")
+    at = start + len(name) + 1
+    name = name.rstrip(b" \t")
+    if not colon or not is_token(name):
+        return HeaderField(b"", start, end, end - 2, end - 2, b"")
+    if _CRLF in value:
+        value = value.replace(_CRLF, b"  ")
+    stripped = value.lstrip(b" \t")
+    at += len(value) - len(stripped)
+    stripped = stripped.rstrip(b" \t")
+    return HeaderField(canonical(name), start, end, at, at + len(stripped), stripped)
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
+    method, _, rest = line.partition(b" ")
+    uri, space, version = rest.rpartition(b" ")
+    if not space:
+        uri, version = rest, b""
+    if not method:
+        raise MessageError("a start line is empty")
+    return method, uri, version, 0, b""
+
+
+def _status_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
+    version, _, rest = line.partition(b" ")
+    code, _, reason = rest.partition(b" ")
+    if len(code) != 3:
+        raise MessageError("a response has no status of three digits")
+    return b"", b"", version, parse_uint(code, 699), reason
+
+
+def _content_length(headers: tuple[HeaderField, ...]) -> int | None:
+    """Return the first readable Content-Length; the validator judges the others."""
+    for header in headers:
+        if header.name == b"content-length":
+            try:
+                return parse_uint(header.value, 0xFFFFFFFF)
+            except MessageError:
+                return None
+    return None

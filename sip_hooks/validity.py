@@ -1,0 +1,134 @@
+"""What a readable message is owed when it is not valid (RFC 3261 §16.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sip_hooks.errors import MessageError
+from sip_hooks.headers import is_token, parse_name_addr
+from sip_hooks.message import Message
+from sip_hooks.uri import parse_uint, parse_uri
+
+# urn: carries emergency services (RFC 5031), which must never be stopped here.
+_SCHEMES = (b"sip", b"sips", b"tel", b"urn")
+_SINGLE = (b"from", b"to", b"call-id", b"cseq", b"content-length", b"max-forwards", b"content-type")
+_NEEDED = (b"via", b"from", b"to", b"call-id", b"cseq")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The response a request is owed. A response or an ACK with a problem is dropped, never answered.
+
+    ``unsupported`` is the value of the Unsupported header that a 420 carries (§20.40).
+    """
+
+    status: int
+    reason: bytes
+    unsupported: bytes = b""
+
+
+def validate(message: Message) -> Problem | None:
+    """Return what the sender is owed instead of forwarding, or None when the message may go on."""
+    try:
+        for check in _CHECKS:
+            if problem := check(message):
+                return problem
+    except MessageError as error:
+        return _bad(error.what)
+    return None
+
+
+def _version(message: Message) -> Problem | None:
+    if message.version.upper() == b"SIP/2.0":
+        return None
+    if message.version[:4].upper() == b"SIP/" and is_token(message.version[4:]):
+        return Problem(505, b"Version Not Supported")
+    return _bad("the start line has no version")
+
+
+def _framing(message: Message) -> Problem | None:
+    head = message.raw[: message.body_start]
+    # A line end that only some readers see would let them read other header fields than we did.
+    if not head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n"):
+        return _bad("a header has a lone CR or LF")
+    if message.is_short:
+        return _bad("the body is shorter than Content-Length")
+    if any(not header.name for header in message.headers):
+        return _bad("a line is no header field")
+    return None
+
+
+def _presence(message: Message) -> Problem | None:
+    names = [header.name for header in message.headers]
+    for name in _NEEDED:
+        if name not in names:
+            return _bad(f"{name.decode()} is missing")
+    for name in _SINGLE:
+        if names.count(name) > 1:
+            return _bad(f"{name.decode()} occurs twice")
+    return None
+
+
+def _values(message: Message) -> Problem | None:
+    if length := message.field(b"content-length"):
+        parse_uint(length.value, 0xFFFFFFFF)
+    if not message.call_id or b" " in message.call_id or b"\t" in message.call_id:
+        return _bad("Call-ID is empty or has a space")
+    if not message.vias:
+        return _bad("Via is empty")
+    for name in (b"from", b"to"):
+        parse_name_addr(message.first(name) or b"")
+    for name in (b"route", b"record-route"):
+        for value in message.all(name):
+            parse_name_addr(value)
+    method = message.cseq[1]
+    return _bad("CSeq names another method") if message.is_request and method != message.method else None
+
+
+def _contacts(message: Message) -> Problem | None:
+    if message.is_request:
+        for value in message.all(b"contact"):
+            if value != b"*":
+                parse_name_addr(value)
+    return None
+
+
+def _request_uri(message: Message) -> Problem | None:
+    if not message.is_request:
+        return None
+    if not is_token(message.method):
+        return _bad("the method is no token")
+    uri = parse_uri(message.request_uri)
+    if uri.headers:
+        return _bad("the Request-URI has headers")
+    return None if uri.scheme in _SCHEMES else Problem(416, b"Unsupported URI Scheme")
+
+
+def _hops(message: Message) -> Problem | None:
+    left = message.first(b"max-forwards")
+    if not message.is_request or left is None:
+        return None
+    return Problem(483, b"Too Many Hops") if parse_uint(left, 255) == 0 else None
+
+
+def _extensions(message: Message) -> Problem | None:
+    required = message.all(b"proxy-require") if message.is_request else []
+    return Problem(420, b"Bad Extension", b", ".join(required)) if required else None
+
+
+def _bad(what: str) -> Problem:
+    return Problem(400, b"Bad Request (" + what.encode() + b")")
+
+
+# In the order of §16.3: syntax, scheme, Max-Forwards, Proxy-Require.
+_CHECKS: tuple[Callable[[Message], Problem | None], ...] = (
+    _version,
+    _framing,
+    _presence,
+    _values,
+    _contacts,
+    _request_uri,
+    _hops,
+    _extensions,
+)
