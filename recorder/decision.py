@@ -1,0 +1,259 @@
+"""Whether a call is recorded, and why: the vocabulary of the decision and the way opinions are weighed.
+
+Rules (`recorder.rules`) look at the facts of a call and give opinions. An opinion is a reason; what a
+reason does is one row of `EFFECTS`. Every rule is asked. One veto outweighs all permits, a purpose is recorded
+only if every permit names it, and silence refrains. The order of rules and of opinions does not matter.
+
+`decide` is pure. The session replaces the facts at every event, decides afresh and acts on the difference.
+Facts only grow during a call (identities are united, disturbances are kept), so a veto is never taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Direction(StrEnum):
+    """Seen from the phones."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class Action(StrEnum):
+    """What is to be done for one purpose, the strongest first. Only RECORD lets audio into a clip."""
+
+    REFRAIN = "refrain"
+    HOLD = "hold"
+    ANNOUNCE = "announce"
+    RECORD = "record"
+
+
+class Kind(StrEnum):
+    """What sort of call it is, the strongest first."""
+
+    PRIVATE = "private"
+    EMERGENCY = "emergency"
+    PRIVILEGED = "privileged"
+    INTERNAL = "internal"
+    UNLISTED = "unlisted"
+    UNAPPROVED = "unapproved"
+    UNCERTAIN = "uncertain"
+    BUSINESS = "business"
+
+
+class Outcome(StrEnum):
+    """What the ledger says of a call if nothing changes any more, the strongest first.
+
+    none: nothing was wanted from this call. suppressed: on a flagged line, and kept out for a reason.
+    failed: wanted and not possible, worth an alarm. pending: it may still be recorded. recording: it is.
+    """
+
+    NONE = "none"
+    SUPPRESSED = "suppressed"
+    FAILED = "failed"
+    PENDING = "pending"
+    RECORDING = "recording"
+
+
+class Reason(StrEnum):
+    """Codes; prose is made where they are shown."""
+
+    PRIVATE_PREFIX = "private-prefix"
+    EMERGENCY_NUMBER = "emergency-number"
+    EXCLUDED = "excluded"
+    INTERNAL_CALL = "internal-call"
+    NO_AGENT = "no-enrolled-agent"
+    SEVERAL_AGENTS = "several-agents"
+    NO_LINE = "no-flagged-line"
+    AGENT_NOT_ON_LINE = "agent-not-on-line"
+    UNAPPROVED = "scheme-not-approved"
+    INSIDE_ANONYMOUS = "inside-party-anonymous"
+    OUTSIDE_UNKNOWN = "outside-party-unknown"
+    ALREADY_ANCHORED = "already-anchored"
+    DISTURBED = "disturbed"
+    OBSTACLE = "obstacle"
+    FAILURE = "failure"
+    NOT_PERMITTED = "not-permitted-by-every-line"
+    NOBODY_TOLD = "outside-party-not-told"
+    ANNOUNCEMENT_UNAVAILABLE = "announcement-unavailable"
+    NOT_ANSWERED = "not-answered"
+    LINE_ALLOWS = "line-allows"
+
+
+class Effect(NamedTuple):
+    """What a reason does to the purposes it concerns."""
+
+    action: Action
+    kind: Kind
+    outcome: Outcome
+
+
+EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
+    {
+        # never: the call is not ours to keep                                         KSF 2.1, 3.9
+        Reason.PRIVATE_PREFIX: Effect(Action.REFRAIN, Kind.PRIVATE, Outcome.NONE),
+        Reason.EMERGENCY_NUMBER: Effect(Action.REFRAIN, Kind.EMERGENCY, Outcome.NONE),
+        Reason.EXCLUDED: Effect(Action.REFRAIN, Kind.PRIVILEGED, Outcome.NONE),
+        # outside the scheme                                                          KSF 1.3, 3.2
+        Reason.INTERNAL_CALL: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
+        Reason.NO_AGENT: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
+        Reason.SEVERAL_AGENTS: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
+        Reason.NO_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
+        Reason.AGENT_NOT_ON_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
+        Reason.UNAPPROVED: Effect(Action.REFRAIN, Kind.UNAPPROVED, Outcome.SUPPRESSED),
+        # not yet certain who speaks                                                  never-record: 1
+        Reason.INSIDE_ANONYMOUS: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
+        Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
+        # a business call, and something in the way
+        Reason.ALREADY_ANCHORED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.NONE),
+        Reason.DISTURBED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        Reason.OBSTACLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.FAILED),
+        Reason.FAILURE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.FAILED),
+        Reason.NOT_PERMITTED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        # the outside party is told before recording starts                           KSF 6.6
+        Reason.NOBODY_TOLD: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        Reason.ANNOUNCEMENT_UNAVAILABLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        # early media belongs to nobody yet; the winning answer decides
+        Reason.NOT_ANSWERED: Effect(Action.HOLD, Kind.BUSINESS, Outcome.PENDING),
+        Reason.LINE_ALLOWS: Effect(Action.RECORD, Kind.BUSINESS, Outcome.RECORDING),
+    }
+)
+
+WITHHELD = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.INTERNAL, Kind.UNLISTED})
+"""The verdicts of these kinds name no line, no agent and no purpose, so that nobody can write them down."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """All that is known about one call at one moment. Nothing that names a party appears in its repr.
+
+    Identities are bare users ("201", "+31201234567") and addresses ("user@host") as they came.
+    `inside` is our own side: the caller's headers of an outbound call, the called ones of an inbound call.
+    `outside` is the other party's headers (From or To, P-Asserted-Identity, Remote-Party-ID, Contact …).
+    `everyone` is every identity in any header, Diversion, History-Info and Referred-By included.
+    `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
+    `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
+    """
+
+    direction: Direction
+    inside: frozenset[str] = field(default=frozenset(), repr=False)
+    outside: frozenset[str] = field(default=frozenset(), repr=False)
+    everyone: frozenset[str] = field(default=frozenset(), repr=False)
+    dialled: str = field(default="", repr=False)
+    anonymous: bool = False
+    answered: bool = False
+    approved: bool = False
+    already_anchored: bool = False
+    obstacles: frozenset[str] = frozenset()
+    disturbances: frozenset[str] = frozenset()
+    failures: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one rule says. `purposes` is what it is about; None means all of them.
+
+    `strip` is how many leading characters of the dialled user are ours and must not reach the PBX;
+    `details` are the obstacles, disturbances or failures behind the reason.
+    """
+
+    reason: Reason
+    purposes: frozenset[str] | None = None
+    line: str | None = None
+    agent: str | None = None
+    strip: int = 0
+    details: tuple[str, ...] = ()
+
+    def concerns(self, purpose: str) -> bool:
+        return self.purposes is None or purpose in self.purposes
+
+
+Rule = Callable[[CallFacts], Iterable[Opinion]]
+Rules = tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeVerdict:
+    """The action for one purpose and the reasons for it."""
+
+    action: Action
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision about one call.
+
+    `anchor` matters at the first offer only: whether the call's media shall pass through us. `line`, `agent`
+    and `purposes` are empty for the kinds in WITHHELD, and `reasons` says nothing but the kind's own reason.
+    """
+
+    kind: Kind
+    strip: int
+    anchor: bool
+    line: str | None
+    agent: str | None
+    purposes: Mapping[str, PurposeVerdict]
+    reasons: tuple[Reason, ...]
+    details: tuple[str, ...]
+    outcome: Outcome
+
+    def recorded(self) -> tuple[str, ...]:
+        """The names of the purposes to record for, sorted."""
+        return tuple(sorted(name for name, it in self.purposes.items() if it.action is Action.RECORD))
+
+
+_ACTIONS, _KINDS, _OUTCOMES, _REASONS = list(Action), list(Kind), list(Outcome), list(Reason)
+
+
+def decide(facts: CallFacts, rules: Rules) -> Verdict:
+    """Ask every rule and weigh the opinions. Unknown means not recorded: no permit makes the call unlisted."""
+    opinions = {opinion for rule in rules for opinion in rule(facts)}
+    permits = [it for it in opinions if EFFECTS[it.reason].action is Action.RECORD]
+    kinds = {EFFECTS[it.reason].kind for it in opinions} | (set() if permits else {Kind.UNLISTED})
+    kind = min(kinds, key=_KINDS.index)
+    strip = max((it.strip for it in opinions), default=0)
+    if kind in WITHHELD:
+        own = (it.reason for it in opinions if EFFECTS[it.reason].kind is kind)
+        return Verdict(kind, strip, False, None, None, MappingProxyType({}), _sorted(own), (), Outcome.NONE)
+    names = sorted({name for permit in permits for name in permit.purposes or ()})
+    reasons = {name: _reasons_for(name, opinions, permits) for name in names}
+    purposes = {name: PurposeVerdict(_action(reasons[name]), reasons[name]) for name in names}
+    return Verdict(
+        kind=kind,
+        strip=strip,
+        anchor=any(it.action is not Action.REFRAIN for it in purposes.values()),
+        line=min((it.line for it in permits if it.line), default=None),
+        agent=min((it.agent for it in permits if it.agent), default=None),
+        purposes=MappingProxyType(purposes),
+        reasons=_sorted(reason for found in reasons.values() for reason in found),
+        details=tuple(sorted({detail for it in opinions for detail in it.details})),
+        outcome=_outcome(reasons.values()),
+    )
+
+
+def _reasons_for(purpose: str, opinions: set[Opinion], permits: list[Opinion]) -> tuple[Reason, ...]:
+    """What speaks against this purpose, or the permit if nothing does."""
+    against = {it.reason for it in opinions if it not in permits and it.concerns(purpose)}
+    if not all(permit.concerns(purpose) for permit in permits):
+        against.add(Reason.NOT_PERMITTED)
+    return _sorted(against or {Reason.LINE_ALLOWS})
+
+
+def _sorted(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple(sorted(set(reasons), key=_REASONS.index))
+
+
+def _action(reasons: tuple[Reason, ...]) -> Action:
+    return min((EFFECTS[it].action for it in reasons), key=_ACTIONS.index)
+
+
+def _outcome(of_purposes: Iterable[tuple[Reason, ...]]) -> Outcome:
+    """The strongest reason decides each purpose; the purpose that got furthest decides the call."""
+    strongest = [min((EFFECTS[it].outcome for it in reasons), key=_OUTCOMES.index) for reasons in of_purposes]
+    return max(strongest, key=_OUTCOMES.index, default=Outcome.NONE)
