@@ -1,0 +1,38 @@
+# make demo     four calls through the proxy, and what became of them      ARGS=--json, ARGS=--keep
+# make test     the test suite                                             ARGS="-k ring -x"
+# make check    format, lint, types, import contracts, house rules
+# make lock     refresh the two lock files (needs uv)
+# make format   let ruff write what check would refuse
+#
+# PYTHON=python3.13 chooses another interpreter; each has its own environment under .venv/.
+
+PYTHON ?= python3
+ARGS ?=
+BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
+
+.PHONY: demo test check format environment lock
+
+demo: environment
+	$(BIN)/python -m demo $(ARGS)
+
+test: environment
+	$(BIN)/python -m pytest $(ARGS)
+
+check: environment
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+format: environment
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+environment:
+	@.ci/environment $(PYTHON)
+
+lock:
+	$(LOCK) -o requirements.lock $(ARGS)
+	$(LOCK) --extra demo --group dev -o requirements-dev.lock $(ARGS)
