@@ -1,8 +1,8 @@
 """Whether a call is recorded, and why: the vocabulary of the decision and the way opinions are weighed.
 
 Rules (`recorder.rules`) look at the facts of a call and give opinions. An opinion is a reason; what a
-reason does is one row of `EFFECTS`. Every rule is asked. One veto outweighs all permits, a purpose is recorded
-only if every permit names it, and silence refrains. The order of rules and of opinions does not matter.
+reason does is one row of `EFFECTS`. Every rule is asked. One veto outweighs all permits, and a purpose is
+recorded only if every permit names it. Silence refrains. Neither rules nor opinions have an order.
 
 `decide` is pure. The session replaces the facts at every event, decides afresh and acts on the difference.
 Facts only grow during a call (identities are united, disturbances are kept), so a veto is never taken back.
@@ -212,7 +212,7 @@ _ACTIONS, _KINDS, _OUTCOMES, _REASONS = list(Action), list(Kind), list(Outcome),
 
 
 def decide(facts: CallFacts, rules: Rules) -> Verdict:
-    """Ask every rule and weigh the opinions. Unknown means not recorded: no permit makes the call unlisted."""
+    """Ask every rule and weigh the opinions. Unknown means not recorded: without a permit, unlisted."""
     opinions = {opinion for rule in rules for opinion in rule(facts)}
     permits = [it for it in opinions if EFFECTS[it.reason].action is Action.RECORD]
     kinds = {EFFECTS[it.reason].kind for it in opinions} | (set() if permits else {Kind.UNLISTED})

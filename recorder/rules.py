@@ -1,0 +1,184 @@
+"""The rules by which calls are recorded or not, made from a scheme.
+
+Each rule is a function from the facts of a call to opinions; `decision.decide` weighs them. A rule that looks
+for a permit uses certain readings of an identity, a rule that forbids uses every possible reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from recorder.decision import CallFacts, Direction, Opinion, Reason, Rule, Rules
+from recorder.numbering import (
+    NumberSet,
+    forms,
+    is_e164,
+    number_set,
+    outward_forms,
+    possible_forms,
+)
+from recorder.scheme import Purpose, Scheme
+
+
+def compile_rules(*schemes: Scheme) -> Rules:
+    """All rules of these schemes together: a purpose is recorded only if each of the schemes permits it.
+
+    Raises numbering.PatternError for a pattern that cannot be read.
+    """
+    return tuple(rule for scheme in schemes for rule in _rules_of(scheme)) + CALL_RULES
+
+
+def _rules_of(scheme: Scheme) -> Rules:
+    look = _Lookup.of(scheme)
+    return (
+        look.private_prefix,
+        look.emergency,
+        look.exclusions,
+        look.internal,
+        look.outside_evidence,
+        look.placement,
+        *(_told(purpose) for purpose in scheme.purposes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A scheme made ready for looking up, and the rules that look into it."""
+
+    scheme: Scheme
+    emergency_numbers: NumberSet
+    excluded: NumberSet
+    ours: NumberSet
+    outside: NumberSet
+    agents: tuple[tuple[str, NumberSet, frozenset[str]], ...]
+    lines: tuple[tuple[str, NumberSet, frozenset[str]], ...]
+
+    @staticmethod
+    def of(scheme: Scheme) -> _Lookup:
+        numbering = scheme.numbering
+        extensions = [number for agent in scheme.agents for number in agent.extensions]
+        business = [number for line in scheme.lines for number in line.numbers]
+        excluded = [text for it in scheme.exclusions for text in (*it.numbers, *it.aliases)]
+        abroad = [f"+{numbering.country_code}{it}" for it in numbering.emergency]
+        return _Lookup(
+            scheme=scheme,
+            emergency_numbers=number_set([*numbering.emergency, *abroad], numbering),
+            excluded=number_set(excluded, numbering),
+            ours=number_set([*numbering.internal, *extensions, *business], numbering),
+            outside=number_set(numbering.outside, numbering),
+            agents=tuple(
+                (it.id, number_set(it.extensions, numbering), frozenset(it.lines)) for it in scheme.agents
+            ),
+            lines=tuple(
+                (it.name, number_set(it.numbers, numbering), frozenset(it.purposes)) for it in scheme.lines
+            ),
+        )
+
+    def private_prefix(self, facts: CallFacts) -> Iterator[Opinion]:
+        """KSF 3.9: what is dialled begins with the prefix, or is the prefix alone. Only the prefix is ours."""
+        prefix = self.scheme.private_prefix
+        is_prefixed = facts.direction is Direction.OUTBOUND and facts.dialled.startswith(prefix)
+        if is_prefixed and not self._is_emergency(facts.dialled):
+            yield Opinion(Reason.PRIVATE_PREFIX, strip=len(prefix))
+
+    def emergency(self, facts: CallFacts) -> Iterator[Opinion]:
+        """Emergency calls are forwarded untouched, and so is the call back."""
+        if any(self._is_emergency(it) for it in _other_party(facts)):
+            yield Opinion(Reason.EMERGENCY_NUMBER)
+
+    def exclusions(self, facts: CallFacts) -> Iterator[Opinion]:
+        """KSF 2.1: an excluded identity anywhere in the call, on either side, in any header."""
+        if self._any_possible(self.excluded, facts.everyone | facts.inside | facts.outside | {facts.dialled}):
+            yield Opinion(Reason.EXCLUDED)
+
+    def internal(self, facts: CallFacts) -> Iterator[Opinion]:
+        """The other party is one of us: an internal number, an agent, a business line."""
+        if self._any_possible(self.ours, _other_party(facts)):
+            yield Opinion(Reason.INTERNAL_CALL)
+
+    def outside_evidence(self, facts: CallFacts) -> Iterator[Opinion]:
+        """A party outside is a whole telephone number, a listed pattern, or a caller who withholds it."""
+        if facts.direction is Direction.INBOUND and facts.anonymous:
+            return
+        found = {form for it in _other_party(facts) for form in outward_forms(it, self.scheme.numbering)}
+        if not any(is_e164(form) for form in found) and not self.outside.holds(found):
+            yield Opinion(Reason.OUTSIDE_UNKNOWN)
+
+    def placement(self, facts: CallFacts) -> Iterator[Opinion]:
+        """KSF 1.3, 3.2: one enrolled agent, on flagged lines that are the agent's; permits what they do."""
+        found = {form for it in facts.inside for form in forms(it, self.scheme.numbering)}
+        agents = [(id, lines) for id, numbers, lines in self.agents if numbers.holds(found)]
+        lines = [(name, purposes) for name, numbers, purposes in self.lines if numbers.holds(found)]
+        if not agents:
+            yield Opinion(Reason.NO_AGENT)
+        if len(agents) > 1:
+            yield Opinion(Reason.SEVERAL_AGENTS)
+        if not lines:
+            yield Opinion(Reason.NO_LINE)
+        for agent, enrolled in agents:
+            for line, purposes in lines:
+                if line not in enrolled:
+                    yield Opinion(Reason.AGENT_NOT_ON_LINE)
+                yield Opinion(Reason.LINE_ALLOWS, purposes=purposes, line=line, agent=agent)
+
+    def _is_emergency(self, identity: str) -> bool:
+        return self._any_possible(self.emergency_numbers, {identity}) or "service:sos" in identity.lower()
+
+    def _any_possible(self, numbers: NumberSet, identities: Iterable[str]) -> bool:
+        return any(numbers.holds(possible_forms(it, self.scheme.numbering)) for it in identities)
+
+
+def _other_party(facts: CallFacts) -> frozenset[str]:
+    """What an outbound call dials is the other party too, also where no header repeats it."""
+    return facts.outside | ({facts.dialled} if facts.direction is Direction.OUTBOUND else set())
+
+
+def _told(purpose: Purpose) -> Rule:
+    """KSF 6.6: the outside party is told by an announcement, or an exemption says why it knows already."""
+
+    def told(facts: CallFacts) -> Iterator[Opinion]:
+        if purpose.announcement_exemption:
+            return
+        reason = Reason.ANNOUNCEMENT_UNAVAILABLE if purpose.announcement else Reason.NOBODY_TOLD
+        yield Opinion(reason, purposes=frozenset({purpose.name}))
+
+    return told
+
+
+def _approval(facts: CallFacts) -> Iterator[Opinion]:
+    """KSF 3.11, WOR 27: the gate."""
+    if not facts.approved:
+        yield Opinion(Reason.UNAPPROVED)
+
+
+def _inside_known(facts: CallFacts) -> Iterator[Opinion]:
+    if facts.direction is Direction.OUTBOUND and facts.anonymous:
+        yield Opinion(Reason.INSIDE_ANONYMOUS)
+
+
+def _answered(facts: CallFacts) -> Iterator[Opinion]:
+    if not facts.answered:
+        yield Opinion(Reason.NOT_ANSWERED)
+
+
+def _anchored_once(facts: CallFacts) -> Iterator[Opinion]:
+    """One conversation makes one recording, however often it crosses us."""
+    if facts.already_anchored:
+        yield Opinion(Reason.ALREADY_ANCHORED)
+
+
+def _undisturbed(facts: CallFacts) -> Iterator[Opinion]:
+    if facts.disturbances:
+        yield Opinion(Reason.DISTURBED, details=tuple(sorted(facts.disturbances)))
+
+
+def _possible(facts: CallFacts) -> Iterator[Opinion]:
+    if facts.obstacles:
+        yield Opinion(Reason.OBSTACLE, details=tuple(sorted(facts.obstacles)))
+    if facts.failures:
+        yield Opinion(Reason.FAILURE, details=tuple(sorted(facts.failures)))
+
+
+CALL_RULES: Rules = (_approval, _inside_known, _answered, _anchored_once, _undisturbed, _possible)
+"""The rules that no scheme can change."""

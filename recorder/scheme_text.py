@@ -1,0 +1,70 @@
+"""The scheme as people read it: before the works council signs it, and at any time after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from recorder.scheme import Agent, Exclusion, Line, Purpose, Scheme, scheme_hash
+
+
+def render(scheme: Scheme) -> str:
+    """Plain text, complete: whatever changes the hash changes this text."""
+    sections = (
+        _heading(f"Scheme {scheme_hash(scheme)}"),
+        _general(scheme),
+        *(_purpose(it) for it in sorted(scheme.purposes, key=lambda it: it.name)),
+        *(_line(it) for it in sorted(scheme.lines, key=lambda it: it.name)),
+        *(_agent(it) for it in sorted(scheme.agents, key=lambda it: it.id)),
+        *(_exclusion(it) for it in sorted(scheme.exclusions, key=lambda it: it.name)),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+
+
+def _heading(text: str) -> Iterator[str]:
+    yield text
+    yield "=" * len(text)
+
+
+def _general(scheme: Scheme) -> Iterator[str]:
+    numbering = scheme.numbering
+    yield f"Private calls begin with {scheme.private_prefix}: never recorded, no number kept."
+    yield f"Emergency numbers: {_list(numbering.emergency)}: never recorded."
+    yield f"Internal numbers: {_list(numbering.internal)}: calls among them are never recorded."
+    yield f"Other numbers outside: {_list(numbering.outside)}"
+    yield (
+        f"Numbers are read with country code {numbering.country_code}, national prefix"
+        f' "{numbering.national_prefix}", international prefix "{numbering.international_prefix}",'
+        f' outside line "{numbering.outside_line}". Format {scheme.version}.'
+    )
+
+
+def _purpose(purpose: Purpose) -> Iterator[str]:
+    yield f"Purpose {purpose.name} ({purpose.kind})"
+    yield f"  what for        {purpose.description}"
+    yield f"  legal basis     {purpose.legal_basis}"
+    yield f"  kept            at most {purpose.retention_days} days"
+    yield f"  frequency       {purpose.frequency or '-'}"
+    yield f"  why so often    {purpose.frequency_justification or '-'}"
+    yield f"  announcement    {purpose.announcement or '-'}"
+    yield f"  told otherwise  {purpose.announcement_exemption or '-'}"
+    yield f"  may be granted  {_list(purpose.listeners)}"
+
+
+def _line(line: Line) -> Iterator[str]:
+    yield f"Line {line.name}: {line.description}"
+    yield f"  numbers   {_list(line.numbers)}"
+    yield f"  purposes  {_list(line.purposes)}"
+
+
+def _agent(agent: Agent) -> Iterator[str]:
+    yield f"Agent {agent.id}: extensions {_list(agent.extensions)}; lines {_list(agent.lines)}"
+
+
+def _exclusion(exclusion: Exclusion) -> Iterator[str]:
+    yield f"Never recorded: {exclusion.name}: {exclusion.reason}"
+    yield f"  numbers  {_list(exclusion.numbers)}"
+    yield f"  aliases  {_list(exclusion.aliases)}"
+
+
+def _list(texts: Iterable[str]) -> str:
+    return ", ".join(sorted(texts)) or "none"
