@@ -59,7 +59,6 @@ LISTS = frozenset(
         b"supported",
         b"unsupported",
         b"allow",
-        b"privacy",
     )
 )
 

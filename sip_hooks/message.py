@@ -185,6 +185,19 @@ def parse(raw: bytes) -> Message:
     )
 
 
+def parse_fragment(raw: bytes) -> Message:
+    """Parse a sipfrag (RFC 3420 §2): a message of which any part may be missing, from the start line on."""
+    line, _, rest = raw.partition(_CRLF)
+    if raw.count(b"\n") != raw.count(_CRLF):
+        raise MessageError("a message fragment has a lone LF")
+    has_start_line = line[:8].upper() == b"SIP/2.0 " or line[-8:].upper() == b" SIP/2.0"
+    start = line + _CRLF if has_start_line else b"SIP/2.0 100 Fragment\r\n"
+    fragment = parse(start + (rest if has_start_line else raw) + b"\r\n\r\n")
+    if not all(header.name for header in fragment.headers):
+        raise MessageError("a line of a message fragment is no header field")
+    return fragment
+
+
 def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
     """Parse the header fields in ``raw[start:end]``, each ending in CRLF; folds belong to the line before."""
     spans: list[list[int]] = []

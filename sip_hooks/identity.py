@@ -1,0 +1,151 @@
+"""Who the parties of a call are: the union of what all headers of a message say.
+
+After a transfer the headers disagree in practice and no single one is the truth, so all of them are
+reported, and one that cannot be read is reported as unreadable: whoever decides about recording must then
+assume the worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from sip_hooks.errors import MessageError
+from sip_hooks.headers import parse_name_addr
+from sip_hooks.message import HeaderField, Message, parse_fragment, split_members
+from sip_hooks.uri import Uri, parse_uri
+
+Role: TypeAlias = Literal["caller", "callee"]
+
+# Headers that speak of one party whoever sent the message: RFC 3261 §20, RFC 3892, RFC 3515, RFC 5806,
+# RFC 7044, RFC 7315.
+_ROLES: dict[bytes, Role] = {
+    b"from": "caller",
+    b"referred-by": "caller",
+    b"to": "callee",
+    b"diversion": "callee",
+    b"history-info": "callee",
+    b"p-called-party-id": "callee",
+    b"refer-to": "callee",
+}
+# Headers that speak of whoever sent the message: RFC 3261 §20.10, RFC 3325, draft-ietf-sip-privacy-04,
+# FreeSWITCH.
+_OF_SENDER = frozenset(
+    (
+        b"contact",
+        b"p-asserted-identity",
+        b"p-preferred-identity",
+        b"remote-party-id",
+        b"x-fs-display-number",
+    )
+)
+_SCHEMES = (b"sip", b"sips", b"tel")
+_PARTIES: dict[bytes, Role] = {b"calling": "caller", b"called": "callee"}
+_PRIVACY = (b"id", b"user", b"header")
+_NO_ONE = ("", "anonymous", "unavailable", "restricted", "unknown", "anonymous.invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One thing that one header says about who a party is. A party is the union of all of them.
+
+    ``role``: whom the header speaks of; the caller is the From side of this message.
+    ``header``: the long name in lower case; ``request-uri`` for the request line.
+    ``value``: :meth:`sip_hooks.uri.Uri.identity`. ``address``: ``user@host`` in lower case, or ``""``.
+    """
+
+    role: Role
+    header: str
+    value: str = field(repr=False)
+    address: str = field(repr=False)
+
+
+# What one header says: somebody, or the header's name when that cannot be read.
+_Claim: TypeAlias = Identity | str
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What a message says about its parties, in the order of its headers.
+
+    ``unreadable``: the headers of which a part cannot be read or names nobody we can compare.
+    ``is_anonymous``: the sender asks for privacy (RFC 3323), or From names nobody.
+    """
+
+    named: tuple[Identity, ...]
+    unreadable: tuple[str, ...]
+    is_anonymous: bool
+
+
+def identities(message: Message) -> Identities:
+    """Collect what one message says about both parties, in a sipfrag body too (RFC 3420). Never raises."""
+    claims = [*_of_request_line(message), *_of_fields(message), *_of_body(message)]
+    return Identities(
+        tuple(claim for claim in claims if isinstance(claim, Identity)),
+        tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, str))),
+        _is_anonymous(message),
+    )
+
+
+def _of_request_line(message: Message) -> Iterator[_Claim]:
+    if message.is_request:
+        try:
+            yield _claim("callee", "request-uri", parse_uri(message.request_uri))
+        except MessageError:
+            yield "request-uri"
+
+
+def _of_fields(message: Message) -> Iterator[_Claim]:
+    sender: Role = "caller" if message.is_request else "callee"
+    for header in message.headers:
+        role = sender if header.name in _OF_SENDER else _ROLES.get(header.name)
+        if role is None or header.value == b"*":
+            continue
+        try:
+            yield from _of_field(header, role)
+        except MessageError:
+            yield header.name.decode()
+
+
+def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
+    name = header.name.decode()
+    members = split_members(header)
+    if not members:
+        yield name
+    for member in members:
+        if header.name == b"x-fs-display-number":
+            yield _claim(role, name, parse_uri(b"tel:" + member.value))
+            continue
+        party = parse_name_addr(member.value)
+        # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
+        named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
+        yield _claim(named or role, name, party.uri)
+
+
+def _claim(role: Role, header: str, uri: Uri) -> _Claim:
+    return Identity(role, header, uri.identity(), uri.address()) if uri.scheme in _SCHEMES else header
+
+
+def _of_body(message: Message) -> Iterator[_Claim]:
+    kind = message.content_type
+    if kind in (b"message/sipfrag", b"message/sip"):
+        try:
+            fragment = parse_fragment(message.body)
+        except MessageError:
+            yield "sipfrag"
+        else:
+            yield from _of_request_line(fragment)
+            yield from _of_fields(fragment)
+    elif kind.startswith(b"multipart/") and message.method == b"NOTIFY":
+        yield "sipfrag"
+
+
+def _is_anonymous(message: Message) -> bool:
+    for value in message.all(b"privacy"):
+        if any(word.strip(b" \t").lower() in _PRIVACY for word in value.split(b";")):
+            return True
+    try:
+        return parse_name_addr(message.first(b"from") or b"").uri.identity() in _NO_ONE
+    except MessageError:
+        return False

@@ -1,0 +1,299 @@
+"""Session descriptions: where one party wants its audio, and why that may not be anchored (RFC 8866).
+
+Anchoring rewrites three things and nothing else: the address of ``c=``, the port of ``m=`` and ``a=rtcp``
+(RFC 3605).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sip_hooks.errors import MessageError
+from sip_hooks.headers import is_token
+from sip_hooks.sdp_lines import Line, Media, Session, attribute, lines_of, parse_session
+from sip_hooks.uri import parse_uint
+
+_HELD = b"0.0.0.0"
+
+_DIRECTIONS = (b"sendrecv", b"sendonly", b"recvonly", b"inactive")
+_ICE = (b"candidate", b"remote-candidates", b"ice-ufrag", b"ice-pwd", b"ice-lite", b"ice-options")
+# Keys in SDP (RFC 4568, RFC 4567), a promise of in-band keys (RFC 6189), or an offer to switch to SRTP later
+# in the same exchange (RFC 5939).
+_SRTP = (b"crypto", b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
+_DTLS = (b"fingerprint", b"tls-id")
+_EVENTS = "TELEPHONE-EVENT"
+
+
+class Obstacle(StrEnum):
+    """Why a description is not anchored, or its media not recordable."""
+
+    LATE_OFFER = "late-offer"  # no description yet (said by the engine)
+    MULTIPART = "multipart"  # the description is a part of a larger body (said by the engine)
+    ENCRYPTED_BODY = "encrypted-body"  # S/MIME or a content encoding hides it (said by the engine)
+    UNREADABLE = "unreadable"  # not SDP, or an address or port that cannot be used
+    NO_AUDIO = "no-audio"  # no audio over RTP in it
+    SEVERAL_MEDIA = "several-media"  # more than one active stream
+    IPV6 = "ipv6"  # an address this version cannot relay
+    ICE = "ice"  # candidates would lead media around us
+    SRTP = "srtp"  # encrypted, keys exchanged in SDP or in band
+    DTLS = "dtls"  # encrypted, keys exchanged by DTLS
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One RTP payload format; ``name`` in upper case, ``""`` when the description does not explain it."""
+
+    payload_type: int
+    name: str
+    rate: int
+    channels: int
+
+
+# RFC 3551 §6, tables 4 and 5: payload types that need no rtpmap.
+_STATIC_CODECS = {
+    codec.payload_type: codec
+    for codec in (
+        Codec(0, "PCMU", 8000, 1),
+        Codec(3, "GSM", 8000, 1),
+        Codec(4, "G723", 8000, 1),
+        Codec(5, "DVI4", 8000, 1),
+        Codec(6, "DVI4", 16000, 1),
+        Codec(7, "LPC", 8000, 1),
+        Codec(8, "PCMA", 8000, 1),
+        Codec(9, "G722", 8000, 1),
+        Codec(10, "L16", 44100, 2),
+        Codec(11, "L16", 44100, 1),
+        Codec(12, "QCELP", 8000, 1),
+        Codec(13, "CN", 8000, 1),
+        Codec(14, "MPA", 90000, 1),
+        Codec(15, "G728", 8000, 1),
+        Codec(16, "DVI4", 11025, 1),
+        Codec(17, "DVI4", 22050, 1),
+        Codec(18, "G729", 8000, 1),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaEnd:
+    """Where one party wants its audio and in what forms.
+
+    ``direction`` is what the party's description comes down to, all spellings of hold included: port 0 and
+    ``c=0.0.0.0`` as well as the attributes (RFC 3264 §8.4). ``codecs`` are in order of preference and
+    without telephone-event. ``ptime`` is in milliseconds.
+    """
+
+    address: str = field(repr=False)
+    rtp_port: int
+    rtcp_port: int
+    codecs: tuple[Codec, ...]
+    telephone_events: frozenset[int]
+    direction: str
+    ptime: int | None
+    rtcp_address: str = field(repr=False)
+    rtcp_mux: bool
+
+    @property
+    def payload_types(self) -> frozenset[int]:
+        """Every payload type that may occur in the stream, key presses included."""
+        return self.telephone_events.union(codec.payload_type for codec in self.codecs)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this party does not want to hear the other."""
+        return self.direction in ("sendonly", "inactive")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What one body says. ``end`` is there whenever it can be read, also beside obstacles."""
+
+    end: MediaEnd | None
+    obstacles: frozenset[Obstacle]
+    origin: bytes = field(repr=False)
+
+
+def describe(body: bytes) -> Description:
+    """Say what a description asks for, and what stands in the way of anchoring it. Never raises."""
+    try:
+        session = parse_session(body)
+    except MessageError:
+        return Description(None, frozenset((Obstacle.UNREADABLE,)), b"")
+    obstacles = _obstacles(session)
+    audio = session.audio()
+    end = None
+    if audio is not None and Obstacle.IPV6 not in obstacles:
+        try:
+            end = _media_end(session, audio)
+        except MessageError:
+            obstacles.add(Obstacle.UNREADABLE)
+    origin = next((line.value for line in session.lines if line.kind == b"o"), b"")
+    return Description(end, frozenset(obstacles), origin)
+
+
+def rewrite(body: bytes, address: str, rtp_port: int, rtcp_port: int) -> bytes:
+    """Return the description with its audio led to ``address``; every other byte stays.
+
+    A rejected stream (port 0) and a held address (0.0.0.0) stay as they are. ``a=rtcp`` is changed where it
+    is, never added, and keeps to the RTP port where it named that. Other active media keep the address that
+    they had. Rewriting the result again, with the same arguments, changes nothing.
+    Raises :class:`MessageError` when :func:`describe` finds no ``end``.
+    """
+    session = parse_session(body)
+    audio = session.audio()
+    if audio is None or Obstacle.IPV6 in _obstacles(session):
+        raise MessageError("a description has no audio that could be anchored", "forward it unanchored")
+    end = _media_end(session, audio)
+    if not audio.port:
+        return body
+    to = address.encode("ascii")
+    port_at = audio.line.start + len(audio.kind) + 1
+    edits = [(port_at, port_at + len(audio.port_text), b"%d" % rtp_port)]
+    edits += _connection_edits(body, session, audio, to)
+    rtcp = attribute(audio.lines, b"rtcp")
+    if rtcp is not None:
+        new_port = rtp_port if end.rtcp_port == end.rtp_port else rtcp_port
+        words = rtcp.value[len(b"rtcp:") :].split(b" ")
+        kept = words[1:] and (words[3] if words[3] == _HELD else to)
+        new = b"rtcp:%d" % new_port + (b" IN IP4 " + kept if kept else b"")
+        edits.append((rtcp.start, rtcp.end, new))
+    return _applied(body, edits)
+
+
+def _connection_edits(body: bytes, session: Session, audio: Media, to: bytes) -> list[tuple[int, int, bytes]]:
+    """Lead every c= line that speaks for the audio to us; one that also speaks for others gets a sibling."""
+    own = lines_of(audio.lines, b"c")
+    shared = lines_of(session.lines, b"c")
+    is_needed_by_others = any(
+        media.is_active and media is not audio and not lines_of(media.lines, b"c") for media in session.media
+    )
+    if is_needed_by_others:
+        if not own and _connection(shared[0]) != _HELD:
+            after = next((line for line in audio.lines[:1] if line.kind == b"i"), audio.line)
+            line_end = b"\r\n" if body[after.end : after.end + 1] == b"\r" else b"\n"
+            return [(after.end, after.end, line_end + b"c=IN IP4 " + to)]
+        shared = []
+    lines = [line for line in (*shared, *own) if _connection(line) != _HELD]
+    return [(line.start + len(b"IN IP4 "), line.end, to) for line in lines]
+
+
+def _applied(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    pieces, position = [], 0
+    for start, end, new in sorted(edits):
+        pieces += [body[position:start], new]
+        position = end
+    return b"".join(pieces) + body[position:]
+
+
+def _obstacles(session: Session) -> set[Obstacle]:
+    active = [media for media in session.media if media.is_active]
+    audio = session.audio()
+    speaking = active or ([audio] if audio else [])
+    lines = [*session.lines, *(line for media in speaking for line in media.lines)]
+    names = {line.value.partition(b":")[0].lower() for line in lines if line.kind == b"a"}
+    protocols = [media.protocol for media in speaking]
+    addresses = [line.value.upper() for line in lines if line.kind == b"c"]
+    addresses += [line.value.upper() for line in lines if line.value[:5].lower() == b"rtcp:"]
+    is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in lines)
+    found = {
+        Obstacle.NO_AUDIO: audio is None or audio not in speaking,
+        Obstacle.SEVERAL_MEDIA: sum(media.streams for media in active) > 1,
+        Obstacle.IPV6: any(b"IN IP6 " in address for address in addresses),
+        Obstacle.ICE: not names.isdisjoint(_ICE),
+        Obstacle.SRTP: is_keyed or not names.isdisjoint(_SRTP),
+        Obstacle.DTLS: any(b"TLS" in protocol for protocol in protocols) or not names.isdisjoint(_DTLS),
+    }
+    return {obstacle for obstacle, is_there in found.items() if is_there}
+
+
+def _media_end(session: Session, audio: Media) -> MediaEnd:
+    connections = lines_of(audio.lines, b"c") or lines_of(session.lines, b"c")
+    if len(connections) != 1:
+        raise MessageError("a description has no address, or several")
+    address = _connection(connections[0])
+    rtcp_port, rtcp_address = _rtcp(audio, address)
+    codecs = _codecs(audio)
+    return MediaEnd(
+        address.decode("ascii"),
+        audio.port,
+        rtcp_port,
+        tuple(codec for codec in codecs if codec.name != _EVENTS),
+        frozenset(codec.payload_type for codec in codecs if codec.name == _EVENTS),
+        _direction(session, audio, address),
+        _ptime(audio),
+        rtcp_address.decode("ascii"),
+        attribute(audio.lines, b"rtcp-mux") is not None,
+    )
+
+
+def _connection(line: Line) -> bytes:
+    nettype, _, rest = line.value.partition(b" ")
+    addrtype, _, address = rest.partition(b" ")
+    if nettype.upper() != b"IN" or addrtype.upper() != b"IP4":
+        raise MessageError("a description has an address of unknown type")
+    return _ipv4(address)
+
+
+def _ipv4(address: bytes) -> bytes:
+    """Check for one unicast IPv4 address in the only spelling that every reader understands alike."""
+    octets = address.split(b".")
+    values = [parse_uint(octet, 255) for octet in octets]
+    if len(values) != 4 or values[0] >= 224 or any(len(octet) > 1 and octet[:1] == b"0" for octet in octets):
+        raise MessageError("a description has an address that cannot be relayed to")
+    return address
+
+
+def _rtcp(audio: Media, address: bytes) -> tuple[int, bytes]:
+    found = attribute(audio.lines, b"rtcp")
+    if found is None:
+        return (audio.port + 1 if audio.port else 0), address
+    words = found.value[len(b"rtcp:") :].split(b" ")
+    if len(words) not in (1, 4) or words[1:3] not in ([], [b"IN", b"IP4"]):
+        raise MessageError("an rtcp attribute is malformed")
+    return parse_uint(words[0], 65535), _ipv4(words[3]) if words[1:] else address
+
+
+def _codecs(audio: Media) -> list[Codec]:
+    known = dict(_STATIC_CODECS)
+    for line in audio.lines:
+        if line.kind == b"a" and line.value[:7].lower() == b"rtpmap:":
+            codec = _rtpmap(line.value[7:])
+            known[codec.payload_type] = codec
+    numbers = dict.fromkeys(parse_uint(number, 127) for number in audio.formats)
+    return [known.get(number, Codec(number, "", 0, 0)) for number in numbers]
+
+
+def _rtpmap(value: bytes) -> Codec:
+    number, _, encoding = value.partition(b" ")
+    name, _, clock = encoding.strip(b" ").partition(b"/")
+    rate, slash, channels = clock.partition(b"/")
+    if not is_token(name):
+        raise MessageError("an rtpmap is malformed")
+    return Codec(
+        parse_uint(number, 127),
+        name.decode("ascii").upper(),
+        parse_uint(rate, 999_999),
+        parse_uint(channels, 255) if slash else 1,
+    )
+
+
+def _direction(session: Session, audio: Media, address: bytes) -> str:
+    if not audio.port:
+        return "inactive"
+    for lines in (audio.lines, session.lines):
+        found = next((line.value for line in lines if line.kind == b"a" and line.value in _DIRECTIONS), None)
+        if found:
+            break
+    direction = (found or b"sendrecv").decode()
+    if address == _HELD:
+        return "sendonly" if direction.startswith("send") else "inactive"
+    return direction
+
+
+def _ptime(audio: Media) -> int | None:
+    found = attribute(audio.lines, b"ptime")
+    try:
+        return None if found is None else parse_uint(found.value[len(b"ptime:") :].strip(b" "), 1000)
+    except MessageError:
+        return None

@@ -1,0 +1,114 @@
+"""A session description as lines with their offsets, grouped by media section (RFC 8866 §5, §9).
+
+Lines end in CRLF or in a bare LF. Only the shape is judged here, the meaning in ``sip_hooks.sdp``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sip_hooks.errors import MessageError
+from sip_hooks.uri import parse_uint
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Line:
+    """``kind=value``; ``start`` is the offset of the value in the body."""
+
+    kind: bytes
+    value: bytes
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Where the line's text ends, its line end excluded."""
+        return self.start + len(self.value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Media:
+    """One m= section: what its first line says, and the lines below it."""
+
+    line: Line
+    kind: bytes
+    port: int
+    port_text: bytes
+    streams: int
+    protocol: bytes
+    formats: tuple[bytes, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the section is neither rejected nor held by port 0 (RFC 3264 §6, RFC 9143 §6)."""
+        return bool(self.port) or attribute(self.lines, b"bundle-only") is not None
+
+    @property
+    def is_rtp_audio(self) -> bool:
+        """Whether it is audio over RTP over UDP, in whatever profile."""
+        return self.kind == b"audio" and b"RTP/" in self.protocol and not self.protocol.startswith(b"TCP/")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Session:
+    """The session-level lines and the media sections, in order."""
+
+    lines: tuple[Line, ...]
+    media: tuple[Media, ...]
+
+    def audio(self) -> Media | None:
+        """Return the audio section that matters: the first active one, else the first."""
+        audio = [media for media in self.media if media.is_rtp_audio]
+        return next((media for media in audio if media.port), audio[0] if audio else None)
+
+
+def parse_session(body: bytes) -> Session:
+    """Parse a body; raises :class:`MessageError` where two readers could see different lines."""
+    sections: list[list[Line]] = [[]]
+    position = 0
+    is_over = False
+    for raw in body.split(b"\n"):
+        text = raw.removesuffix(b"\r")
+        if text and (is_over or text[1:2] != b"=" or b"\r" in text or b"\0" in text):
+            raise MessageError("a description has a malformed line")
+        is_over = not text
+        line = Line(text[:1], text[2:], position + 2)
+        position += len(raw) + 1
+        if line.kind == b"m":
+            sections.append([])
+        if text:
+            sections[-1].append(line)
+    if not sections[0] or sections[0][0].kind != b"v" or sections[0][0].value != b"0":
+        raise MessageError("a body is no session description")
+    return Session(tuple(sections[0]), tuple(_media(section) for section in sections[1:]))
+
+
+def _media(section: list[Line]) -> Media:
+    line = section[0]
+    words = line.value.rstrip(b" ").split(b" ")
+    if len(words) < 4 or not all(words):
+        raise MessageError("a media line is malformed")
+    port, slash, streams = words[1].partition(b"/")
+    return Media(
+        line,
+        words[0].lower(),
+        parse_uint(port, 65535),
+        port,
+        parse_uint(streams, 65535) if slash else 1,
+        words[2].upper(),
+        tuple(words[3:]),
+        tuple(section[1:]),
+    )
+
+
+def lines_of(lines: tuple[Line, ...], kind: bytes) -> list[Line]:
+    """Return the lines of one kind, such as ``b"c"``."""
+    return [line for line in lines if line.kind == kind]
+
+
+def attribute(lines: tuple[Line, ...], name: bytes) -> Line | None:
+    """Return the first ``a=name`` or ``a=name:value`` line, the name in any case."""
+    for line in lines:
+        if line.kind == b"a" and line.value.partition(b":")[0].lower() == name:
+            return line
+    return None
