@@ -1,0 +1,104 @@
+"""Clip files in one local directory: `<id>.clip`, written once, and `<id>.wraps`, replaced as a whole.
+
+All calls block; callers on an event loop use a thread. Nothing here knows what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from storage.errors import NotFound, Unavailable, WriteFailed
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_CLIP, _WRAPS, _NEW = ".clip", ".wraps", ".wraps.new"
+_SUFFIXES = (_CLIP, _WRAPS, _NEW)
+
+
+class Blobs:
+    """The clip directory, 0700; files 0600."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def prepare(self) -> None:
+        """Make the directory. Raises Unavailable."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.chmod(0o700)
+        except OSError as error:
+            raise Unavailable(
+                f"prepare the clip directory {self._directory}",
+                f"give it to the service's user ({error.strerror})",
+            ) from error
+
+    def path_for(self, clip_id: str) -> Path:
+        return self._path(clip_id, _CLIP)
+
+    def wraps_for(self, clip_id: str) -> Path:
+        return self._path(clip_id, _WRAPS)
+
+    def create(self, clip_id: str) -> int:
+        """A new file, open for writing; a descriptor. Raises WriteFailed, also when there is one already."""
+        try:
+            return os.open(self.path_for(clip_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise WriteFailed(f"create clip {clip_id}", f"look at the disk ({error.strerror})") from error
+
+    def put_wraps(self, clip_id: str, content: bytes) -> None:
+        """Replace the wraps file as a whole, on the disk when this returns. Raises WriteFailed."""
+        new = self._path(clip_id, _NEW)
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.wraps_for(clip_id))
+            self.sync()
+        except OSError as error:
+            raise WriteFailed(
+                f"keep the wraps of clip {clip_id}", f"look at the disk ({error.strerror})"
+            ) from error
+
+    def remove(self, clip_ids: Iterable[str]) -> None:
+        """Unlink everything of these clips; what is gone already is no error. Raises Unavailable."""
+        try:
+            for clip_id in clip_ids:
+                for suffix in _SUFFIXES:
+                    self._path(clip_id, suffix).unlink(missing_ok=True)
+            self.sync()
+        except OSError as error:
+            raise Unavailable("remove destroyed clips", f"look at the disk ({error.strerror})") from error
+
+    def remaining(self, clip_ids: Iterable[str]) -> list[str]:
+        """Names of the files of these clips that are still there, asked of the directory itself."""
+        names = set(self._names())
+        return [name for clip_id in clip_ids for suffix in _SUFFIXES if (name := clip_id + suffix) in names]
+
+    def ids(self) -> set[str]:
+        """The clips of which there is any file."""
+        return {name.split(".")[0] for name in self._names() if name.endswith(_SUFFIXES)}
+
+    def sync(self) -> None:
+        """Make what was created, renamed or removed durable. Raises OSError."""
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _names(self) -> list[str]:
+        try:
+            return [path.name for path in self._directory.iterdir()]
+        except OSError as error:
+            raise Unavailable(
+                f"list the clip directory {self._directory}", f"look at the disk ({error.strerror})"
+            ) from error
+
+    def _path(self, clip_id: str, suffix: str) -> Path:
+        if not _ID.fullmatch(clip_id):
+            raise NotFound("find a clip", "a clip's id is 32 lower-case hexadecimal digits")
+        return self._directory / f"{clip_id}{suffix}"

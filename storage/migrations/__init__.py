@@ -1,0 +1,1 @@
+"""The catalogue's schema, step by step (alembic). `storage.database` runs them when a catalogue is opened."""
