@@ -19,6 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from sip_hooks.identity import Identity
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
 
 
@@ -37,23 +38,13 @@ class Disturbance(StrEnum):
     JOIN = "join"  # RFC 3911: an INVITE joins a dialog
     HOLD = "hold"  # sendonly, inactive, port 0 or c=0.0.0.0 in a description
     UPDATE = "update"  # RFC 3311, whatever it carries
-    IDENTITY_CHANGED = "identity-changed"  # other identities than before in re-INVITE, UPDATE or its 2xx
+    IDENTITY_CHANGED = "identity-changed"  # an identity not seen before in re-INVITE, UPDATE or their 2xx
     REINVITE_CHANGED = "reinvite-changed"  # a re-INVITE or its 2xx whose description is no pure refresh
     SECOND_ANSWER = "second-answer"  # 2xx of another fork than the one that answered first
     INFO = "info"  # RFC 6086 or RFC 2976; may carry a key press or a feature code
     AUTH_INT = "auth-int"  # RFC 7616: the PBX protects bodies by digest; descriptions are left untouched
     UNANCHORED = "unanchored"  # media of an anchored call that can no longer be made to pass through us
     UNREADABLE = "unreadable"  # an identity header that cannot be read
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """One thing that one header says about who a party is. A party is the union of all of them."""
-
-    role: Literal["caller", "callee"]  # whom the header speaks of
-    header: str  # long name in lower case, e.g. "p-asserted-identity"; "request-uri" for the request line
-    value: str = field(repr=False)  # sip_hooks.uri.Uri.identity(): a bare user or number; the host if no user
-    address: str = field(repr=False)  # "user@host" in lower case; "" for a tel: URI or without a user
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class CallOffered:
     dialled: str = field(repr=False)  # user part of the Request-URI, unescaped, prefix included
     description: Description | None = field(repr=False)  # the offer; None if it comes later (late offer)
     already_anchored: bool  # the offer names a media port of ours: an earlier pass anchored it
-    disturbances: tuple[Disturbance, ...]  # REPLACES and JOIN, when the INVITE carries them
+    disturbances: tuple[Disturbance, ...]  # what the INVITE carries: REPLACES, JOIN, HOLD, AUTH_INT, UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
