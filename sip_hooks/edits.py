@@ -57,8 +57,10 @@ class Edits:
     def set_request_uri(self, new: bytes) -> None:
         """Replace the Request-URI."""
         message = self._message
-        if not message.is_request or not new or len(new.translate(None, b" \t\r\n")) != len(new):
-            raise EditError("a Request-URI belongs to a request and holds no white space")
+        if not message.version or not message.is_request:
+            raise EditError("only a complete request line has a Request-URI")
+        if not new or len(new.translate(None, b" \t\r\n")) != len(new):
+            raise EditError("a Request-URI holds no white space")
         start = message.headers_start - 2 - len(message.version) - 1 - len(message.request_uri)
         self.replace(start, start + len(message.request_uri), new)
 

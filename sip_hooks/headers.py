@@ -154,13 +154,12 @@ def parse_via(value: bytes) -> Via:
     """Parse one Via member; white space around the slashes and the colon is legal."""
     head, semicolon, rest = value.partition(b";")
     protocol = head.replace(b"\t", b" ").split(b"/", 2)
-    words = protocol[-1].split(b" ")
-    words = [word for word in words if word]
+    words = [word for word in protocol[-1].split(b" ") if word]
     if len(protocol) != 3 or len(words) < 2 or not is_token(words[0]):
         raise MessageError("a Via has no transport or no host")
     if protocol[0].strip(b" ").upper() != b"SIP" or protocol[1].strip(b" ") != b"2.0":
         raise MessageError("a Via is of another protocol than SIP/2.0")
-    host, port = split_host_port(b"".join(words[1:]))
+    host, port = split_host_port(b" ".join(words[1:]).replace(b" :", b":").replace(b": ", b":"))
     params = _params(semicolon + rest, empty_allowed=False)
     return Via(words[0].upper(), host, port, params, param_value(params, b"branch") or None, value)
 

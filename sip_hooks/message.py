@@ -7,7 +7,7 @@ representable and still wrong is the validator's business (``sip_hooks.validity`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import (
@@ -71,7 +71,7 @@ class Message:
     headers_start: int
     body_start: int
     body: bytes
-    is_short: bool = field(default=False)
+    is_short: bool
 
     def fields(self, name: bytes) -> list[HeaderField]:
         """Return all fields of this name, in order."""
