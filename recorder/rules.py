@@ -76,7 +76,7 @@ class _Lookup:
         )
 
     def private_prefix(self, facts: CallFacts) -> Iterator[Opinion]:
-        """KSF 3.9: what is dialled begins with the prefix, or is the prefix alone. Only the prefix is ours."""
+        """KSF 3.9: what is dialled begins with the prefix, or is the prefix. Only the prefix is ours."""
         prefix = self.scheme.private_prefix
         is_prefixed = facts.direction is Direction.OUTBOUND and facts.dialled.startswith(prefix)
         if is_prefixed and not self._is_emergency(facts.dialled):

@@ -1,0 +1,72 @@
+"""The configuration file: read, checked as a whole, and either used or refused with every reason at once.
+
+Nothing but the file itself is touched: no network, no directory, no other file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from recorder.config.contradictions import contradictions, doubts
+from recorder.config.model import Config
+from recorder.config.places import Key, place_of, places
+from recorder.config.problems import ConfigError, Problem, explain, shown
+
+__all__ = ["Config", "ConfigError", "Problem", "findings", "load", "parse"]
+
+_AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
+
+
+def load(path: Path) -> Config:
+    """Read and check a file. Raises ConfigError with all problems."""
+    return parse(_read(path), str(path), path.absolute().parent)
+
+
+def parse(text: str, file: str, base: Path) -> Config:
+    """Check a text; relative paths start at `base`. Raises ConfigError with all problems."""
+    data = _toml(text, file)
+    try:
+        config = Config.model_validate(data, context={"base": base})
+    except ValidationError as error:
+        raise ConfigError(_problems(explain(error), text, file)) from None
+    if found := _problems(contradictions(config), text, file):
+        raise ConfigError(found)
+    return config
+
+
+def findings(path: Path) -> tuple[Problem, ...]:
+    """What is allowed and yet probably not meant, for `doelband config check`. Raises ConfigError."""
+    text = _read(path)
+    config = parse(text, str(path), path.absolute().parent)
+    return _problems(doubts(config), text, str(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        problem = "is not UTF-8; save it as UTF-8"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}); name an existing, readable file"
+    raise ConfigError([Problem(str(path), None, "", problem)])
+
+
+def _toml(text: str, file: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = str(error)
+        line = int(match[1]) if (match := _AT_LINE.search(said)) else None
+        what = f"is not TOML: {_AT_LINE.sub('', said)}; write key = value, texts in quotes"
+        raise ConfigError([Problem(file, line, "", what)]) from None
+
+
+def _problems(found: Iterable[tuple[Key, str]], text: str, file: str) -> tuple[Problem, ...]:
+    known, data = places(text), tomllib.loads(text)
+    problems = (Problem(file, place_of(key, known), shown(key, data), what) for key, what in found)
+    return tuple(sorted(problems, key=lambda it: (it.line or 0, it.key)))

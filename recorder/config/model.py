@@ -1,0 +1,254 @@
+"""The configuration file as values: one class a section, unknown keys refused.
+
+The example of a field is what an error message tells the administrator to write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
+
+from recorder import numbering, scheme
+
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|days?|weeks?)")
+_UNITS = {
+    "ms": "milliseconds",
+    "s": "seconds",
+    "day": "days",
+    "days": "days",
+    "week": "weeks",
+    "weeks": "weeks",
+}
+_PORTS = re.compile(r"([0-9]{1,5}) *- *([0-9]{1,5})")
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _retention(value: object) -> object:
+    """Whole days: 30, "30 days" or "4 weeks"."""
+    days = timedelta(days=value) if type(value) is int else _duration(value, ("day", "days", "week", "weeks"))
+    if days < timedelta(days=1) or days % timedelta(days=1):
+        raise ValueError("a retention is at least one whole day")
+    return days
+
+
+def _horizon(value: object) -> object:
+    seconds = _duration(value, ("ms", "s"))
+    if not timedelta(milliseconds=200) <= seconds <= timedelta(seconds=30):
+        raise ValueError("the horizon lies between 200 ms and 30 s")
+    return seconds
+
+
+def _duration(value: object, units: tuple[str, ...]) -> timedelta:
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or match[2] not in units:
+        raise ValueError("this is not a duration")
+    try:
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        raise ValueError("this duration is too long") from None
+
+
+def _ports(value: object) -> object:
+    match = _PORTS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("this is not a range of ports")
+    return int(match[1]), int(match[2])
+
+
+def _path(value: object, info: ValidationInfo) -> object:
+    """A relative path starts at the configuration file's directory."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("this is not a path")
+    return Path((info.context or {}).get("base", "")) / value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
+SomeTexts = Annotated[tuple[Text, ...], BeforeValidator(_tuple), Field(min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9]*$", max_length=6)]
+Address = Annotated[str, StringConstraints(pattern=rf"^({_OCTET}\.){{3}}{_OCTET}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Directory = Annotated[Path, BeforeValidator(_path)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Listener(Section):
+    """A UDP socket for SIP, and whom it faces. `advertised` is the address that the neighbours are told."""
+
+    address: Address = Field(examples=['address = "192.0.2.10"'])
+    port: Port = Field(default=5060, examples=["port = 5060"])
+    side: Literal["phones", "pbx", "both"] = Field(examples=['side = "phones", "pbx" or "both"'])
+    advertised: Address | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
+
+    @property
+    def name(self) -> str:
+        return f"{self.side}-{self.address}-{self.port}"
+
+    @property
+    def advertised_address(self) -> str:
+        return self.advertised or self.address
+
+
+class Pbx(Section):
+    """The next hop of everything that comes from the phones."""
+
+    address: Address = Field(examples=['address = "192.0.2.20"'])
+    port: Port = Field(default=5060, examples=["port = 5060"])
+
+
+class Media(Section):
+    """Where anchored media passes: bound address, even-odd port pairs, relay processes, commit horizon."""
+
+    address: Address = Field(examples=['address = "192.0.2.10"'])
+    advertised: Address | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
+    ports: Annotated[tuple[Port, Port], BeforeValidator(_ports)] = Field(examples=['ports = "20000-29999"'])
+    workers: int = Field(default=1, ge=1, le=64, examples=["workers = 1"])
+    horizon: Annotated[timedelta, BeforeValidator(_horizon)] = Field(
+        default=timedelta(seconds=2), examples=['horizon = "2 s"']
+    )
+
+    @property
+    def advertised_address(self) -> str:
+        return self.advertised or self.address
+
+    @property
+    def port_low(self) -> int:
+        return self.ports[0]
+
+    @property
+    def port_high(self) -> int:
+        return self.ports[1]
+
+
+class NumberingSection(Section):
+    country_code: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")] = Field(
+        default="31", examples=['country_code = "31"']
+    )
+    national_prefix: Prefix = Field(default="0", examples=['national_prefix = "0"'])
+    international_prefix: Prefix = Field(default="00", examples=['international_prefix = "00"'])
+    outside_line: Prefix = Field(default="", examples=['outside_line = "0"'])
+    internal: Texts = Field(default=(), examples=['internal = ["200-299"]'])
+    emergency: SomeTexts = Field(default=("112",), examples=['emergency = ["112"]'])
+    outside: Texts = Field(default=(), examples=['outside = ["0900*"]'])
+
+    def values(self) -> numbering.Numbering:
+        return numbering.Numbering(**self.model_dump())
+
+
+class Private(Section):
+    prefix: Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,8}$")] = Field(examples=['prefix = "*31"'])
+
+
+class Line(Section):
+    name: Name = Field(examples=['name = "service"'])
+    description: Text = Field(examples=['description = "Customer service"'])
+    numbers: SomeTexts = Field(examples=['numbers = ["+31201234567", "200-219"]'])
+    purposes: SomeTexts = Field(examples=['purposes = ["coaching"]'])
+
+
+class Agent(Section):
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")] = Field(
+        examples=['id = "a-1041"']
+    )
+    extensions: SomeTexts = Field(examples=['extensions = ["201"]'])
+    lines: SomeTexts = Field(examples=['lines = ["service"]'])
+
+
+class Purpose(Section):
+    kind: Literal["quality", "evidence"] = Field(examples=['kind = "quality" or "evidence"'])
+    description: Text = Field(examples=['description = "what these recordings are for"'])
+    legal_basis: Text = Field(examples=['legal_basis = "GDPR art. 6(1)(f): …"'])
+    retention: Annotated[timedelta, BeforeValidator(_retention)] = Field(examples=['retention = "30 days"'])
+    frequency: Text | None = Field(default=None, examples=['frequency = "how often, as the staff is told"'])
+    frequency_justification: Text | None = Field(
+        default=None, examples=['frequency_justification = "why not less often, and why no other means"']
+    )
+    announcement: Text | None = Field(default=None, examples=['announcement = "coaching.wav"'])
+    announcement_exemption: Text | None = Field(
+        default=None, examples=['announcement_exemption = "why the other party knows already"']
+    )
+    listeners: SomeTexts = Field(examples=['listeners = ["coach"]'])
+
+
+class Exclusion(Section):
+    name: Text = Field(examples=['name = "Company doctor"'])
+    reason: Text = Field(examples=['reason = "professional secrecy"'])
+    numbers: Texts = Field(default=(), examples=['numbers = ["250", "0612345678"]'])
+    aliases: Texts = Field(default=(), examples=['aliases = ["dr.jansen", "doctor@example.nl"]'])
+
+
+class Storage(Section):
+    directory: Directory = Field(examples=['directory = "/var/lib/doelband/storage"'])
+
+
+class Keys(Section):
+    directory: Directory = Field(examples=['directory = "/var/lib/doelband/keys"'])
+    epoch_key_directory: Directory = Field(examples=['epoch_key_directory = "/var/lib/doelband/epoch"'])
+
+
+class Runtime(Section):
+    directory: Directory = Field(examples=['directory = "/run/doelband"'])
+
+
+class Clock(Section):
+    """For demonstrations and tests: a file with the seconds that are added to every clock."""
+
+    offset_file: Annotated[Path | None, BeforeValidator(_path)] = Field(
+        default=None, examples=['offset_file = "clock-offset"']
+    )
+
+
+class Config(Section):
+    """The whole file. `config.load` makes one; `scheme()` is the part that the works council approves."""
+
+    tenant: Name = Field(default="default", examples=['tenant = "example"'])
+    listeners: Annotated[tuple[Listener, ...], BeforeValidator(_tuple), Field(min_length=1)] = Field(
+        examples=["a section [[listeners]] with address, port and side"]
+    )
+    pbx: Pbx = Field(examples=["a section [pbx] with address and port"])
+    media: Media = Field(examples=["a section [media] with address and ports"])
+    numbering: NumberingSection = Field(default=NumberingSection(), examples=["a section [numbering]"])
+    private: Private = Field(examples=["a section [private] with prefix"])
+    purposes: dict[Name, Purpose] = Field(default={}, examples=["a section [purposes.coaching]"])
+    lines: Annotated[tuple[Line, ...], BeforeValidator(_tuple)] = Field(
+        default=(), examples=["sections [[lines]]"]
+    )
+    agents: Annotated[tuple[Agent, ...], BeforeValidator(_tuple)] = Field(
+        default=(), examples=["sections [[agents]]"]
+    )
+    exclusions: Annotated[tuple[Exclusion, ...], BeforeValidator(_tuple)] = Field(
+        default=(), examples=["sections [[exclusions]]"]
+    )
+    storage: Storage = Field(examples=["a section [storage] with directory"])
+    keys: Keys = Field(examples=["a section [keys] with directory and epoch_key_directory"])
+    runtime: Runtime = Field(examples=["a section [runtime] with directory"])
+    clock: Clock = Field(default=Clock(), examples=["a section [clock]"])
+
+    def scheme(self) -> scheme.Scheme:
+        """What the works council approves: everything that decides, nothing of sockets and directories."""
+        return scheme.Scheme(
+            numbering=self.numbering.values(),
+            private_prefix=self.private.prefix,
+            purposes=tuple(_purpose(name, it) for name, it in self.purposes.items()),
+            lines=tuple(scheme.Line(**it.model_dump()) for it in self.lines),
+            agents=tuple(scheme.Agent(**it.model_dump()) for it in self.agents),
+            exclusions=tuple(scheme.Exclusion(**it.model_dump()) for it in self.exclusions),
+        )
+
+
+def _purpose(name: str, purpose: Purpose) -> scheme.Purpose:
+    values: Mapping[str, Any] = purpose.model_dump(exclude={"retention"}, exclude_none=True)
+    return scheme.Purpose(name=name, retention_days=purpose.retention.days, **values)
