@@ -38,8 +38,8 @@ class PhoneError(Exception):
 class Conversation:
     """One call as one phone lived it. `sent`: all µ-law handed to the sender, the silence after it included.
 
-    `answered`, `spoken` (the speech and a moment more, so that all of it has arrived) and `ended` can be waited
-    for from any thread.
+    `answered`, `spoken` (the speech and a moment more, so that all of it has arrived) and `ended` can be
+    waited for from any thread.
     """
 
     other: str
