@@ -35,7 +35,7 @@ class Clips:
         owner = {"id": new.recording, **{field: row.pop(field) for field in _RECORDING_FIELDS}}
         async with self._database.write() as connection:
             await connection.execute(upsert(recording).values(owner).on_conflict_do_nothing())
-            await connection.execute(insert(clip).values(row, state=State.OPEN, opened_at=by.at))
+            await connection.execute(insert(clip).values(row | {"state": State.OPEN, "opened_at": by.at}))
             await append(connection, [Entry(by, "clip.open", new.id)])
 
     async def seal(self, clip_id: str, sealing: Sealing, by: By) -> Clip:
@@ -79,7 +79,7 @@ class Clips:
         async with self._database.write() as connection:
             before = await one(connection, clip_id)
             state = after(before.state, step)
-            await connection.execute(update(clip).where(clip.c.id == clip_id).values(values, state=state))
+            await connection.execute(update(clip).where(clip.c.id == clip_id).values(values | {"state": state}))
             await append(connection, [Entry(by, f"clip.{step}", clip_id)])
             return await one(connection, clip_id)
 
