@@ -1,0 +1,87 @@
+"""What a call's session wants done: values that the signalling process carries out, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal, TypeAlias
+
+from sip_hooks.events import Anchor
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Let the held INVITE go on, its media through `media` or past us."""
+
+    call: str
+    strip: int
+    media: Anchor | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMedia:
+    """Ask for media ports; the answer comes as `Calls.media_opened`."""
+
+    call: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemote:
+    """Where one side (a: caller, b: callee) wants and sends its media: (address, RTP port, RTCP port)."""
+
+    session: int
+    side: Literal["a", "b"]
+    remotes: tuple[tuple[str, int, int], ...] = field(repr=False)
+    payload_types: tuple[int, ...]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """Let the call's packets into the ring (all) or keep them out of it (none)."""
+
+    session: int
+    level: Literal["none", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseMedia:
+    """Give the call's ports back."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellCapture:
+    """An order to the capture process, in its own words (recorder.capture)."""
+
+    call: str
+    message: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteOutcome:
+    """A call on a flagged line is over: recorded, suppressed or failed, with reason codes."""
+
+    call: str
+    started_at: datetime
+    line: str
+    agent: str
+    outcome: Literal["recorded", "suppressed", "failed"]
+    reasons: tuple[str, ...]
+    seconds: float
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteWithheld:
+    """A private or privileged call is over: all that is kept is that there was one on this UTC day."""
+
+    day: date
+    kind: Literal["private", "privileged"]
+
+
+Effect: TypeAlias = (
+    Forward | OpenMedia | SetRemote | Tap | CloseMedia | TellCapture | NoteOutcome | NoteWithheld
+)

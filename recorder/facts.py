@@ -1,0 +1,54 @@
+"""From what the signalling reports to what the decision asks: the facts of one call, which only grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from recorder.decision import CallFacts, Direction
+from sip_hooks.events import CallOffered, Side
+from sip_hooks.identity import Identity
+
+NAMES_OTHERS = frozenset({"diversion", "history-info", "referred-by", "refer-to", "x-fs-display-number"})
+"""Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
+
+
+def first_facts(offered: CallOffered, approved: bool, obstacles: Iterable[str]) -> CallFacts:
+    """What is known when the INVITE arrives."""
+    outbound = offered.from_side is Side.PHONES
+    facts = CallFacts(
+        direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
+        dialled=offered.dialled,
+        anonymous=offered.anonymous,
+        approved=approved,
+        already_anchored=offered.already_anchored,
+        obstacles=frozenset(obstacles),
+        disturbances=frozenset(it.value for it in offered.disturbances),
+    )
+    return with_identities(facts, offered.identities)
+
+
+def with_identities(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
+    """The same facts and these identities: a party is the union of all that any header ever said of it."""
+    inside, outside, everyone = set(facts.inside), set(facts.outside), set(facts.everyone)
+    ours = "caller" if facts.direction is Direction.OUTBOUND else "callee"
+    for identity in identities:
+        names = {name for name in (identity.value, identity.address) if name}
+        everyone |= names
+        if identity.header in NAMES_OTHERS:
+            continue
+        if identity.role == ours:
+            inside |= names
+        else:
+            outside |= names
+    return replace(facts, inside=frozenset(inside), outside=frozenset(outside), everyone=frozenset(everyone))
+
+
+def parties(facts: CallFacts) -> dict[str, str]:
+    """Who speaks on which leg, for the sealed part of a clip: the most telling name of each side."""
+    return {"agent": _most_telling(facts.inside), "outside": _most_telling(facts.outside)}
+
+
+def _most_telling(names: frozenset[str]) -> str:
+    """A number before a name, a bare user before an address, the longer before the shorter."""
+    return max(sorted(names), key=lambda it: (it.lstrip("+").isdigit(), "@" not in it, len(it)), default="")

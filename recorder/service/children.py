@@ -1,0 +1,108 @@
+"""A child process that is started again when it ends: one crash never takes another process down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+STEADY_SECONDS = 30.0
+"""A child that ran this long starts over with the shortest pause."""
+STOP_SECONDS = 8.0
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How one run of a child begins: its `doelband` arguments and the descriptors handed to it."""
+
+    arguments: Sequence[str]
+    descriptors: tuple[int, ...] = ()
+    started: Callable[[], None] = lambda: None
+    """Called once the process runs; the place to close this side's copies of `descriptors`."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process. `prepare` is called before every start."""
+
+    name: str
+    prepare: Callable[[], Start]
+    restarts: int = 0
+    process: asyncio.subprocess.Process | None = None
+    _task: asyncio.Task[None] | None = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def launch(self) -> None:
+        """Start the process and keep it running until `stop`."""
+        self._task = asyncio.create_task(self._keep_running(), name=f"supervise {self.name}")
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while the process runs."""
+        return self.process.pid if self.process and self.process.returncode is None else None
+
+    async def stop(self) -> None:
+        """Ask the process to end (SIGTERM), and kill it if it has not ended in eight seconds."""
+        self._stopping.set()
+        if self.process and self.process.returncode is None:
+            self.process.terminate()
+            try:
+                await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                log.warning("killed", process=self.name, why="did not end within eight seconds of SIGTERM")
+                with contextlib.suppress(ProcessLookupError):
+                    self.process.kill()
+        if self._task:
+            await self._task
+
+    async def _keep_running(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        clock = asyncio.get_running_loop().time
+        while not self._stopping.is_set():
+            began = clock()
+            code = await self._run_once()
+            if self._stopping.is_set():
+                return
+            pause = FIRST_PAUSE_SECONDS if clock() - began > STEADY_SECONDS else pause
+            self.restarts += 1
+            log.error("process ended, starting it again", process=self.name, exit=code, pause_seconds=pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _run_once(self) -> int:
+        start = self.prepare()
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "recorder",
+            *start.arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=start.descriptors,
+            env={**os.environ, "DOELBAND_SUPERVISOR": str(os.getpid())},
+        )
+        start.started()
+        return await self.process.wait()
+
+
+def follow_supervisor() -> None:
+    """Called first in a child: end when the supervisor ends, whatever ended it (Linux prctl)."""
+    supervisor = os.environ.get("DOELBAND_SUPERVISOR")
+    if supervisor is None:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != int(supervisor):
+        raise SystemExit("the supervisor ended while this process started")

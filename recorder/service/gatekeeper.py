@@ -1,0 +1,80 @@
+"""Which policy is in force: the configured scheme, and whether the works council's signature covers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recorder.config import Config
+from recorder.gate import Approval, GateReason, GateStatus, authority, judge_approvals
+from recorder.rules import compile_rules
+from recorder.scheme import Scheme, scheme_hash
+from recorder.session import Policy
+from storage import bundle
+from storage.catalog import Catalogue
+from storage.errors import StorageError
+
+UNREADABLE = "approvals-unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate as it stands: open or shut, why, and what may be recorded by which rules."""
+
+    approved: bool
+    reason: str
+    policy: Policy
+
+
+async def look(config: Config, catalogue: Catalogue) -> Gate:
+    """Read the enrolled keys and the approvals and judge them. What cannot be read keeps the gate shut."""
+    scheme = config.scheme()
+    try:
+        status = await status_of(config, catalogue)
+    except StorageError:
+        return Gate(False, UNREADABLE, _policy(config, scheme, (scheme,), approved=False))
+    return Gate(
+        status.approved, status.reason.value, _policy(config, scheme, status.in_force, status.approved)
+    )
+
+
+async def status_of(config: Config, catalogue: Catalogue) -> GateStatus:
+    """The verdict over all approvals. Raises StorageError when keys or approvals cannot be read."""
+    keys = bundle.load(config.storage.directory)
+    declaration = keys.declaration.text if keys.declaration else None
+    rows = [
+        Approval(row.kind.value, row.scheme_hash, row.at, row.signature, row.scheme.encode())
+        for row in await catalogue.approvals.all()
+    ]
+    return judge_approvals(config.scheme(), rows, authority(keys.council, keys.management, declaration))
+
+
+def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approved: bool) -> Policy:
+    return Policy(
+        rules=compile_rules(*in_force),
+        approved=approved,
+        scheme_hash=scheme_hash(scheme),
+        retention={it.name: it.retention for it in scheme.purposes},
+        horizon=config.media.horizon,
+        media_address=config.media.advertised_address,
+    )
+
+
+def explain(reason: str) -> str:
+    """The reason in words, with what to do."""
+    return _WORDS.get(reason, reason)
+
+
+_WORDS = {
+    GateReason.APPROVED.value: "approved by the works council",
+    GateReason.AWAITING_RATIFICATION.value: "stricter than approved; acts at once and awaits ratification: "
+    "let the council sign it with `doelband scheme sign`",
+    GateReason.NO_AUTHORITY.value: "no works-council key is enrolled: nothing is recorded; "
+    "enrol it with `doelband setup`",
+    GateReason.NEVER_APPROVED.value: "the works council has not signed this scheme: nothing is recorded; "
+    "let it sign with `doelband scheme sign`",
+    GateReason.CHANGED.value: "the scheme was changed after the council signed it: nothing is recorded; "
+    "let it sign again with `doelband scheme sign`",
+    GateReason.WITHDRAWN.value: "the works council has withdrawn its approval: nothing is recorded",
+    UNREADABLE: "the approvals or the enrolled keys cannot be read: nothing is recorded; "
+    "see `doelband status` and the log",
+}

@@ -1,0 +1,48 @@
+"""Where things lie: every file and socket of an installation, derived from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recorder.config import Config
+
+
+def catalogue(config: Config) -> Path:
+    """The SQLite catalogue."""
+    return config.storage.directory / "catalogue.db"
+
+
+def supervisor(config: Config) -> Path:
+    """Where the supervisor answers."""
+    return config.runtime.directory / "supervisor.sock"
+
+
+def signalling(config: Config) -> Path:
+    """Where the signalling process answers."""
+    return config.runtime.directory / "signalling.sock"
+
+
+def media(config: Config) -> Path:
+    """Where the media broker takes orders."""
+    return config.runtime.directory / "media.sock"
+
+
+def capture(config: Config) -> Path:
+    """Where the capture process takes orders."""
+    return config.runtime.directory / "capture.sock"
+
+
+def keys(config: Config) -> Path:
+    """Where the key services answer."""
+    return config.runtime.directory / "keys.sock"
+
+
+def token_key(config: Config) -> Path:
+    """The secret behind the Contact tokens; it survives restarts, so that phones stay reachable."""
+    return config.storage.directory / "contact-token.key"
+
+
+def prepare_runtime(config: Config) -> None:
+    """Make the runtime directory, for this user only."""
+    config.runtime.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.runtime.directory.chmod(0o700)

@@ -1,0 +1,233 @@
+"""The signalling process: SIP in and out, a session a call, effects carried out in order.
+
+It never waits for the database, for capture, keys or purge; an INVITE waits at most 50 ms for media ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from sip_hooks.transport import UdpTransport
+
+from recorder import control
+from recorder.channel import Dialler
+from recorder.config import Config
+from recorder.effects import (
+    CloseMedia,
+    Effect,
+    Forward,
+    NoteOutcome,
+    NoteWithheld,
+    OpenMedia,
+    SetRemote,
+    Tap,
+    TellCapture,
+)
+from recorder.relay.client import MediaClient, MediaUnavailable
+from recorder.service import gatekeeper, places
+from recorder.service.books import Books
+from recorder.session import Session
+from sip_hooks.events import CallOffered, Event, ForwardCall
+from sip_hooks.settings import EngineSettings, Listener
+from storage.catalog import Catalogue
+from storage.clock import SystemClock
+
+log = structlog.get_logger()
+
+GATE_SECONDS = 1.0
+"""How soon an approval or a withdrawal is acted on."""
+
+
+class Signalling:
+    """One running signalling process. Use inside a running event loop, after the gate was looked at."""
+
+    def __init__(self, config: Config, books: Books, gate: gatekeeper.Gate) -> None:
+        self._config = config
+        self._books = books
+        self._gate = gate
+        self._clock = SystemClock(config.clock.offset_file)
+        self._sessions: dict[str, Session] = {}
+        self._by_recording: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._media = MediaClient(places.media(config))
+        self._capture = Dialler(places.capture(config), self._captured)
+        self._capture_run: str | None = None
+        self._transport = UdpTransport(settings(config), secrets.token_bytes, self._clock.now, self._on_event)
+
+    async def start(self) -> None:
+        """Open the SIP listeners. Raises OSError when an address or port cannot be had."""
+        await self._transport.start()
+
+    def apply(self, gate: gatekeeper.Gate) -> None:
+        """The gate was looked at again: act if it is not what it was."""
+        if (gate.approved, gate.reason) == (self._gate.approved, self._gate.reason):
+            return
+        self._gate = gate
+        _log_gate(gate)
+        now = self._clock.now()
+        for call, session in list(self._sessions.items()):
+            self._carry_out(call, session.on_policy(gate.policy, now))
+
+    def answer(self, message: control.Message) -> control.Message:
+        """Answer `doelband status` and `doelband calls`."""
+        if message.get("op") == "status":
+            return {
+                "ok": True,
+                "pid": os.getpid(),
+                "calls": len(self._sessions),
+                "recording": self._gate.approved,
+                "gate": self._gate.reason,
+                "media_connected": self._media.is_up,
+                "capture_connected": self._capture.is_up,
+                "notes_lost": self._books.lost,
+                "counters": dict(self._transport.counters),
+            }
+        if message.get("op") == "calls":
+            rows = [session.summary() for session in self._sessions.values()]
+            return {
+                "ok": True,
+                "calls": [row | {"started_at": row["started_at"].isoformat()} for row in rows],
+            }
+        return {"ok": False, "error": "unknown question"}
+
+    async def stop(self) -> None:
+        """Let recordings end as interrupted and close everything; calls in progress lose their proxy."""
+        await self._transport.close()
+        self._media.shut()
+        self._capture.close()
+
+    def _on_event(self, event: Event) -> None:
+        session = self._sessions.get(event.call)
+        if isinstance(event, CallOffered):
+            session = self._sessions[event.call] = Session(event, self._gate.policy, secrets.token_bytes)
+            self._carry_out(event.call, session.begin())
+        elif session is not None:
+            self._carry_out(event.call, session.on_event(event, self._clock.now()))
+
+    def _carry_out(self, call: str, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            self._act(effect)
+        session = self._sessions.get(call)
+        if session is not None and session.is_over:
+            del self._sessions[call]
+            for recording in session.recordings():
+                self._by_recording.pop(recording, None)
+
+    def _act(self, effect: Effect) -> None:
+        match effect:
+            case Forward(call, strip, media):
+                self._transport.execute(ForwardCall(call, strip, media))
+            case OpenMedia(call, number):
+                self._spawn(self._open_media(call, number))
+            case SetRemote(number, side, remotes, payload_types, final):
+                self._media.remote(number, side, remotes, payload_types, final)
+            case Tap(number, level):
+                self._media.tap(number, level)
+            case CloseMedia(number):
+                self._media.close(number)
+            case TellCapture(call, message):
+                self._tell_capture(call, message)
+            case NoteOutcome() | NoteWithheld():
+                self._books.note(effect)
+
+    async def _open_media(self, call: str, number: int) -> None:
+        ports: tuple[int, int] | None = None
+        try:
+            ports = await self._media.open(number, self._config.media.address)
+        except MediaUnavailable as error:
+            log.error("call not anchored, so not recorded; it goes on", why=str(error))
+        session = self._sessions.get(call)
+        if session is not None and not session.has_ended:
+            self._carry_out(call, session.media_opened(ports))
+        elif ports is not None:
+            self._media.close(number)
+
+    def _tell_capture(self, call: str, message: dict[str, Any]) -> None:
+        for row in message.get("recordings", ()):
+            self._by_recording[row["recording"]] = call
+        self._capture.send(message)
+
+    def _captured(self, message: control.Message) -> None:
+        if message.get("event") == "hello":
+            self._capture_greeted(str(message.get("run")))
+            return
+        call = self._by_recording.get(str(message.get("recording")))
+        session = self._sessions.get(call) if call else None
+        if call and session is not None:
+            self._carry_out(call, session.on_capture(message))
+
+    def _capture_greeted(self, run: str) -> None:
+        """Another run than before: what the last one had not sealed was cut short at its last chunk."""
+        before, self._capture_run = self._capture_run, run
+        if before in (None, run):
+            return
+        log.error("capture was restarted; running recordings go on in a new part")
+        for call, session in list(self._sessions.items()):
+            self._carry_out(call, session.on_capture_restarted())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def settings(config: Config) -> EngineSettings:
+    """The configuration in the words of the SIP engine."""
+    listeners = tuple(
+        Listener(it.name, it.side, it.address, it.port, it.advertised_address) for it in config.listeners
+    )
+    return EngineSettings(
+        listeners=listeners,
+        pbx=(config.pbx.address, config.pbx.port),
+        media_addresses=frozenset({config.media.address, config.media.advertised_address}),
+        media_ports=(config.media.port_low, config.media.port_high),
+        token_key=places.token_key(config).read_bytes(),
+    )
+
+
+def _log_gate(gate: gatekeeper.Gate) -> None:
+    say = log.info if gate.approved else log.warning
+    say(
+        "recording is allowed" if gate.approved else "nothing is recorded",
+        why=gatekeeper.explain(gate.reason),
+    )
+
+
+async def _watch_gate(config: Config, catalogue: Catalogue, signalling: Signalling) -> None:
+    while True:
+        await asyncio.sleep(GATE_SECONDS)
+        signalling.apply(await gatekeeper.look(config, catalogue))
+
+
+async def run(config: Config) -> None:
+    """The whole process, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    catalogue = await Catalogue.open(places.catalogue(config))
+    books = Books(catalogue)
+    gate = await gatekeeper.look(config, catalogue)
+    _log_gate(gate)
+    signalling = Signalling(config, books, gate)
+    server = await control.serve(places.signalling(config), signalling.answer)
+    await signalling.start()
+    tasks = [
+        asyncio.create_task(books.write()),
+        asyncio.create_task(_watch_gate(config, catalogue, signalling)),
+    ]
+    log.info("listening for SIP", listeners=[f"{it.address}:{it.port}" for it in config.listeners])
+    await stop.wait()
+    server.close()
+    await signalling.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(books.flush(), 2.0)
+    for task in tasks:
+        task.cancel()
+    await catalogue.close()

@@ -1,0 +1,116 @@
+"""`doelband serve`: opens the runtime directory, starts every process, starts again what ends, stops all.
+
+Order of start: keys, capture, relay workers, purge, signalling; the last one lets calls in. Order of stop
+is the reverse. The media broker runs here, so that media sockets outlive every other process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import secrets
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from recorder import control, ring
+from recorder.config import Config
+from recorder.relay.broker import BrokerSettings, MediaBroker
+from recorder.service import places
+from recorder.service.children import Child, Start
+
+log = structlog.get_logger()
+
+RING_SLOTS = 32768
+"""568 bytes each: five seconds of 64 recorded calls, should capture be away so long."""
+DESCRIPTORS_PER_CALL = 10
+
+
+class Supervisor:
+    """All processes of one installation, and the media sockets of its calls."""
+
+    def __init__(self, config: Config, config_path: Path) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._runtime = config.runtime.directory
+        self._rings = [ring.create(RING_SLOTS) for _ in range(config.media.workers)]
+        self._broker = MediaBroker(
+            BrokerSettings(places.media(config), config.media.port_low, config.media.port_high),
+            secrets.randbelow,
+        )
+        relays = [Child(f"relay-{it}", self._relay(it)) for it in range(config.media.workers)]
+        self._children = [
+            Child("keys", self._plain("keys")),
+            Child("capture", self._capture),
+            *relays,
+            Child("purge", self._plain("purge", "work")),
+            Child("signalling", self._plain("signalling")),
+        ]
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        server = await control.serve(places.supervisor(self._config), self._answer)
+        for child in self._children:
+            child.launch()
+        log.info("serving", processes=len(self._children), config=str(self._config_path))
+        await stop.wait()
+        log.info("stopping")
+        server.close()
+        for child in reversed(self._children):
+            await child.stop()
+        self._broker.close()
+
+    def _plain(self, *command: str) -> Any:
+        return lambda: Start([*command, "--config", str(self._config_path)])
+
+    def _capture(self) -> Start:
+        rings = [argument for fd in self._rings for argument in ("--ring-fd", str(fd))]
+        return Start(["capture", "--config", str(self._config_path), *rings], tuple(self._rings))
+
+    def _relay(self, index: int) -> Any:
+        def prepare() -> Start:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+            def started() -> None:
+                theirs.close()
+                self._broker.attach_worker(index, ours)
+
+            arguments = ["relay", "--control-fd", str(theirs.fileno()), "--ring-fd", str(self._rings[index])]
+            return Start(arguments, (theirs.fileno(), self._rings[index]), started)
+
+        return prepare
+
+    def _answer(self, message: control.Message) -> control.Message:
+        if message.get("op") != "status":
+            return {"ok": False, "error": "unknown question"}
+        rows = [{"name": it.name, "pid": it.pid, "restarts": it.restarts} for it in self._children]
+        return {"ok": True, "pid": os.getpid(), "processes": rows}
+
+
+def raise_descriptor_limit(calls: int) -> None:
+    """Let every process open as many descriptors as the hard limit allows, and say if that is too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard < calls * DESCRIPTORS_PER_CALL:
+        log.warning(
+            "too few file descriptors for the configured media ports",
+            limit=hard,
+            needed=calls * DESCRIPTORS_PER_CALL,
+            remedy="raise LimitNOFILE in the unit, or `ulimit -n`",
+        )
+
+
+async def serve(config: Config, config_path: Path) -> None:
+    """Run the whole recorder in the foreground until it is told to end."""
+    places.prepare_runtime(config)
+    raise_descriptor_limit((config.media.port_high - config.media.port_low + 1) // 4)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    await Supervisor(config, config_path).run()

@@ -1,0 +1,358 @@
+"""One call: events become facts, facts a verdict, and the difference to the verdict before becomes effects.
+
+Nothing here reads a clock, draws chance or waits. The signalling process feeds events in and carries the
+effects out, in order. A call is anchored at its first offer or never; it is recorded from the answer on,
+while the verdict says so without interruption; a recording that had to stop is never taken up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from purge.retention import deadline_day
+
+from recorder.decision import Direction, Kind, Outcome, Rules, Verdict, decide
+from recorder.effects import (
+    CloseMedia,
+    Effect,
+    Forward,
+    NoteOutcome,
+    NoteWithheld,
+    OpenMedia,
+    SetRemote,
+    Tap,
+    TellCapture,
+)
+from recorder.facts import first_facts, parties, with_identities
+from sip_hooks.events import (
+    Anchor,
+    CallAnswered,
+    CallDisturbed,
+    CallEnded,
+    CallOffered,
+    CallProgressed,
+    CallRedirected,
+    Event,
+    MediaNegotiated,
+    PassedUntouched,
+)
+from sip_hooks.sdp import MediaEnd, Obstacle
+
+RECORDABLE = frozenset({"PCMU", "PCMA"})
+KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
+    Kind.PRIVATE: "private",
+    Kind.PRIVILEGED: "privileged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is in force now. A new one may come while a call runs; the deadline of a recording stays."""
+
+    rules: Rules
+    approved: bool
+    scheme_hash: str
+    retention: Mapping[str, timedelta]
+    horizon: timedelta
+    media_address: str
+
+
+@dataclass(slots=True)
+class _Recording:
+    """One purpose's recording of this call, part by part."""
+
+    plan: dict[str, Any]
+    ended: bool = False
+
+
+class Session:
+    """One pass of one dialog, from its INVITE to its end and to the last word of the capture process."""
+
+    def __init__(self, offered: CallOffered, policy: Policy, new_id: Callable[[int], bytes]) -> None:
+        self._policy = policy
+        self._new_id = new_id
+        self._call = offered.call
+        self._started_at = offered.at
+        self._answered_at: datetime | None = None
+        self._ended_at: datetime | None = None
+        self._facts = first_facts(offered, policy.approved, _obstacles(offered))
+        self._verdict = decide(self._facts, policy.rules)
+        self._media: Anchor | None = None
+        self._number: int | None = None
+        self._ends: dict[str, MediaEnd] = {}
+        self._caller_end: MediaEnd | None = None
+        self._recordings: dict[str, _Recording] = {}
+        self._recording = False
+        self._failed: set[str] = set()
+        self._reported = False
+
+    @property
+    def has_ended(self) -> bool:
+        """The call is over; a recording of it may still be on its way to being sealed."""
+        return self._ended_at is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will come of this call."""
+        return self._reported
+
+    def recordings(self) -> list[str]:
+        """The identifiers of this call's recordings."""
+        return [it.plan["recording"] for it in self._recordings.values()]
+
+    def summary(self) -> dict[str, Any]:
+        """What may be shown of a running call: never a number, and nothing of a call that is kept out."""
+        verdict = self._verdict
+        return {
+            "started_at": self._started_at,
+            "direction": self._facts.direction.value,
+            "line": verdict.line,
+            "agent": verdict.agent,
+            "state": "recording" if self._recording else "not recorded",
+            "purposes": sorted(self._recordings) if self._recording else [],
+            "reasons": [it.value for it in verdict.reasons],
+        }
+
+    def begin(self) -> list[Effect]:
+        """What to do with the INVITE: let it go on, or first ask for media ports."""
+        if not self._verdict.anchor:
+            return [Forward(self._call, self._verdict.strip, None)]
+        self._number = int.from_bytes(self._new_id(8)) >> 1
+        return [OpenMedia(self._call, self._number)]
+
+    def media_opened(self, ports: tuple[int, int] | None) -> list[Effect]:
+        """The relay's ports shown to caller and callee, or None: the call goes on without us."""
+        if ports is None:
+            self._number = None
+            self._fail("no-media-ports")
+            return [Forward(self._call, self._verdict.strip, None)]
+        self._media = Anchor(self._policy.media_address, ports[0], ports[1])
+        return [Forward(self._call, self._verdict.strip, self._media)]
+
+    def on_event(self, event: Event, at: datetime) -> list[Effect]:
+        """Take in one event of this call and return what it makes necessary."""
+        if isinstance(event, CallEnded):
+            return self._on_end(event)
+        effects: list[Effect] = []
+        if isinstance(event, MediaNegotiated):
+            effects = self._on_media(event)
+        elif isinstance(event, PassedUntouched):
+            effects = self._on_untouched()
+        elif isinstance(event, CallAnswered):
+            self._answered_at = event.at
+            self._facts = replace(self._facts, answered=True)
+        elif isinstance(event, CallDisturbed):
+            self._disturb(event.cause.value)
+        if isinstance(event, (CallProgressed, CallRedirected, CallAnswered, CallDisturbed)):
+            self._facts = with_identities(self._facts, event.identities)
+        return effects + self._decide(at)
+
+    def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
+        """Another policy is in force from now on."""
+        self._policy = policy
+        self._facts = replace(self._facts, approved=policy.approved)
+        return self._decide(at)
+
+    def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
+        """The capture process tells of one of this call's recordings."""
+        recording = next(
+            (it for it in self._recordings.values() if it.plan["recording"] == message["recording"]), None
+        )
+        if recording is None:
+            return []
+        if message["event"] == "opened":
+            recording.plan.update(previous=message["clip"], part=message["part"])
+            return []
+        recording.ended = True
+        if message["event"] == "failed":
+            self._failed.add(str(message.get("reason", "capture")))
+        return self._report_when_done()
+
+    def on_capture_restarted(self) -> list[Effect]:
+        """The capture process began anew: go on in a new part, or give up what it had not sealed."""
+        if self._ended_at is not None:
+            for recording in self._recordings.values():
+                recording.ended = True
+            self._failed.add("capture-lost")
+            return self._report_when_done()
+        if not self._recording:
+            return []
+        for recording in self._recordings.values():
+            recording.plan["part"] += 1
+        return [TellCapture(self._call, self._begin_message())]
+
+    def _disturb(self, cause: str) -> None:
+        self._facts = replace(self._facts, disturbances=self._facts.disturbances | {cause})
+
+    def _fail(self, failure: str) -> None:
+        self._facts = replace(self._facts, failures=self._facts.failures | {failure})
+        self._verdict = decide(self._facts, self._policy.rules)
+
+    def _on_untouched(self) -> list[Effect]:
+        self._fail("not-anchored")
+        if self._number is None:
+            return []
+        number, self._number, self._media = self._number, None, None
+        return [CloseMedia(number)]
+
+    def _on_media(self, event: MediaNegotiated) -> list[Effect]:
+        if event.obstacles:
+            found = frozenset(it.value for it in event.obstacles)
+            self._facts = replace(self._facts, obstacles=self._facts.obstacles | found)
+        if self._number is None:
+            return []
+        self._caller_end = event.caller or self._caller_end
+        if event.callee:
+            self._ends = {**({} if event.answered else self._ends), event.to_tag: event.callee}
+        effects: list[Effect] = []
+        if self._caller_end:
+            types = _payload_types(self._ends.values())
+            effects.append(self._remote("a", [self._caller_end], types, event.answered))
+        if self._ends:
+            types = _payload_types([self._caller_end] if self._caller_end else [])
+            effects.append(self._remote("b", list(self._ends.values()), types, event.answered))
+        if self._recording:
+            effects.append(
+                TellCapture(self._call, {"op": "codecs", "session": self._number, "codecs": self._codecs()})
+            )
+        return effects
+
+    def _remote(
+        self, side: Literal["a", "b"], ends: list[MediaEnd], receives: set[int], final: bool
+    ) -> SetRemote:
+        """A side may send what the other side said that it receives, and what it described itself."""
+        assert self._number is not None
+        types = tuple(sorted(receives | _payload_types(ends)))
+        remotes = tuple((it.address, it.rtp_port, it.rtcp_port) for it in ends if it.rtp_port)
+        return SetRemote(self._number, side, remotes, types, final and len(remotes) == 1)
+
+    def _decide(self, at: datetime) -> list[Effect]:
+        """Decide afresh and act on the difference."""
+        self._verdict = decide(self._facts, self._policy.rules)
+        wanted = self._verdict.recorded()
+        if wanted and self._media is None:
+            self._fail("not-anchored")
+            wanted = ()
+        if wanted and not self._recordings and not self._codecs_recordable():
+            self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
+            self._verdict = decide(self._facts, self._policy.rules)
+            wanted = ()
+        if self._recording and wanted != tuple(sorted(self._recordings)):
+            return self._taint(at)
+        if wanted and not self._recordings:
+            return self._record(wanted)
+        return []
+
+    def _record(self, purposes: tuple[str, ...]) -> list[Effect]:
+        assert self._number is not None
+        self._recording = True
+        call = self._new_id(16).hex()
+        for purpose in purposes:
+            day = deadline_day(self._started_at, self._policy.retention[purpose])
+            self._recordings[purpose] = _Recording(
+                {
+                    "recording": self._new_id(16).hex(),
+                    "call": call,
+                    "purpose": purpose,
+                    "line": self._verdict.line,
+                    "agent": self._verdict.agent,
+                    "started_at": (self._answered_at or self._started_at).isoformat(),
+                    "deadline_day": day.isoformat(),
+                    "scheme_hash": self._policy.scheme_hash,
+                    "part": 1,
+                    "previous": None,
+                }
+            )
+        return [TellCapture(self._call, self._begin_message()), Tap(self._number, "all")]
+
+    def _begin_message(self) -> dict[str, Any]:
+        return {
+            "op": "begin",
+            "session": self._number,
+            "recordings": [it.plan for it in self._recordings.values()],
+            "agent_side": "a" if self._facts.direction is Direction.OUTBOUND else "b",
+            "parties": parties(self._facts),
+            "codecs": self._codecs(),
+            "horizon_ms": int(self._policy.horizon / timedelta(milliseconds=1)),
+        }
+
+    def _taint(self, at: datetime) -> list[Effect]:
+        """Stop for good: what is younger than the horizon is dropped, what is older stays sealed."""
+        assert self._number is not None
+        self._recording = False
+        reason = self._verdict.reasons[0].value if self._verdict.reasons else "unlisted"
+        message = {"op": "taint", "session": self._number, "reason": reason, "ended_at": at.isoformat()}
+        return [Tap(self._number, "none"), TellCapture(self._call, message)]
+
+    def _on_end(self, event: CallEnded) -> list[Effect]:
+        self._ended_at = event.at
+        effects: list[Effect] = []
+        if self._recording:
+            self._recording = False
+            message = {"op": "finish", "session": self._number, "ended_at": event.at.isoformat()}
+            effects = [Tap(self._number or 0, "none"), TellCapture(self._call, message)]
+        if self._number is not None:
+            effects.append(CloseMedia(self._number))
+        return effects + self._report_when_done()
+
+    def _report_when_done(self) -> list[Effect]:
+        done = self._ended_at is not None and all(it.ended for it in self._recordings.values())
+        if not done or self._reported:
+            return []
+        self._reported = True
+        return self._report()
+
+    def _report(self) -> list[Effect]:
+        assert self._ended_at is not None
+        verdict = self._verdict
+        if kind := KEPT_AS_COUNT.get(verdict.kind):
+            return [NoteWithheld(self._ended_at.date(), kind)]
+        if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:
+            return []
+        began = self._answered_at or self._ended_at
+        return [
+            NoteOutcome(
+                call=next((it.plan["call"] for it in self._recordings.values()), self._new_id(16).hex()),
+                started_at=self._started_at,
+                line=verdict.line,
+                agent=verdict.agent,
+                outcome=_outcome(verdict, self._failed),
+                reasons=tuple(it.value for it in verdict.reasons)
+                + verdict.details
+                + tuple(sorted(self._failed)),
+                seconds=(self._ended_at - began).total_seconds(),
+                purposes=tuple(sorted(self._recordings)),
+            )
+        ]
+
+    def _codecs(self) -> dict[str, list[list[Any]]]:
+        end = next(iter(self._ends.values()), None)
+        sides = {"a": self._caller_end, "b": end}
+        return {
+            side: [[it.payload_type, it.name, it.rate] for it in described.codecs] if described else []
+            for side, described in sides.items()
+        }
+
+    def _codecs_recordable(self) -> bool:
+        """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
+        known = [{row[1] for row in side} & RECORDABLE for side in self._codecs().values()]
+        return bool(known[0] & known[1])
+
+
+def _obstacles(offered: CallOffered) -> tuple[str, ...]:
+    if offered.description is None:
+        return (Obstacle.LATE_OFFER.value,)
+    return tuple(it.value for it in offered.description.obstacles)
+
+
+def _payload_types(ends: Any) -> set[int]:
+    return {number for end in ends for number in end.payload_types}
+
+
+def _outcome(verdict: Verdict, failed: set[str]) -> Literal["recorded", "suppressed", "failed"]:
+    if failed or verdict.outcome is Outcome.FAILED:
+        return "failed"
+    return "recorded" if verdict.outcome is Outcome.RECORDING else "suppressed"
