@@ -1,6 +1,6 @@
-"""What the demo's callers say, spoken by espeak-ng (see `make`): mono, 8,000 Hz, 16 bits, eight to ten seconds.
+"""What the demo's callers say, spoken by espeak-ng (see `make`): mono, 8,000 Hz, 16 bits, about ten seconds.
 
-`agent` and `customer` speak about a bill, `employee` and `doctor` about a backache, `private` and `home` of cake.
+`agent` and `customer` speak of a bill, `employee` and `doctor` of a backache, `private` and `home` of a cake.
 """
 
 from __future__ import annotations
