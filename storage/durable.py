@@ -1,0 +1,85 @@
+"""Files that are either the old or the new one, whatever happens in between.
+
+Order: write a new file beside the old, fsync it, rename it over the old, fsync the directory.
+Erasing: overwrite, fsync, unlink, fsync the directory. Errors of the medium become Unavailable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.errors import Conflict, Unavailable
+
+_NEW = ".new"
+
+
+def make_directory(path: Path) -> None:
+    """A directory of the service's own, 0700."""
+    with _explained(f"make the directory {path}"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` in the place of whatever is at `path`; durable on return. Raises Unavailable."""
+    new = path.with_name(path.name + _NEW)
+    with _explained(f"write {path}"):
+        _write(new, content, mode, os.O_TRUNC)
+        new.replace(path)
+        sync_directory(path.parent)
+
+
+def create_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that must not be there yet; durable on return. Raises Conflict, Unavailable."""
+    with _explained(f"create {path}"):
+        try:
+            _write(path, content, mode, os.O_EXCL)
+        except FileExistsError as error:
+            raise Conflict(f"create {path}", "there is one already; move it away first") from error
+        sync_directory(path.parent)
+
+
+def erase_file(path: Path) -> None:
+    """Overwrite, then unlink; a file that is gone already is no error. Raises Unavailable.
+
+    This is logical deletion: a medium may keep remains of what was overwritten.
+    """
+    with _explained(f"erase {path}"):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(bytes(os.fstat(descriptor).st_size))
+            file.flush()
+            os.fsync(descriptor)
+        path.unlink()
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make what was created, renamed or removed in `path` durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes, mode: int, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _explained(attempted: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(attempted, f"look at the disk and its permissions ({error.strerror})") from error
