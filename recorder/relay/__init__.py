@@ -1,0 +1,10 @@
+"""The media path: a worker process forwards packets, a broker in the supervisor owns ports and sockets.
+
+    protocol    the messages between broker and worker, read and checked
+    stream      one socket of a call: receive, check, forward, tap
+    worker      the process: a plain epoll loop over streams and its control socket
+    broker      supervisor side: allocates, remembers, replays to a restarted worker
+    client      signalling's side of the broker's socket
+
+No key, no disk and no clock but arrival lives here. No packet crosses a Python queue.
+"""

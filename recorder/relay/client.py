@@ -1,0 +1,131 @@
+"""Signalling's side of the media broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from recorder.channel import Dialler, Message
+from recorder.relay.protocol import Level, Side
+
+OPEN_SECONDS = 0.05
+_TABLE_SECONDS = 2.0
+
+
+class MediaUnavailable(Exception):
+    """No media ports in time: let the call pass unanchored, and unrecorded."""
+
+
+class MediaClient:
+    """Connects to the broker and connects again; calls stay open at the broker meanwhile.
+
+    Use it inside a running event loop. `remote`, `tap` and `close` never block and keep their order.
+    """
+
+    def __init__(self, path: Path, on_up: Callable[[], None] = lambda: None) -> None:
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._sequence = 0
+        self._dialler = Dialler(path, self._answered, on_up, self._fail_waiting)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the broker is connected."""
+        return self._dialler.is_up
+
+    async def open(self, session: int, address: str) -> tuple[int, int]:
+        """Bind ports for a call on our `address`: (RTP port shown to the caller, RTP port shown to the
+        callee).
+
+        Raises MediaUnavailable within 50 ms.
+        """
+        try:
+            answer = await self._ask({"op": "open", "session": session, "address": address}, OPEN_SECONDS)
+        except TimeoutError as error:
+            self.close(session)  # it may come about yet
+            raise MediaUnavailable("the media broker did not answer in time") from error
+        caller_port, callee_port = answer["ports"]
+        return int(caller_port), int(callee_port)
+
+    def remote(
+        self,
+        session: int,
+        side: Side,
+        remotes: Sequence[tuple[str, int, int]],
+        payload_types: Sequence[int] = (),
+        final: bool = False,
+    ) -> None:
+        """Announce where a side's media comes from: (IPv4 address, RTP port, RTCP port), all forks; the
+        last one is sent to. `payload_types`: what this side may send (empty: anything). `final`: exactly
+        one, certain.
+        """
+        self._dialler.send(
+            {
+                "op": "remote",
+                "session": session,
+                "side": side,
+                "remotes": [list(each) for each in remotes],
+                "payload_types": list(payload_types),
+                "final": final,
+            }
+        )
+
+    def tap(self, session: int, level: Level) -> None:
+        """Let a call's audio into the ring ("all") or keep it out ("none", the state after `open`)."""
+        self._dialler.send({"op": "tap", "session": session, "level": level})
+
+    def close(self, session: int) -> None:
+        """End a call's media. Its ports rest before they are used again."""
+        self._dialler.send({"op": "close", "session": session})
+
+    async def table(self) -> list[tuple[int, int, int, Level, int]]:
+        """Open calls as (session, caller port, callee port, tap, worker).
+
+        Raises MediaUnavailable, TimeoutError.
+        """
+        rows: list[tuple[int, int, int, Level, int]] = []
+        after, more = -1, True
+        while more:
+            answer = await self._ask({"op": "table", "after": after}, _TABLE_SECONDS)
+            rows += [tuple(row) for row in answer["calls"]]
+            more = answer["more"]
+            after = rows[-1][0] if rows else after
+        return rows
+
+    async def stats(self) -> list[Message]:
+        """What the workers say of themselves. Raises MediaUnavailable, TimeoutError."""
+        answer = await self._ask({"op": "stats"}, _TABLE_SECONDS)
+        return list(answer["workers"])
+
+    def shut(self) -> None:
+        """Disconnect for good."""
+        self._dialler.close()
+        self._fail_waiting()
+
+    async def _ask(self, message: Message, seconds: float) -> Message:
+        if not self._dialler.is_up:
+            raise MediaUnavailable("the media broker is not connected")
+        self._sequence += 1
+        sequence = self._sequence
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[sequence] = answer
+        self._dialler.send({**message, "seq": sequence})
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        finally:
+            self._waiting.pop(sequence, None)
+
+    def _answered(self, message: Message) -> None:
+        answer = self._waiting.pop(message.get("seq", 0), None)
+        if answer is None or answer.done():
+            return
+        if message.get("ok") is True:
+            answer.set_result(message)
+        else:
+            answer.set_exception(MediaUnavailable(str(message.get("error"))))
+
+    def _fail_waiting(self) -> None:
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(MediaUnavailable("the media broker is gone"))

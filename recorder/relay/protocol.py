@@ -1,0 +1,104 @@
+"""Orders to a relay worker, read from JSON and checked before they act.
+
+Every order carries `seq`; its answer repeats it: `{"seq":…,"ok":true,…}` or `{"seq":…,"ok":false,"error":…}`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Side = Literal["a", "b"]
+Level = Literal["none", "all"]
+Address = tuple[str, int]
+LABELS = ("a.rtp", "a.rtcp", "b.rtp", "b.rtcp")
+
+
+class OrderError(ValueError):
+    """An order that cannot be carried out as it stands; the sender's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Where one party's media comes from and goes to."""
+
+    address: str
+    rtp_port: int
+    rtcp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remotes:
+    """All announced ends of one side. `payload_types` are those this side may send; None: any.
+
+    `final`: the one end is certain, so the socket is connected to it.
+    """
+
+    side: Side
+    ends: tuple[Remote, ...]
+    payload_types: frozenset[int] | None
+    final: bool
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Read one order. Raises ValueError."""
+    order = json.loads(data)
+    if not isinstance(order, dict):
+        raise OrderError("an order must be a JSON object")
+    return order
+
+
+def session_of(message: dict[str, Any]) -> int:
+    """The call's number, an unsigned 64-bit integer. Raises OrderError."""
+    return _integer(message.get("session"), 0, 2**64 - 1, "session")
+
+
+def remotes_of(message: dict[str, Any]) -> Remotes:
+    """Read a `remote` order. Raises OrderError."""
+    side = message.get("side")
+    if side not in ("a", "b"):
+        raise OrderError(f"side is {side!r}: write a or b")
+    raw = message.get("remotes")
+    if not isinstance(raw, list):
+        raise OrderError("remotes must be a list of [address, RTP port, RTCP port]")
+    ends = tuple(_remote(each) for each in raw)
+    final = message.get("final") is True
+    if final and len(ends) != 1:
+        raise OrderError("a final remote is exactly one")
+    return Remotes(side, ends, _payload_types(message.get("payload_types")), final)
+
+
+def level_of(message: dict[str, Any]) -> Level:
+    """Read a tap's level. Raises OrderError: what is not understood never opens a tap."""
+    level = message.get("level")
+    if level == "none":
+        return "none"
+    if level == "all":
+        return "all"
+    raise OrderError(f"level is {level!r}: write none or all")
+
+
+def _remote(raw: object) -> Remote:
+    if not isinstance(raw, list) or len(raw) != 3 or not isinstance(raw[0], str):
+        raise OrderError("a remote is [address, RTP port, RTCP port]")
+    try:
+        address = str(ipaddress.IPv4Address(raw[0]))
+    except ValueError as error:
+        raise OrderError("a remote's address must be IPv4") from error
+    return Remote(address, _integer(raw[1], 1, 65535, "RTP port"), _integer(raw[2], 1, 65535, "RTCP port"))
+
+
+def _payload_types(raw: object) -> frozenset[int] | None:
+    if not raw:
+        return None
+    if not isinstance(raw, list):
+        raise OrderError("payload_types must be a list of numbers")
+    return frozenset(_integer(each, 0, 127, "payload type") for each in raw)
+
+
+def _integer(value: object, low: int, high: int, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise OrderError(f"{name} must be an integer between {low} and {high}")
+    return value

@@ -1,0 +1,223 @@
+"""The relay worker: its own process, one epoll loop over the sockets of its calls and its control socket.
+
+It holds no key, reads no configuration and touches no disk. Orders come from the broker (see `protocol`);
+media sockets arrive with them and stay open in the broker too, so that this process may die without closing
+a port. A worker that loses its control socket ends: nobody could tell it any more what it must not record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Any
+
+from recorder.relay.protocol import (
+    LABELS,
+    Level,
+    OrderError,
+    Remotes,
+    Side,
+    decode,
+    level_of,
+    remotes_of,
+    session_of,
+)
+from recorder.relay.stream import Stream
+from recorder.ring import SIDE_A, SIDE_B, RingWriter
+
+PAGE = 400
+"""Calls in one answer to `table`."""
+
+_MESSAGE_BYTES = 65536
+Order = dict[str, Any]
+
+
+class Call:
+    """A call's four streams: RTP and RTCP of side a (the caller's) and of side b."""
+
+    def __init__(self, session: int, sockets: list[socket.socket]) -> None:
+        self.session = session
+        self.level: Level = "none"
+        self._aimed: set[Side] = set()
+        self.a_rtp = Stream(sockets[0], session, SIDE_A, is_rtp=True)
+        self.a_rtcp = Stream(sockets[1], session, SIDE_A, is_rtp=False)
+        self.b_rtp = Stream(sockets[2], session, SIDE_B, is_rtp=True)
+        self.b_rtcp = Stream(sockets[3], session, SIDE_B, is_rtp=False)
+        self.streams = (self.a_rtp, self.a_rtcp, self.b_rtp, self.b_rtcp)
+        for one, other in ((self.a_rtp, self.b_rtp), (self.a_rtcp, self.b_rtcp)):
+            one.opposite, other.opposite = other, one
+
+    def aim(self, remotes: Remotes) -> None:
+        """Set where one side's media comes from and goes to. Raises OSError."""
+        self._aimed.add(remotes.side)
+        rtp, rtcp = (self.a_rtp, self.a_rtcp) if remotes.side == "a" else (self.b_rtp, self.b_rtcp)
+        rtp_ends = tuple((end.address, end.rtp_port) for end in remotes.ends)
+        rtcp_ends = tuple((end.address, end.rtcp_port) for end in remotes.ends)
+        rtp.aim(rtp_ends, remotes.final, remotes.payload_types)
+        rtcp.aim(rtcp_ends, remotes.final, None)
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether both sides are known. Until then arrivals stay in the sockets: nobody could have them."""
+        return len(self._aimed) == 2
+
+    def tap(self, level: Level, ring: RingWriter) -> None:
+        """Open or shut the tap of both audio streams."""
+        self.level = level
+        for stream in (self.a_rtp, self.b_rtp):
+            stream.tap(ring if level == "all" else None)
+
+    def row(self) -> list[object]:
+        """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors]."""
+        streams = self.streams
+        return [
+            self.session,
+            self.level,
+            self.a_rtp.packets,
+            self.b_rtp.packets,
+            sum(stream.foreign for stream in streams),
+            sum(stream.malformed for stream in streams),
+            sum(stream.refused for stream in streams),
+            sum(stream.errors for stream in streams),
+        ]
+
+
+class Worker:
+    """The loop and its table of calls."""
+
+    def __init__(self, control: socket.socket, ring: RingWriter) -> None:
+        control.setblocking(False)
+        self._control = control
+        self._ring = ring
+        self._calls: dict[int, Call] = {}
+        self._epoll = select.epoll()
+        self._sources: dict[int, Stream | Worker] = {control.fileno(): self}
+        self._epoll.register(control, select.EPOLLIN)
+        self._is_running = True
+        self._orders: dict[object, Callable[[Order, list[int]], Order]] = {
+            "open": self._open,
+            "remote": self._remote,
+            "tap": self._tap,
+            "close": self._close,
+            "table": self._table,
+            "stats": self._stats,
+        }
+
+    def run(self) -> None:
+        """Forward until the control socket closes."""
+        poll, get = self._epoll.poll, self._sources.get
+        while self._is_running:
+            events = poll()
+            now = monotonic_ns()
+            for descriptor, _ in events:
+                source = get(descriptor)
+                if source is not None:
+                    source.pump(now)
+
+    def pump(self, now: int) -> None:
+        """Take one order from the control socket and answer it."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, len(LABELS))
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._is_running = False
+            return
+        answer = self._obey(data, descriptors)
+        with contextlib.suppress(BlockingIOError):  # a broker that does not read gets no answer: it times out
+            self._control.send(json.dumps(answer, separators=(",", ":")).encode())
+
+    def _obey(self, data: bytes, descriptors: list[int]) -> Order:
+        order: Order = {}
+        try:
+            order = decode(data)
+            act = self._orders.get(order.get("op"))
+            if act is None:
+                raise OrderError(f"unknown order {order.get('op')!r}")
+            return {"seq": order.get("seq"), "ok": True, **act(order, descriptors)}
+        except (OrderError, OSError, ValueError, KeyError) as error:
+            return {"seq": order.get("seq"), "ok": False, "error": str(error)}
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _open(self, order: Order, descriptors: list[int]) -> Order:
+        session = session_of(order)
+        if session in self._calls:
+            raise OrderError("this session is open already")
+        if order.get("labels") != list(LABELS) or len(descriptors) != len(LABELS):
+            raise OrderError(f"open needs the sockets {', '.join(LABELS)}")
+        call = Call(session, [socket.socket(fileno=descriptor) for descriptor in descriptors])
+        descriptors.clear()
+        self._calls[session] = call
+        for stream in call.streams:
+            self._sources[stream.socket.fileno()] = stream
+        return {}
+
+    def _remote(self, order: Order, _: list[int]) -> Order:
+        call = self._call(order)
+        was_joined = call.is_joined
+        call.aim(remotes_of(order))
+        if call.is_joined:
+            self._settle(call, was_joined)
+        return {}
+
+    def _settle(self, call: Call, was_joined: bool) -> None:
+        now = monotonic_ns()
+        for stream in call.streams:
+            stream.settle(now)
+            if not was_joined:
+                self._epoll.register(stream.socket, select.EPOLLIN)
+
+    def _tap(self, order: Order, _: list[int]) -> Order:
+        self._call(order).tap(level_of(order), self._ring)
+        return {}
+
+    def _close(self, order: Order, _: list[int]) -> Order:
+        call = self._call(order)
+        del self._calls[call.session]
+        for stream in call.streams:
+            if call.is_joined:
+                self._epoll.unregister(stream.socket)
+            del self._sources[stream.socket.fileno()]
+            stream.socket.close()
+        return {}
+
+    def _table(self, order: Order, _: list[int]) -> Order:
+        after = order.get("after", -1)
+        sessions = sorted(session for session in self._calls if session > after)
+        return {
+            "calls": [self._calls[session].row() for session in sessions[:PAGE]],
+            "more": len(sessions) > PAGE,
+        }
+
+    def _stats(self, _order: Order, _: list[int]) -> Order:
+        return {"calls": len(self._calls), "dropped": self._ring.dropped, "locked": self._ring.locked}
+
+    def _call(self, order: Order) -> Call:
+        call = self._calls.get(session_of(order))
+        if call is None:
+            raise OrderError("no such session")
+        return call
+
+
+def run(control: socket.socket, ring_fd: int) -> None:
+    """Forward media until `control` (SOCK_SEQPACKET, connected) closes."""
+    Worker(control, RingWriter(ring_fd)).run()
+
+
+def run_worker(control_fd: int, ring_fd: int) -> None:
+    """As `run`, for a process of its own that inherited both descriptors. A terminal's interrupt is the
+    supervisor's to handle: calls end when it says so.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=control_fd) as control:
+        run(control, ring_fd)

@@ -1,0 +1,261 @@
+"""The broker with a real worker: ports, replay after a crash, and a client that may come and go."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from recorder.relay.broker import BrokerSettings, MediaBroker
+from recorder.relay.client import MediaClient, MediaUnavailable
+from tests.fakes.relay import Tap, WorkerProcess, soon
+from tests.fakes.rtp import Phone, packet
+
+LOCALHOST = "127.0.0.1"
+Draw = Callable[[int], int]
+
+
+def free_range(pairs: int) -> int:
+    """The first of `2 * pairs` UDP ports that nobody holds."""
+    for low in range(21000, 30000, 2 * pairs):
+        held = []
+        try:
+            for port in range(low, low + 2 * pairs):
+                held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                held[-1].bind((LOCALHOST, port))
+        except OSError:
+            continue
+        else:
+            return low
+        finally:
+            for each in held:
+                each.close()
+    raise AssertionError("no free ports")
+
+
+class Site:
+    """A broker with its workers and one client, on a port range of its own."""
+
+    def __init__(self, directory: Path, pairs: int, rest_seconds: float) -> None:
+        self.path = directory / "media.sock"
+        self.low = free_range(pairs)
+        self.clock = 0.0
+        settings = BrokerSettings(self.path, self.low, self.low + 2 * pairs - 1, rest_seconds)
+        self.broker = MediaBroker(settings, draw=lambda _: 0, now=lambda: self.clock)
+        self.taps: list[Tap] = []
+        self.workers: list[WorkerProcess] = []
+        self.client = MediaClient(self.path)
+
+    def start_worker(self, index: int) -> WorkerProcess:
+        while len(self.taps) <= index:
+            self.taps.append(Tap(slots=256))
+        worker = WorkerProcess(self.taps[index].fd)
+        self.workers.append(worker)
+        self.broker.attach_worker(index, worker.control)
+        return worker
+
+    async def ready(self) -> None:
+        """Every worker answers: it has read its descriptors and entered its loop."""
+        await soon(lambda: self.client.is_up)
+        for row in await self.broker.stats():
+            while not row["answers"]:
+                row = next(each for each in await self.broker.stats() if each["worker"] == row["worker"])
+
+    def close(self) -> None:
+        self.client.shut()
+        self.broker.close()
+        for worker in self.workers:
+            worker.stop()
+        for tap in self.taps:
+            tap.close()
+
+
+SiteMaker = Callable[..., Site]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[SiteMaker]:
+    made: list[Site] = []
+
+    def make(pairs: int = 8, rest_seconds: float = 30.0) -> Site:
+        made.append(Site(tmp_path, pairs, rest_seconds))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def join(client: MediaClient, session: int, caller: Phone, callee: Phone) -> None:
+    client.remote(session, "a", [caller.remote], final=True)
+    client.remote(session, "b", [callee.remote], final=True)
+
+
+async def passes(sender: Phone, port: int, receiver: Phone, payload: bytes) -> tuple[str, int]:
+    """Send until it arrives, since orders are not acknowledged; where it came from."""
+    receiver.rtp.setblocking(False)
+    source: list[tuple[str, int]] = []
+
+    def arrived() -> bool:
+        sender.rtp.sendto(packet(1, 1, payload), (LOCALHOST, port))
+        try:
+            data, address = receiver.rtp.recvfrom(4096)
+        except BlockingIOError:
+            return False
+        source.append(address)
+        return data[12:] == payload
+
+    await soon(arrived)
+    return source[-1]
+
+
+async def test_a_call_gets_two_pairs_and_its_media_goes_through(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    with Phone() as caller, Phone() as callee:
+        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        assert {to_caller % 2, to_callee % 2} == {0}
+        assert to_caller != to_callee
+        join(here.client, 7, caller, callee)
+        assert await passes(caller, to_caller, callee, b"there") == (LOCALHOST, to_callee)
+        assert await passes(callee, to_callee, caller, b"back") == (LOCALHOST, to_caller)
+        assert await here.client.table() == [(7, to_caller, to_callee, "none", 0)]
+
+
+async def test_a_closed_call_s_ports_are_free_to_the_system_and_rest(site: SiteMaker) -> None:
+    here = site(pairs=2, rest_seconds=30)
+    here.start_worker(0)
+    await here.ready()
+    ports = await here.client.open(1, LOCALHOST)
+    here.client.close(1)
+    with pytest.raises(MediaUnavailable):
+        await here.client.open(2, LOCALHOST)
+    await soon(lambda: can_bind(ports[0]) and can_bind(ports[1] + 1))
+    here.clock = 30.0
+    assert set(await here.client.open(3, LOCALHOST)) == set(ports)
+
+
+def can_bind(port: int) -> bool:
+    """The worker's copy is closed too, else the port would stay taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError:
+            return False
+    return True
+
+
+async def test_a_port_that_another_program_holds_is_passed_over(site: SiteMaker) -> None:
+    here = site(pairs=4)
+    here.start_worker(0)
+    await here.ready()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((LOCALHOST, here.low + 1))
+        ports = await here.client.open(1, LOCALHOST)
+    assert here.low not in ports
+
+
+async def test_media_is_unavailable_within_50_ms(site: SiteMaker) -> None:
+    here = site()
+
+    async def check(session: int, address: str = LOCALHOST) -> None:
+        begun = time.monotonic()
+        with pytest.raises(MediaUnavailable):
+            await here.client.open(session, address)
+        assert time.monotonic() - begun < 0.2  # 50 ms, and what a busy machine may add
+
+    await check(1)  # not connected yet
+    await soon(lambda: here.client.is_up)
+    await check(1)  # no worker
+    worker = here.start_worker(0)
+    await here.ready()
+    await check(1, "192.0.2.1")  # not an address of ours
+    await here.client.open(1, LOCALHOST)
+    await check(1)  # open already
+    os.kill(worker.process.pid, 19)  # SIGSTOP: a worker that does not answer
+    await check(2)
+    os.kill(worker.process.pid, 18)
+    await soon(lambda: here.client.is_up)
+    assert await here.client.open(3, LOCALHOST)
+    assert [row[0] for row in await here.client.table()] == [1, 3]
+
+
+async def test_a_killed_worker_s_calls_go_on_with_the_same_ports(site: SiteMaker) -> None:
+    here = site()
+    first = here.start_worker(0)
+    await here.ready()
+    with Phone() as caller, Phone() as callee:
+        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        join(here.client, 7, caller, callee)
+        here.client.tap(7, "all")
+        await passes(caller, to_caller, callee, b"before")
+        await soon(lambda: here.taps[0].read() > 0)
+        first.kill()
+        with pytest.raises(MediaUnavailable):
+            await here.client.open(8, LOCALHOST)
+        here.start_worker(0)
+        assert await passes(caller, to_caller, callee, b"after") == (LOCALHOST, to_callee)
+        await soon(lambda: here.taps[0].read() > 0 and here.taps[0].packets[-1][2].endswith(b"after"))
+
+
+async def test_an_order_given_while_the_worker_was_dead_holds_for_its_successor(site: SiteMaker) -> None:
+    here = site()
+    first = here.start_worker(0)
+    await here.ready()
+    with Phone() as caller, Phone() as callee:
+        to_caller, _ = await here.client.open(7, LOCALHOST)
+        join(here.client, 7, caller, callee)
+        here.client.tap(7, "all")
+        await passes(caller, to_caller, callee, b"before")
+        first.kill()
+        here.client.tap(7, "none")
+        assert [row[3] for row in await here.client.table()] == ["none"]
+        here.taps[0].read()
+        here.start_worker(0)
+        await passes(caller, to_caller, callee, b"private")
+        assert here.taps[0].is_blank()
+
+
+async def test_calls_are_spread_over_the_workers(site: SiteMaker) -> None:
+    here = site()
+    for index in (0, 1):
+        here.start_worker(index)
+    await here.ready()
+    for session in range(4):
+        await here.client.open(session, LOCALHOST)
+    assert sorted(row[4] for row in await here.client.table()) == [0, 0, 1, 1]
+    assert [row["calls"] for row in await here.client.stats()] == [2, 2]
+
+
+async def test_calls_outlive_signalling_which_finds_them_again(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    with Phone() as caller, Phone() as callee:
+        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        join(here.client, 7, caller, callee)
+        await passes(caller, to_caller, callee, b"before")
+        here.client.shut()
+        await passes(caller, to_caller, callee, b"meanwhile")
+        here.client = MediaClient(here.path)
+        await soon(lambda: here.client.is_up)
+        assert await here.client.table() == [(7, to_caller, to_callee, "none", 0)]
+
+
+async def test_orders_for_no_call_or_that_make_no_sense_are_counted(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    here.client.tap(99, "all")
+    here.client.close(99)
+    here.client.remote(99, "a", [(LOCALHOST, 4000, 4001)])
+    await soon(lambda: here.broker.refused == 3)
+
+
+async def test_only_the_owner_reaches_the_socket(site: SiteMaker) -> None:
+    assert site().path.stat().st_mode & 0o777 == 0o600
