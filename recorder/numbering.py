@@ -48,15 +48,16 @@ def normalise(identity: str, numbering: Numbering) -> str:
         return text
     number = text.translate(_SEPARATORS)
     if number[:1] == "+" and _is_digits(number[1:]):
-        return number
+        return _without_trunk_zero(number, numbering)
     if not _is_digits(number):
         return text
-    for prefix, lead in (
+    abroad, at_home = (
         (numbering.international_prefix, ""),
         (numbering.national_prefix, numbering.country_code),
-    ):
+    )
+    for prefix, lead in (abroad, at_home):
         if prefix and number.startswith(prefix) and len(number) - len(prefix) >= _SHORTEST_REST:
-            return f"+{lead}{number[len(prefix) :]}"
+            return _without_trunk_zero(f"+{lead}{number[len(prefix) :]}", numbering)
     return number
 
 
@@ -81,7 +82,8 @@ def possible_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     user = _bare(identity).partition("@")[0]
     found = outward_forms(identity, numbering) | outward_forms(user.removeprefix("+"), numbering)
     digits = {form for form in found if _is_digits(form)}
-    return found | {f"+{it}" for it in digits} | {f"+{numbering.country_code}{it}" for it in digits}
+    leads = ("+", f"+{numbering.country_code}")
+    return found | {normalise(lead + it, numbering) for lead in leads for it in digits}
 
 
 def is_e164(form: str) -> bool:
@@ -102,14 +104,10 @@ class NumberSet:
         return any(self._holds(form) for form in found)
 
     def _holds(self, form: str) -> bool:
-        return (
-            form in self.exact
-            or any(
-                low <= form <= high and len(form) == len(low) and _is_dialable(form)
-                for low, high in self.ranges
-            )
-            or (bool(self.beginnings) and form.startswith(self.beginnings))
-        )
+        if form in self.exact or form.startswith(self.beginnings):
+            return True
+        ends = (it for it in self.ranges if len(it[0]) == len(form) and _is_dialable(form))
+        return any(low <= form <= high for low, high in ends)
 
 
 def number_set(patterns: Iterable[str], numbering: Numbering) -> NumberSet:

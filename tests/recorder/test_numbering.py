@@ -1,0 +1,150 @@
+"""Numbers are compared in one form, permits by certain readings, vetoes by all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.numbering import (
+    Numbering,
+    PatternError,
+    forms,
+    is_e164,
+    normalise,
+    number_set,
+    outward_forms,
+    possible_forms,
+)
+
+DUTCH = Numbering()
+BEHIND_A_ZERO = Numbering(outside_line="0")
+AMERICAN = Numbering(country_code="1", national_prefix="1", international_prefix="011")
+ITALIAN = Numbering(country_code="39", national_prefix="")
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ("+31201234567", "+31201234567"),
+        ("0031201234567", "+31201234567"),
+        ("020-123 45 67", "+31201234567"),
+        ("(020) 123.45.67", "+31201234567"),
+        ("+31 (0)20 123 45 67", "+31201234567"),
+        ("0031 (0)20 1234567", "+31201234567"),
+        ("tel:+31201234567", "+31201234567"),
+        ("tel:+31201234567;phone-context=example.nl", "+31201234567"),
+        ("0049301234567", "+49301234567"),
+        ("31201234567", "31201234567"),
+        ("201", "201"),
+        ("01", "01"),
+        ("0112", "+31112"),
+        ("*8", "*8"),
+        ("*310612345678", "*310612345678"),
+        ("Dr.Jansen", "dr.jansen"),
+        ("jan-willem", "jan-willem"),
+        ("sip:Jansen@Example.NL", "jansen@example.nl"),
+        ("", ""),
+        ("+", "+"),
+        ("٠٦١٢٣٤٥٦٧٨", "٠٦١٢٣٤٥٦٧٨"),
+    ],
+)
+def test_one_normal_form(identity: str, expected: str) -> None:
+    assert normalise(identity, DUTCH) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbering", "identity", "expected"),
+    [
+        (AMERICAN, "12125550123", "+12125550123"),
+        (AMERICAN, "01131201234567", "+31201234567"),
+        (ITALIAN, "+390612345678", "+390612345678"),
+        (ITALIAN, "0612345678", "0612345678"),
+    ],
+)
+def test_other_countries_have_other_prefixes(numbering: Numbering, identity: str, expected: str) -> None:
+    assert normalise(identity, numbering) == expected
+
+
+def test_an_address_is_read_as_itself_its_user_and_the_users_number() -> None:
+    assert forms("0612345678@pbx.example.nl", DUTCH) == {
+        "0612345678@pbx.example.nl",
+        "0612345678",
+        "+31612345678",
+    }
+
+
+def test_an_outside_line_may_stand_in_front() -> None:
+    assert "+31612345678" in outward_forms("00612345678", BEHIND_A_ZERO)
+    assert "+31612345678" not in outward_forms("00612345678", DUTCH)
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "+31612345678",
+        "0031612345678",
+        "0612345678",
+        "06-12345678",
+        "31612345678",
+        "310612345678",
+        "612345678",
+        "+0612345678",
+        "00612345678",
+        "0612345678@10.0.0.1",
+        "tel:+31-6-12345678",
+    ],
+)
+def test_a_veto_finds_every_way_to_write_a_number(identity: str) -> None:
+    assert number_set(["06-12345678"], BEHIND_A_ZERO).holds(possible_forms(identity, BEHIND_A_ZERO))
+
+
+@pytest.mark.parametrize("identity", ["5678", "12345678", "+32612345678", "+316123456789", "2345678@06"])
+def test_trailing_digits_are_not_a_number(identity: str) -> None:
+    assert not number_set(["0612345678"], DUTCH).holds(possible_forms(identity, DUTCH))
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("+31201234567", True),
+        ("+318001234", True),
+        ("+31112", False),
+        ("+1234567890123456", False),
+        ("31201234567", False),
+        ("+3120123456x", False),
+        ("", False),
+    ],
+)
+def test_a_whole_international_number(form: str, expected: bool) -> None:
+    assert is_e164(form) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inside", "outside"),
+    [
+        ("201", ["201", "201@pbx"], ["2010", "20", "+201"]),
+        ("200-219", ["200", "219", "210@pbx"], ["199", "220", "20", "2000", "2xx", "21a"]),
+        ("+31201234500-+31201234599", ["0201234550", "+31201234599"], ["0201234600", "550"]),
+        ("0201234500-0201234599", ["0201234550", "+31201234500"], ["0201234600"]),
+        ("0900*", ["09001234", "+319001234", "0031 900 1234"], ["0800123", "900"]),
+        ("dr.jansen", ["dr.jansen", "Dr.Jansen@anywhere"], ["drjansen", "jansen"]),
+        ("doctor@example.nl", ["Doctor@example.nl"], ["doctor", "doctor@elsewhere.nl"]),
+        ("020-1234567", ["0201234567"], ["020", "021"]),
+        ("*8", ["*8"], ["*81", "8"]),
+    ],
+)
+def test_patterns(pattern: str, inside: list[str], outside: list[str]) -> None:
+    numbers = number_set([pattern], DUTCH)
+    assert [it for it in inside if not numbers.holds(forms(it, DUTCH))] == []
+    assert [it for it in outside if numbers.holds(forms(it, DUTCH))] == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", " ", "219-200", "200-200", "*", "jan*", "0000000-9999999", "2*1", "a*b"]
+)
+def test_a_pattern_that_says_nothing_is_refused_with_what_to_write(pattern: str) -> None:
+    with pytest.raises(PatternError, match="write"):
+        number_set([pattern], DUTCH)
+
+
+def test_no_patterns_hold_nothing() -> None:
+    assert not number_set([], DUTCH).holds({"", "201"})
