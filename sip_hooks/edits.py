@@ -40,8 +40,7 @@ class Edits:
         for header in self._message.fields(name):
             members = split_members(header)
             if count < len(members):
-                if count:
-                    self.replace(header.value_start, members[count].start, b"")
+                self.replace(header.value_start, members[count].start, b"")
                 return
             self.replace(header.start, header.end, b"")
             count -= len(members)

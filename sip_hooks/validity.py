@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sip_hooks.errors import MessageError
-from sip_hooks.headers import is_token, parse_name_addr
+from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import Message
 from sip_hooks.uri import parse_uint, parse_uri
 
 # urn: carries emergency services (RFC 5031), which must never be stopped here.
 _SCHEMES = (b"sip", b"sips", b"tel", b"urn")
 _SINGLE = (b"from", b"to", b"call-id", b"cseq", b"content-length", b"max-forwards", b"content-type")
-_NEEDED = (b"via", b"from", b"to", b"call-id", b"cseq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def validate(message: Message) -> Problem | None:
 def _version(message: Message) -> Problem | None:
     if message.version.upper() == b"SIP/2.0":
         return None
-    if message.version[:4].upper() == b"SIP/" and is_token(message.version[4:]):
+    if message.version[:4].upper() == b"SIP/":
         return Problem(505, b"Version Not Supported")
     return _bad("the start line has no version")
 
@@ -59,11 +58,8 @@ def _framing(message: Message) -> Problem | None:
     return None
 
 
-def _presence(message: Message) -> Problem | None:
+def _singles(message: Message) -> Problem | None:
     names = [header.name for header in message.headers]
-    for name in _NEEDED:
-        if name not in names:
-            return _bad(f"{name.decode()} is missing")
     for name in _SINGLE:
         if names.count(name) > 1:
             return _bad(f"{name.decode()} occurs twice")
@@ -74,15 +70,15 @@ def _values(message: Message) -> Problem | None:
     if length := message.field(b"content-length"):
         parse_uint(length.value, 0xFFFFFFFF)
     if not message.call_id or b" " in message.call_id or b"\t" in message.call_id:
-        return _bad("Call-ID is empty or has a space")
+        return _bad("Call-ID is missing or has a space")
     if not message.vias:
-        return _bad("Via is empty")
+        return _bad("Via is missing")
     for name in (b"from", b"to"):
         parse_name_addr(message.first(name) or b"")
     for name in (b"route", b"record-route"):
         for value in message.all(name):
             parse_name_addr(value)
-    method = message.cseq[1]
+    method = message.cseq[1]  # a token, and so is the message's when both are the same
     return _bad("CSeq names another method") if message.is_request and method != message.method else None
 
 
@@ -97,8 +93,6 @@ def _contacts(message: Message) -> Problem | None:
 def _request_uri(message: Message) -> Problem | None:
     if not message.is_request:
         return None
-    if not is_token(message.method):
-        return _bad("the method is no token")
     uri = parse_uri(message.request_uri)
     if uri.headers:
         return _bad("the Request-URI has headers")
@@ -125,7 +119,7 @@ def _bad(what: str) -> Problem:
 _CHECKS: tuple[Callable[[Message], Problem | None], ...] = (
     _version,
     _framing,
-    _presence,
+    _singles,
     _values,
     _contacts,
     _request_uri,

@@ -130,6 +130,7 @@ def test_a_body_without_content_length_needs_none() -> None:
         [lambda e: e.remove_first(b"path")],
         [lambda e: e.insert_top(b"Via", b"a\r\nX: b")],
         [lambda e: e.insert_top(b"Via", b"a\nb")],
+        [lambda e: e.insert_top(b"Via", b"a\rb")],
         [lambda e: e.set_request_uri(b"sip:a b")],
         [lambda e: e.set_request_uri(b"")],
     ],
@@ -139,15 +140,17 @@ def test_contradicting_or_framing_edits_are_refused(steps: list[Step]) -> None:
         edited(*steps)
 
 
-def test_a_response_has_no_request_uri_to_edit() -> None:
+@pytest.mark.parametrize("raw", [b"SIP/2.0 200 OK\r\n\r\n", b"INVITE sip:a\r\n\r\n"])
+def test_without_a_complete_request_line_there_is_no_request_uri_to_edit(raw: bytes) -> None:
     with pytest.raises(EditError):
-        Edits(parse(b"SIP/2.0 200 OK\r\n\r\n")).set_request_uri(b"sip:a")
+        Edits(parse(raw)).set_request_uri(b"sip:a")
 
 
-def test_a_header_value_with_a_line_end_is_refused() -> None:
+@pytest.mark.parametrize("value", [b"a\r\nX: b", b"a\rb", b"a\nb"])
+def test_a_header_value_with_a_line_end_is_refused(value: bytes) -> None:
     message = parse(RAW)
     with pytest.raises(EditError):
-        Edits(message).replace_value(message.headers[0], b"a\r\nX: b")
+        Edits(message).replace_value(message.headers[0], value)
 
 
 @settings(max_examples=200, derandomize=True)

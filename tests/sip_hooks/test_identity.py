@@ -159,6 +159,15 @@ def test_a_fragment_that_cannot_be_read_is_reported(kind: bytes, body: bytes) ->
 
 
 @pytest.mark.parametrize(
+    ("method", "kind"),
+    [(b"NOTIFY", b"text/plain"), (b"INVITE", b"multipart/mixed"), (b"INVITE", b"application/sdp")],
+)
+def test_a_body_that_names_nobody_is_no_reason_to_refuse(method: bytes, kind: bytes) -> None:
+    found = read(b"Content-Type: " + kind + b"\r\n", method + b" sip:201@pbx SIP/2.0", b"From: x")
+    assert (named(found), found.unreadable) == (KNOWN, ())
+
+
+@pytest.mark.parametrize(
     ("old", "new", "is_anonymous"),
     [
         (b"<sip:200@pbx>", b"<sip:200@pbx>", False),

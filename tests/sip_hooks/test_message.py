@@ -143,10 +143,14 @@ def test_the_body_ends_where_content_length_says(old: bytes, new: bytes, body: b
         (b"i: call-1@10.0.0.2\r\n", b"", 400),
         (b"i: call-1@10.0.0.2", b"i: call-1@10.0.0.2\r\nCall-ID: x", 400),
         (b"i: call-1@10.0.0.2", b"i: call 1", 400),
+        (b"i: call-1@10.0.0.2", b"i: call\t1", 400),
         (b"i: call-1@10.0.0.2", b"i:", 400),
         (b"t: <sip:201@pbx.example>", b"t: <sip:201@pbx.example>\r\nTo: <sip:7@x>", 400),
         (b"t: <sip:201@pbx.example>", b"t: a, b <sip:201@pbx.example>", 400),
         (b'f: "Bell', b'From: <sip:7@x>\r\nf: "Bell', 400),
+        (b"t: <sip:201@pbx.example>\r\n", b"", 400),
+        (b"f: ", b"X-From: ", 400),
+        (b"CSeq: 7 INVITE\r\n", b"", 400),
         (b"CSeq: 7 INVITE", b"CSeq: 7 BYE", 400),
         (b"CSeq: 7 INVITE", b"CSeq: 7 INVITE\r\nCSeq: 8 INVITE", 400),
         (b"CSeq: 7 INVITE", b"CSeq: 36893488147419103232 INVITE", 400),
@@ -172,6 +176,18 @@ def test_what_is_readable_and_wrong_gets_its_status(old: bytes, new: bytes, stat
     assert problem.status == status
 
 
+def test_a_message_without_via_is_not_for_a_proxy() -> None:
+    problem = validate(parse(INVITE.replace(b"v: ", b"X: ").replace(b"Via: ", b"X: ")))
+    assert problem is not None
+    assert problem.status == 400
+
+
+@pytest.mark.parametrize("line", [b"Max-Forwards: 0", b"Proxy-Require: foo", b"Contact: nobody"])
+def test_a_response_is_not_judged_as_a_request(line: bytes) -> None:
+    raw = INVITE.replace(b"INVITE sip:201@pbx.example SIP/2.0", b"SIP/2.0 302 Moved")
+    assert validate(parse(raw.replace(b"Max-Forwards: 70", line))) is None
+
+
 def test_a_420_names_what_is_unsupported() -> None:
     problem = validate(changed(b"Subject :", b"Proxy-Require: foo, bar\r\nSubject :"))
     assert problem is not None
@@ -187,6 +203,7 @@ def test_a_420_names_what_is_unsupported() -> None:
         (b"INVITE sip:201@pbx.example SIP", b"INVITE urn:service:sos SIP"),
         (b"m: <sip:200@10.0.0.2>", b'm: <sip:200@10.0.0.2>;+sip.instance="<urn:uuid:1>"'),
         (b"Subject :", b"Proxy-Require:\r\nSubject :"),
+        (b"m: <sip:200@10.0.0.2>", b"m: *"),
         (b"Subject :", b"P-Asserted-Identity: broken <\r\nSubject :"),  # the call passes, unrecorded
     ],
 )
