@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from storage.durable import replace_file, sync_directory
 from storage.errors import NotFound, Unavailable, WriteFailed
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -48,27 +50,19 @@ class Blobs:
             raise WriteFailed(f"create clip {clip_id}", f"look at the disk ({error.strerror})") from error
 
     def put_wraps(self, clip_id: str, content: bytes) -> None:
-        """Replace the wraps file as a whole, on the disk when this returns. Raises WriteFailed."""
-        new = self._path(clip_id, _NEW)
-        try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.wraps_for(clip_id))
-            self.sync()
-        except OSError as error:
-            raise WriteFailed(
-                f"keep the wraps of clip {clip_id}", f"look at the disk ({error.strerror})"
-            ) from error
+        """Replace the wraps file as a whole; durable on return. Raises Unavailable."""
+        replace_file(self.wraps_for(clip_id), content)
 
     def remove(self, clip_ids: Iterable[str]) -> None:
-        """Unlink everything of these clips; what is gone already is no error. Raises Unavailable."""
+        """Unlink everything of these clips. What cannot be removed keeps nothing else from being removed;
+        whether it is gone is for `remaining` to say. Raises Unavailable when the directory cannot be
+        synced.
+        """
+        for clip_id in clip_ids:
+            for suffix in _SUFFIXES:
+                with suppress(OSError):
+                    self._path(clip_id, suffix).unlink()
         try:
-            for clip_id in clip_ids:
-                for suffix in _SUFFIXES:
-                    self._path(clip_id, suffix).unlink(missing_ok=True)
             self.sync()
         except OSError as error:
             raise Unavailable("remove destroyed clips", f"look at the disk ({error.strerror})") from error
@@ -83,12 +77,8 @@ class Blobs:
         return {name.split(".")[0] for name in self._names() if name.endswith(_SUFFIXES)}
 
     def sync(self) -> None:
-        """Make what was created, renamed or removed durable. Raises OSError."""
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Make what was created or removed durable. Raises OSError."""
+        sync_directory(self._directory)
 
     def _names(self) -> list[str]:
         try:

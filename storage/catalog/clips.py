@@ -79,7 +79,9 @@ class Clips:
         async with self._database.write() as connection:
             before = await one(connection, clip_id)
             state = after(before.state, step)
-            await connection.execute(update(clip).where(clip.c.id == clip_id).values(values | {"state": state}))
+            await connection.execute(
+                update(clip).where(clip.c.id == clip_id).values(values | {"state": state})
+            )
             await append(connection, [Entry(by, f"clip.{step}", clip_id)])
             return await one(connection, clip_id)
 

@@ -62,12 +62,15 @@ class Erasures:
 
     async def bury(self, stones: Sequence[Tombstone], by: By) -> None:
         """Write the tombstones, then ERASED; wrap and close record leave the row. Raises IllegalStep."""
-        ids = [stone.clip for stone in stones]
         async with self._database.write() as connection:
-            for state in (await _states(connection, ids)).values():
-                after(state, Step.BURY)
-            await connection.execute(insert(tombstone), [asdict(stone) for stone in stones])
-            gone = {"state": State.ERASED, "wrap": None, "close_record": None}
+            states = await _states(connection, [stone.clip for stone in stones])
+            fresh = [stone for stone in stones if states[stone.clip] != State.ERASED]
+            if not fresh:
+                return
+            await connection.execute(insert(tombstone), [asdict(stone) for stone in fresh])
+            ids = [stone.clip for stone in fresh]
+            erased = {after(states[each], Step.BURY) for each in ids}.pop()
+            gone = {"state": erased, "wrap": None, "close_record": None}
             await connection.execute(update(clip).where(clip.c.id.in_(ids)).values(gone))
             await append(connection, [Entry(by, "clip.bury", each) for each in ids])
 

@@ -1,0 +1,138 @@
+"""Destruction of what is condemned. Each step may be repeated, and a run that dies after any of them is
+finished by the next: what a step has done is read back from the catalogue, never remembered.
+
+    condemned → key destroyed → objects removed → absence verified → tombstone, ERASED → certified
+
+The key goes first: from then on no copy of the bytes opens, wherever it lies. All days of a run are
+destroyed in one new keystore epoch, and rows are written in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol, TypeVar
+
+from purge.certificate import write
+from purge.verdict import Reason
+from storage.blobs import Blobs
+from storage.catalog import Catalogue
+from storage.clock import Clock
+from storage.model import By, Certificate, Clip, DestroyedDay, Tombstone
+
+BATCH = 200
+
+_T = TypeVar("_T")
+
+
+class DayKeys(Protocol):
+    """What the purge asks of the key service."""
+
+    async def destroy_days(self, days: Sequence[tuple[str, date]]) -> Sequence[DestroyedDay]:
+        """Destroy the keys of these (purpose, deadline day)s in one new epoch and give the evidence, in
+        order.
+
+        Asked again about a day that is gone, it gives the same evidence. Raises StorageError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """`left`: clips whose objects could not be removed; they stay condemned and are tried again."""
+
+    buried: tuple[str, ...]
+    left: tuple[str, ...]
+    certified: int
+
+
+class Eraser:
+    def __init__(
+        self, catalogue: Catalogue, blobs: Blobs, day_keys: DayKeys, clock: Clock, actor: str
+    ) -> None:
+        self._catalogue = catalogue
+        self._blobs = blobs
+        self._day_keys = day_keys
+        self._clock = clock
+        self._actor = actor
+
+    async def condemn(self, clip_ids: Sequence[str]) -> None:
+        """From here on nobody may open these clips."""
+        for batch in _batches(clip_ids):
+            await self._catalogue.erasures.condemn(batch, self._by())
+
+    async def finish(self) -> Erased:
+        """Bring everything that is condemned to its certificate. Raises StorageError when keys cannot be
+        destroyed; then nothing has been removed.
+        """
+        clips = await self._catalogue.erasures.condemned()
+        await self._destroy_keys(clips)
+        buried: list[str] = []
+        left: list[str] = []
+        for batch in _batches(clips):
+            gone, remaining = await self._remove(batch)
+            await self._bury(gone)
+            buried += [clip.id for clip in gone]
+            left += remaining
+        return Erased(tuple(buried), tuple(left), await self._certify())
+
+    async def _destroy_keys(self, clips: Sequence[Clip]) -> None:
+        known = await self._catalogue.erasures.evidence()
+        days = sorted({(clip.purpose, clip.deadline_day) for clip in clips} - known.keys())
+        if days:
+            evidence = await self._day_keys.destroy_days(days)
+            await self._catalogue.erasures.keep_evidence(evidence, self._by())
+
+    async def _remove(self, clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+        """Remove the objects; the clips that are gone, and the ids of those that are not."""
+        ids = [clip.id for clip in clips]
+        await asyncio.to_thread(self._blobs.remove, ids)
+        names = await asyncio.to_thread(self._blobs.remaining, ids)
+        left = sorted({name.split(".")[0] for name in names})
+        return [clip for clip in clips if clip.id not in left], left
+
+    async def _bury(self, clips: Sequence[Clip]) -> None:
+        if clips:
+            by = self._by()
+            stones = [
+                Tombstone(each.id, each.recording, each.purpose, each.deadline_day, by.reason, by.at)
+                for each in clips
+            ]
+            await self._catalogue.erasures.bury(stones, by)
+
+    async def _certify(self) -> int:
+        stones = await self._catalogue.erasures.uncertified()
+        evidence = await self._catalogue.erasures.evidence()
+        for batch in _batches(stones):
+            by = self._by()
+            await self._catalogue.erasures.certify(await self._certificates(batch, evidence, by), by)
+        return len(stones)
+
+    async def _certificates(
+        self, stones: Sequence[Tombstone], evidence: dict[tuple[str, date], DestroyedDay], by: By
+    ) -> list[Certificate]:
+        objects = {stone.clip for stone in stones} | {_key_object(stone) for stone in stones}
+        leaves = await self._catalogue.erasures.leaves(objects)
+        return [
+            write(
+                stone,
+                evidence[stone.purpose, stone.deadline_day],
+                [str(self._blobs.path_for(stone.clip)), str(self._blobs.wraps_for(stone.clip))],
+                leaves[stone.clip] + leaves[_key_object(stone)],
+                by.at,
+            )
+            for stone in stones
+        ]
+
+    def _by(self) -> By:
+        return By(self._actor, self._clock.now(), Reason.DEADLINE_PASSED)
+
+
+def _key_object(stone: Tombstone) -> str:
+    return f"{stone.purpose}/{stone.deadline_day}"
+
+
+def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
