@@ -50,6 +50,7 @@ def erase_file(path: Path) -> None:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
+            sync_directory(path.parent)
             return
         with os.fdopen(descriptor, "wb") as file:
             file.write(bytes(os.fstat(descriptor).st_size))
