@@ -1,0 +1,227 @@
+"""Both legs of a call on one clock: 8000 ticks a second from the recording's start.
+
+A packet is held until it is older than the commit horizon. Held packets put themselves in order, and what the
+later ones look like decides where an earlier one belongs:
+
+    anchor      An SSRC's first packet stands where it arrived, less what it came late by compared with those
+                that followed. From there on the RTP timestamp places every packet.
+    re-anchor   A timestamp that runs more than 250 ms ahead of arrival, or stays behind it by more in all
+                packets held, has jumped: the packet is placed by arrival again. A burst after a stall does
+                not count: its packets come late, and those after it do not.
+    end         What is written is never moved: a new anchor lies at or behind the leg's end, and a packet
+    that
+                belongs wholly before it is late and dropped.
+
+Ticks that no packet covers become gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from recorder.rtp import Unwrapper
+from storage.records import CLOCK_RATE, Audio, Gap, Quality
+
+TOLERANCE = CLOCK_RATE // 4
+"""250 ms in ticks."""
+
+MAX_SEQUENCE_JUMP = 3000
+"""Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""
+
+
+@dataclass(slots=True)
+class Packet:
+    """One audio packet. `arrival` in ticks of the clip's clock; one payload byte is one tick (G.711).
+
+    A packet without payload is one that must not be kept: it counts as received and leaves a gap.
+    """
+
+    arrival: int
+    ssrc: int
+    sequence: int
+    timestamp: int
+    payload_type: int
+    payload: bytearray = field(repr=False)
+
+    def wipe(self) -> None:
+        """Overwrite the audio."""
+        self.payload[:] = bytes(len(self.payload))
+
+
+class _Run:
+    """Packets of one SSRC without a break in its numbering."""
+
+    def __init__(self, packet: Packet) -> None:
+        self._sequences = Unwrapper(16, packet.sequence)
+        self._timestamps = Unwrapper(32, packet.timestamp)
+        self._anchor: tuple[int, int] | None = None  # timestamp, position
+        self.held: dict[int, tuple[int, Packet]] = {}  # by sequence: timestamp, packet
+        self.received = 0
+        self._first = packet.sequence
+
+    @property
+    def lost(self) -> int:
+        return max(0, self._sequences.highest - self._first + 1 - self.received)
+
+    def continues(self, packet: Packet) -> bool:
+        distance = abs((packet.sequence - self._sequences.highest + 0x8000) % 0x10000 - 0x8000)
+        return distance <= MAX_SEQUENCE_JUMP
+
+    def hold(self, packet: Packet) -> bool:
+        """False: there is such a packet already."""
+        sequence = self._sequences.extend(packet.sequence)
+        if sequence in self.held:
+            return False
+        self.received += 1
+        timestamp = self._timestamps.extend(packet.timestamp)
+        if packet.payload:
+            self.held[sequence] = (timestamp, packet)
+        return True
+
+    def release(self, until: int, end: int) -> list[tuple[int, Packet]]:
+        """Give up what arrived up to `until`, each with its position."""
+        if all(packet.arrival > until for _, packet in self.held.values()):
+            return []
+        order = sorted(self.held)
+        rows = [self.held[sequence] for sequence in order]
+        placed: list[tuple[int, Packet]] = []
+        for index, (sequence, (timestamp, packet)) in enumerate(zip(order, rows, strict=True)):
+            if packet.arrival > until:
+                continue
+            position = self._place(timestamp, packet, rows, index, end)
+            placed.append((position, packet))
+            end = max(end, position + len(packet.payload))
+            del self.held[sequence]
+        return placed
+
+    def _place(
+        self, timestamp: int, packet: Packet, rows: Sequence[tuple[int, Packet]], index: int, end: int
+    ) -> int:
+        if self._anchor is None or self._has_jumped(self._anchor, packet, timestamp, rows[index + 1 :]):
+            self._anchor = timestamp, max(end, packet.arrival - _excess(timestamp, packet, rows[index + 1 :]))
+        return self._anchor[1] + timestamp - self._anchor[0]
+
+    @staticmethod
+    def _has_jumped(
+        anchor: tuple[int, int], packet: Packet, timestamp: int, later: Iterable[tuple[int, Packet]]
+    ) -> bool:
+        origin = anchor[1] - anchor[0]
+        delay = packet.arrival - timestamp - origin
+        if delay < -TOLERANCE:
+            return True
+        if delay <= TOLERANCE:
+            return False
+        return all(other.arrival - other_timestamp - origin > TOLERANCE for other_timestamp, other in later)
+
+
+def _excess(timestamp: int, packet: Packet, later: Iterable[tuple[int, Packet]]) -> int:
+    """By how many ticks this packet came later than the promptest of those held behind it; 0 … TOLERANCE."""
+    delay = packet.arrival - timestamp
+    excesses = (delay - (other.arrival - other_timestamp) for other_timestamp, other in later)
+    return max((excess for excess in excesses if 0 <= excess <= TOLERANCE), default=0)
+
+
+class _Leg:
+    def __init__(self, channel: int, start: int) -> None:
+        self._channel = channel
+        self._runs: dict[int, _Run] = {}
+        self._past: list[_Run] = []
+        self.end = start
+        self.late = self.duplicated = self.kept = 0
+
+    def hold(self, packet: Packet) -> None:
+        run = self._runs.get(packet.ssrc)
+        if run is None or not run.continues(packet):
+            if run is not None:
+                self._past.append(run)
+            run = self._runs[packet.ssrc] = _Run(packet)
+        if not run.hold(packet):
+            self.duplicated += 1
+            packet.wipe()
+
+    def commit(self, until: int) -> list[Audio | Gap]:
+        placed: list[tuple[int, Packet]] = []
+        end = self.end
+        for run in (*self._past, *self._runs.values()):
+            released = run.release(until, end)
+            placed += released
+            end = max((end, *(position + len(packet.payload) for position, packet in released)))
+        placed.sort(key=lambda each: each[0])
+        records: list[Audio | Gap] = []
+        for position, packet in placed:
+            records += self._write(position, packet)
+        return records
+
+    def _write(self, position: int, packet: Packet) -> list[Audio | Gap]:
+        end = position + len(packet.payload)
+        if end <= self.end or position < 0:
+            self.late += 1
+            packet.wipe()
+            return []
+        records: list[Audio | Gap] = self.pad(position)
+        timestamp, payload = packet.timestamp, bytes(packet.payload)
+        records.append(Audio(self._channel, position, timestamp, packet.payload_type, payload))
+        packet.wipe()
+        self.end = end
+        self.kept += 1
+        return records
+
+    def pad(self, position: int) -> list[Audio | Gap]:
+        """A gap up to a position, if there is one."""
+        if position <= self.end:
+            return []
+        gap = Gap(self._channel, self.end, position - self.end)
+        self.end = position
+        return [gap]
+
+    def drop(self) -> int:
+        count = 0
+        for run in (*self._past, *self._runs.values()):
+            for _, packet in run.held.values():
+                packet.wipe()
+                count += 1
+            run.held.clear()
+        return count
+
+    def quality(self) -> Quality:
+        runs = (*self._past, *self._runs.values())
+        received, lost = sum(run.received for run in runs), sum(run.lost for run in runs)
+        return Quality(self._channel, received, lost, self.late, self.duplicated)
+
+
+class Timeline:
+    """Holds packets of channels 0 and 1 and commits them as records. `start`: where the clip begins, in
+    ticks.
+    """
+
+    def __init__(self, start: int = 0) -> None:
+        self._legs = (_Leg(0, start), _Leg(1, start))
+
+    @property
+    def end(self) -> int:
+        """Where what was committed ends, in ticks."""
+        return max(leg.end for leg in self._legs)
+
+    @property
+    def kept(self) -> int:
+        """How many packets of audio were committed."""
+        return sum(leg.kept for leg in self._legs)
+
+    def hold(self, channel: int, packet: Packet) -> None:
+        """Take a packet in; a duplicate of one that is held is dropped."""
+        self._legs[channel].hold(packet)
+
+    def commit(self, until: int) -> list[Audio | Gap]:
+        """Release what arrived up to tick `until`, in order of position."""
+        first, second = (leg.commit(until) for leg in self._legs)
+        return sorted((*first, *second), key=lambda record: record.position)
+
+    def close(self, end: int) -> list[Audio | Gap | Quality]:
+        """Gaps up to tick `end` on both channels, and how good the reception was; nothing held is written."""
+        padding = [record for leg in self._legs for record in leg.pad(end)]
+        return [*padding, *(leg.quality() for leg in self._legs)]
+
+    def drop(self) -> int:
+        """Overwrite and forget what is held; how many packets that were."""
+        return sum(leg.drop() for leg in self._legs)
