@@ -38,7 +38,7 @@ def _rules_of(scheme: Scheme) -> Rules:
         look.internal,
         look.outside_evidence,
         look.placement,
-        *(_told(purpose) for purpose in scheme.purposes),
+        *(_untold(purpose) for purpose in scheme.purposes if not purpose.announcement_exemption),
     )
 
 
@@ -134,16 +134,11 @@ def _other_party(facts: CallFacts) -> frozenset[str]:
     return facts.outside | ({facts.dialled} if facts.direction is Direction.OUTBOUND else set())
 
 
-def _told(purpose: Purpose) -> Rule:
-    """KSF 6.6: the outside party is told by an announcement, or an exemption says why it knows already."""
-
-    def told(facts: CallFacts) -> Iterator[Opinion]:
-        if purpose.announcement_exemption:
-            return
-        reason = Reason.ANNOUNCEMENT_UNAVAILABLE if purpose.announcement else Reason.NOBODY_TOLD
-        yield Opinion(reason, purposes=frozenset({purpose.name}))
-
-    return told
+def _untold(purpose: Purpose) -> Rule:
+    """KSF 6.6: no exemption says why the outside party knows already, so somebody has to tell it first."""
+    reason = Reason.ANNOUNCEMENT_UNAVAILABLE if purpose.announcement else Reason.NOBODY_TOLD
+    opinion = Opinion(reason, purposes=frozenset({purpose.name}))
+    return lambda facts: (opinion,)
 
 
 def _approval(facts: CallFacts) -> Iterator[Opinion]:

@@ -1,0 +1,146 @@
+"""How opinions are weighed: one veto outweighs all permits, silence refrains, the order does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations, permutations
+
+import pytest
+
+from recorder.decision import (
+    EFFECTS,
+    WITHHELD,
+    Action,
+    CallFacts,
+    Direction,
+    Kind,
+    Opinion,
+    Outcome,
+    PurposeVerdict,
+    Reason,
+    Rules,
+    Verdict,
+    decide,
+)
+
+FACTS = CallFacts(Direction.INBOUND)
+COACHING, EVIDENCE = frozenset({"coaching"}), frozenset({"evidence"})
+PERMIT = Opinion(Reason.LINE_ALLOWS, COACHING, line="service", agent="a-1")
+
+
+def saying(*opinions: Opinion) -> Rules:
+    """One rule for each opinion."""
+
+    def rule(it: Opinion) -> Rules:
+        return (lambda facts: (it,),)
+
+    return tuple(found for it in opinions for found in rule(it))
+
+
+def check(opinions: Iterable[Opinion], actions: dict[str, Action], outcome: Outcome) -> Verdict:
+    verdict = decide(FACTS, saying(*opinions))
+    assert {name: it.action for name, it in verdict.purposes.items()} == actions
+    assert verdict.outcome is outcome
+    return verdict
+
+
+def test_a_permit_and_nothing_against_it_records() -> None:
+    verdict = check([PERMIT], {"coaching": Action.RECORD}, Outcome.RECORDING)
+    assert (verdict.kind, verdict.line, verdict.agent, verdict.anchor) == (
+        Kind.BUSINESS,
+        "service",
+        "a-1",
+        True,
+    )
+    assert verdict.recorded() == ("coaching",)
+    assert verdict.reasons == (Reason.LINE_ALLOWS,)
+
+
+def test_silence_refrains() -> None:
+    verdict = check([], {}, Outcome.NONE)
+    assert (verdict.kind, verdict.anchor, verdict.strip) == (Kind.UNLISTED, False, 0)
+
+
+@pytest.mark.parametrize("reason", [it for it in Reason if EFFECTS[it].action is not Action.RECORD])
+def test_every_single_reason_keeps_any_number_of_permits_from_recording(reason: Reason) -> None:
+    more = Opinion(Reason.LINE_ALLOWS, COACHING | EVIDENCE, line="orders", agent="a-1")
+    assert decide(FACTS, saying(PERMIT, more, Opinion(reason))).recorded() == ()
+
+
+@pytest.mark.parametrize("kind", sorted(WITHHELD))
+def test_what_is_withheld_names_no_line_no_agent_and_no_purpose(kind: Kind) -> None:
+    reason = next(it for it in Reason if EFFECTS[it].kind is kind)
+    verdict = decide(
+        FACTS, saying(PERMIT, Opinion(reason, strip=3), Opinion(Reason.OBSTACLE, details=("ice",)))
+    )
+    assert verdict == Verdict(kind, 3, False, None, None, {}, (reason,), (), Outcome.NONE)
+
+
+def test_a_private_call_to_the_company_doctor_says_only_that_it_was_private() -> None:
+    verdict = decide(FACTS, saying(Opinion(Reason.PRIVATE_PREFIX, strip=3), Opinion(Reason.EXCLUDED), PERMIT))
+    assert (verdict.kind, verdict.reasons) == (Kind.PRIVATE, (Reason.PRIVATE_PREFIX,))
+
+
+def test_two_permits_record_only_what_both_name() -> None:
+    both = Opinion(Reason.LINE_ALLOWS, COACHING | EVIDENCE, line="orders", agent="a-1")
+    verdict = check(
+        [PERMIT, both], {"coaching": Action.RECORD, "evidence": Action.REFRAIN}, Outcome.RECORDING
+    )
+    assert verdict.purposes["evidence"] == PurposeVerdict(Action.REFRAIN, (Reason.NOT_PERMITTED,))
+    assert verdict.line == "orders"
+
+
+def test_a_reason_against_one_purpose_leaves_the_other() -> None:
+    permit = Opinion(Reason.LINE_ALLOWS, COACHING | EVIDENCE, line="orders", agent="a-1")
+    untold = Opinion(Reason.NOBODY_TOLD, COACHING)
+    check([permit, untold], {"coaching": Action.REFRAIN, "evidence": Action.RECORD}, Outcome.RECORDING)
+
+
+@pytest.mark.parametrize(
+    ("against", "action", "outcome"),
+    [
+        ([Reason.NOT_ANSWERED], Action.HOLD, Outcome.PENDING),
+        ([Reason.OUTSIDE_UNKNOWN], Action.HOLD, Outcome.PENDING),
+        ([Reason.OBSTACLE], Action.REFRAIN, Outcome.FAILED),
+        ([Reason.FAILURE, Reason.NOT_ANSWERED], Action.REFRAIN, Outcome.FAILED),
+        ([Reason.DISTURBED, Reason.OBSTACLE], Action.REFRAIN, Outcome.SUPPRESSED),
+        ([Reason.UNAPPROVED, Reason.FAILURE], Action.REFRAIN, Outcome.SUPPRESSED),
+        ([Reason.ALREADY_ANCHORED, Reason.OBSTACLE, Reason.DISTURBED], Action.REFRAIN, Outcome.NONE),
+    ],
+)
+def test_the_strongest_reason_decides_the_outcome(
+    against: list[Reason], action: Action, outcome: Outcome
+) -> None:
+    verdict = check([PERMIT, *(Opinion(it) for it in against)], {"coaching": action}, outcome)
+    assert set(verdict.reasons) == set(against)
+    assert verdict.anchor is (action is Action.HOLD)
+
+
+def test_a_failure_of_one_purpose_is_not_hidden_by_another_that_was_not_wanted() -> None:
+    permit = Opinion(Reason.LINE_ALLOWS, COACHING | EVIDENCE, line="orders", agent="a-1")
+    opinions = [
+        permit,
+        Opinion(Reason.NOBODY_TOLD, COACHING),
+        Opinion(Reason.OBSTACLE, details=("ice", "srtp")),
+    ]
+    verdict = check(opinions, {"coaching": Action.REFRAIN, "evidence": Action.REFRAIN}, Outcome.FAILED)
+    assert verdict.details == ("ice", "srtp")
+
+
+def test_the_order_of_opinions_does_not_matter() -> None:
+    opinions = [Opinion(it) for it in Reason if EFFECTS[it].action is not Action.RECORD]
+    for chosen in combinations(opinions, 3):
+        verdicts = {str(decide(FACTS, saying(*order))) for order in permutations((PERMIT, *chosen))}
+        assert len(verdicts) == 1, chosen
+
+
+def test_every_reason_has_an_effect_and_only_one_reason_permits() -> None:
+    assert set(EFFECTS) == set(Reason)
+    assert [it for it in Reason if EFFECTS[it].action is Action.RECORD] == [Reason.LINE_ALLOWS]
+
+
+def test_the_facts_show_nobody() -> None:
+    parties = frozenset({"+31612345678", "doctor@example.nl"})
+    facts = CallFacts(Direction.OUTBOUND, parties, parties, parties, dialled="*310612345678")
+    assert "612345678" not in repr(facts)
+    assert "doctor" not in repr(facts)

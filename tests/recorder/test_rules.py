@@ -1,0 +1,367 @@
+"""Which calls are recorded: told in calls, and proved over the whole product of what can be different."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import pytest
+
+from recorder.decision import Action, CallFacts, Direction, Kind, Outcome, Reason, Verdict, decide
+from recorder.numbering import Numbering
+from recorder.rules import compile_rules
+from recorder.scheme import Agent, Exclusion, Line, Purpose, Scheme
+
+IN, OUT = Direction.INBOUND, Direction.OUTBOUND
+CUSTOMER, SERVICE, DOCTOR = "+31612345678", "+31201234567", "0687654321"
+
+
+def purpose(name: str, announcement: str = "", exemption: str = "in the contract") -> Purpose:
+    return Purpose(
+        name, "quality", "what for", "ground", 30, announcement=announcement, announcement_exemption=exemption
+    )
+
+
+SCHEME = Scheme(
+    numbering=Numbering(internal=("200-299",), outside=("0900*", "14020"), emergency=("112", "144")),
+    private_prefix="*31",
+    purposes=(
+        purpose("coaching"),
+        purpose("announced", announcement="hello.wav", exemption=""),
+        purpose("silent", exemption=""),
+        purpose("evidence"),
+    ),
+    lines=(
+        Line("service", "Service", (SERVICE, "201", "202"), ("coaching", "announced", "silent")),
+        Line("orders", "Orders", ("+31201234568", "221"), ("coaching", "evidence")),
+    ),
+    agents=(
+        Agent("a-1", ("201",), ("service",)),
+        Agent("a-2", ("202", "221"), ("service", "orders")),
+        Agent("a-3", ("203", "anne"), ("service",)),
+        Agent("a-4", ("204",), ("service",)),
+    ),
+    exclusions=(
+        Exclusion("Company doctor", "secrecy", ("250", DOCTOR), ("dr.jansen", "doctor@example.nl")),
+        Exclusion("Works council", "secrecy", ("260-264", "204")),
+    ),
+)
+RULES = compile_rules(SCHEME)
+
+
+def inbound(*inside: str, caller: str = CUSTOMER, others: tuple[str, ...] = ()) -> CallFacts:
+    """An answered call to our side, under an approved scheme."""
+    outside = frozenset({caller} - {""})
+    return CallFacts(
+        IN, frozenset(inside), outside, outside.union(inside, others), inside[0], answered=True, approved=True
+    )
+
+
+def outbound(*inside: str, dialled: str = "0612345678", others: tuple[str, ...] = ()) -> CallFacts:
+    outside = frozenset({dialled})
+    return CallFacts(
+        OUT, frozenset(inside), outside, outside.union(inside, others), dialled, answered=True, approved=True
+    )
+
+
+def check(facts: CallFacts, kind: Kind, *reasons: Reason, recorded: tuple[str, ...] = ()) -> Verdict:
+    verdict = decide(facts, RULES)
+    assert (verdict.kind, verdict.recorded()) == (kind, recorded)
+    assert not set(reasons) - set(verdict.reasons), verdict.reasons
+    return verdict
+
+
+def test_a_customer_calling_the_business_line_is_recorded() -> None:
+    verdict = check(inbound("201", SERVICE), Kind.BUSINESS, recorded=("coaching",))
+    assert (verdict.line, verdict.agent, verdict.anchor) == ("service", "a-1", True)
+    assert verdict.outcome is Outcome.RECORDING
+
+
+def test_an_agent_calling_a_customer_is_recorded() -> None:
+    verdict = check(outbound("201", "201@pbx.example.nl"), Kind.BUSINESS, recorded=("coaching",))
+    assert (verdict.line, verdict.agent) == ("service", "a-1")
+
+
+@pytest.mark.parametrize(
+    "identity", ["250", DOCTOR, "+31687654321", "dr.jansen@anywhere", "doctor@example.nl"]
+)
+def test_a_company_doctor_is_never_recorded_on_either_side(identity: str) -> None:
+    for facts in (
+        inbound("201", SERVICE, caller=identity),
+        inbound(identity, "201"),
+        outbound("201", dialled=identity),
+        outbound(identity, "201"),
+        inbound("201", others=(identity,)),
+        outbound("201", others=(identity,)),
+    ):
+        verdict = check(facts, Kind.PRIVILEGED, Reason.EXCLUDED)
+        assert (verdict.anchor, verdict.line, verdict.agent) == (False, None, None)
+
+
+def test_an_identity_is_excluded_also_where_it_stands_on_one_side_only() -> None:
+    everyone = frozenset({CUSTOMER, "201"})
+    check(replace(inbound("201", DOCTOR), everyone=everyone), Kind.PRIVILEGED)
+    check(replace(inbound("201", caller=DOCTOR), everyone=everyone), Kind.PRIVILEGED)
+    check(replace(outbound("201"), dialled=DOCTOR), Kind.PRIVILEGED)
+
+
+def test_an_exclusion_beats_the_enrolment_of_an_agent() -> None:
+    check(inbound("204", SERVICE), Kind.PRIVILEGED)
+
+
+@pytest.mark.parametrize("dialled", ["*310612345678", "*31", "*31250", "*31112", "*31*8"])
+def test_a_private_call_is_stripped_and_never_anchored(dialled: str) -> None:
+    verdict = check(outbound("201", dialled=dialled), Kind.PRIVATE, Reason.PRIVATE_PREFIX)
+    assert (verdict.strip, verdict.anchor, verdict.outcome) == (3, False, Outcome.NONE)
+
+
+def test_the_private_prefix_works_for_everybody_and_before_everything() -> None:
+    facts = outbound("290", dialled="*310612345678", others=("250",))
+    verdict = check(replace(facts, approved=False, obstacles=frozenset({"ice"})), Kind.PRIVATE)
+    assert verdict.strip == 3
+
+
+def test_the_private_prefix_means_nothing_in_an_inbound_call() -> None:
+    facts = replace(inbound("201", SERVICE), dialled="*31201")
+    assert check(facts, Kind.BUSINESS, recorded=("coaching",)).strip == 0
+
+
+@pytest.mark.parametrize("dialled", ["112", "144", "0112", "+31112", "+112", "urn:service:sos.ambulance"])
+def test_an_emergency_call_is_forwarded_untouched(dialled: str) -> None:
+    verdict = check(outbound("201", dialled=dialled), Kind.EMERGENCY, Reason.EMERGENCY_NUMBER)
+    assert (verdict.strip, verdict.anchor) == (0, False)
+
+
+def test_the_emergency_centre_calling_back_is_not_recorded() -> None:
+    check(inbound("201", SERVICE, caller="112"), Kind.EMERGENCY)
+
+
+def test_no_prefix_swallows_an_emergency_number() -> None:
+    rules = compile_rules(replace(SCHEME, private_prefix="1"))
+    assert decide(outbound("201", dialled="112"), rules).kind is Kind.EMERGENCY
+
+
+@pytest.mark.parametrize("other", ["250", "299", "202", "+31201234568", "020-1234567", "anne@pbx", "203"])
+def test_calls_among_ourselves_are_not_recorded(other: str) -> None:
+    for facts in (outbound("201", dialled=other), inbound("201", SERVICE, caller=other)):
+        assert decide(facts, RULES).kind in (Kind.INTERNAL, Kind.PRIVILEGED)
+    if other != "250":
+        check(outbound("201", dialled=other), Kind.INTERNAL, Reason.INTERNAL_CALL)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (inbound("290", SERVICE), Reason.NO_AGENT),
+        (inbound("", SERVICE), Reason.NO_AGENT),
+        (inbound("201", "202", SERVICE), Reason.SEVERAL_AGENTS),
+        (inbound("203"), Reason.NO_LINE),
+        (inbound("203", "+31201234568"), Reason.AGENT_NOT_ON_LINE),
+        (inbound("201", "+31201234568"), Reason.AGENT_NOT_ON_LINE),
+        (outbound("203"), Reason.NO_LINE),
+        (outbound("0031612345679"), Reason.NO_AGENT),
+    ],
+)
+def test_what_is_not_listed_is_not_recorded(facts: CallFacts, reason: Reason) -> None:
+    verdict = check(facts, Kind.UNLISTED, reason)
+    assert (verdict.anchor, verdict.outcome) == (False, Outcome.NONE)
+
+
+def test_the_business_number_puts_an_agent_without_listed_extension_on_the_line() -> None:
+    check(inbound("203", SERVICE), Kind.BUSINESS, recorded=("coaching",))
+
+
+def test_a_call_on_two_lines_gets_only_what_both_allow() -> None:
+    verdict = check(inbound("221", SERVICE), Kind.BUSINESS, Reason.NOT_PERMITTED, recorded=("coaching",))
+    assert verdict.purposes["evidence"].action is Action.REFRAIN
+    assert verdict.line == "orders"
+
+
+def test_a_purpose_of_one_line_only_is_recorded_there() -> None:
+    check(inbound("221", "+31201234568"), Kind.BUSINESS, recorded=("coaching", "evidence"))
+
+
+@pytest.mark.parametrize("dialled", ["*8", "*21*0612345678", "9", "reception", "31612345678", ""])
+def test_a_party_of_whom_nothing_is_certain_is_held_until_it_is(dialled: str) -> None:
+    facts = outbound("201", dialled=dialled)
+    verdict = check(facts, Kind.UNCERTAIN, Reason.OUTSIDE_UNKNOWN)
+    assert (verdict.anchor, verdict.outcome) == (True, Outcome.PENDING)
+    check(replace(facts, outside=facts.outside | {CUSTOMER}), Kind.BUSINESS, recorded=("coaching",))
+    check(replace(facts, outside=facts.outside | {"205"}), Kind.INTERNAL)
+
+
+@pytest.mark.parametrize("dialled", ["09001234", "14020", "0612345678", "+4930123456", "0031612345678"])
+def test_whole_numbers_and_listed_patterns_are_outside_parties(dialled: str) -> None:
+    check(outbound("201", dialled=dialled), Kind.BUSINESS, recorded=("coaching",))
+
+
+def test_an_outside_party_may_be_anonymous_an_inside_party_may_not() -> None:
+    unknown = replace(inbound("201", SERVICE, caller="anonymous"), anonymous=True)
+    check(unknown, Kind.BUSINESS, recorded=("coaching",))
+    check(replace(unknown, anonymous=False), Kind.UNCERTAIN)
+    ours = replace(outbound("201"), anonymous=True)
+    assert check(ours, Kind.UNCERTAIN, Reason.INSIDE_ANONYMOUS).purposes["coaching"].action is Action.HOLD
+
+
+def test_nothing_is_recorded_before_the_answer() -> None:
+    verdict = check(replace(inbound("201"), answered=False), Kind.BUSINESS, Reason.NOT_ANSWERED)
+    assert (verdict.anchor, verdict.purposes["coaching"].action) == (True, Action.HOLD)
+
+
+def test_an_unapproved_scheme_records_nothing() -> None:
+    verdict = check(replace(inbound("201"), approved=False), Kind.UNAPPROVED, Reason.UNAPPROVED)
+    assert (verdict.anchor, verdict.outcome) == (False, Outcome.SUPPRESSED)
+
+
+def test_facts_are_unapproved_until_somebody_says_otherwise() -> None:
+    assert CallFacts(IN).approved is False
+
+
+def test_the_other_party_is_told_or_there_is_a_documented_exemption() -> None:
+    purposes = decide(inbound("201"), RULES).purposes
+    assert purposes["coaching"].reasons == (Reason.LINE_ALLOWS,)
+    assert purposes["announced"].reasons == (Reason.ANNOUNCEMENT_UNAVAILABLE,)
+    assert purposes["silent"].reasons == (Reason.NOBODY_TOLD,)
+
+
+def test_a_disturbed_call_is_suppressed_with_the_cause() -> None:
+    verdict = check(replace(inbound("201"), disturbances=frozenset({"refer", "hold"})), Kind.BUSINESS)
+    assert (verdict.outcome, verdict.reasons) == (
+        Outcome.SUPPRESSED,
+        (Reason.DISTURBED, Reason.NOBODY_TOLD, Reason.ANNOUNCEMENT_UNAVAILABLE),
+    )
+    assert verdict.details == ("hold", "refer")
+
+
+def test_what_cannot_be_recorded_has_failed_and_is_not_anchored() -> None:
+    late, facts = frozenset({"late-offer"}), inbound("201")
+    for impossible in (replace(facts, obstacles=late), replace(facts, failures=late)):
+        verdict = check(impossible, Kind.BUSINESS)
+        assert (verdict.outcome, verdict.anchor, verdict.details) == (Outcome.FAILED, False, ("late-offer",))
+
+
+def test_one_conversation_that_crosses_twice_is_recorded_once() -> None:
+    verdict = check(replace(inbound("201"), already_anchored=True), Kind.BUSINESS, Reason.ALREADY_ANCHORED)
+    assert (verdict.outcome, verdict.anchor) == (Outcome.NONE, False)
+
+
+def test_two_schemes_record_only_what_both_permit() -> None:
+    without_evidence = replace(
+        SCHEME, lines=(SCHEME.lines[0], replace(SCHEME.lines[1], purposes=("coaching",)))
+    )
+    facts = inbound("221", "+31201234568")
+    assert decide(facts, compile_rules(without_evidence, SCHEME)).recorded() == ("coaching",)
+
+
+def test_a_removed_line_opens_nothing_that_it_stood_in_the_way_of() -> None:
+    facts = inbound("221", SERVICE)
+    narrowed = replace(SCHEME, lines=(replace(SCHEME.lines[0], purposes=("coaching", "evidence")),))
+    both = replace(narrowed, lines=(*narrowed.lines, replace(SCHEME.lines[1], purposes=("coaching",))))
+    assert decide(facts, compile_rules(both)).recorded() == ("coaching",)
+    assert decide(facts, compile_rules(narrowed)).recorded() == ("coaching", "evidence")
+    assert decide(facts, compile_rules(narrowed, both)).recorded() == ("coaching",)
+
+
+# --- the whole product, against an oracle that knows nothing of rules, numbers or opinions ------------------
+
+INSIDE = {
+    "agent": ("201", SERVICE),
+    "outbound agent": ("201",),
+    "two agents": ("201", "202"),
+    "stranger": ("290", SERVICE),
+    "wrong line": ("201", "+31201234568"),
+}
+OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "internal": "270"}
+DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
+SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    outbound: bool
+    inside: str
+    outside: str
+    dialled: str
+    on: frozenset[str]
+
+    def facts(self) -> CallFacts:
+        inside, other = frozenset(INSIDE[self.inside]), OUTSIDE[self.outside]
+        outside = frozenset({other})
+        excluded = {"doctor@example.nl"} if "excluded" in self.on else set()
+        itself = other if self.outbound else "201"
+        return CallFacts(
+            OUT if self.outbound else IN,
+            inside,
+            outside,
+            inside | outside | excluded,
+            itself if self.dialled == "itself" else DIALLED[self.dialled],
+            anonymous="anonymous" in self.on,
+            answered="answered" in self.on,
+            approved="approved" in self.on,
+            already_anchored="already" in self.on,
+            obstacles=frozenset({"ice"} if "obstacle" in self.on else ()),
+            disturbances=frozenset({"refer"} if "disturbed" in self.on else ()),
+            failures=frozenset({"no-ports"} if "failure" in self.on else ()),
+        )
+
+
+def every_case() -> list[Case]:
+    settings = [
+        frozenset(name for name, on in zip(SWITCHES, states, strict=True) if on)
+        for states in product((False, True), repeat=len(SWITCHES))
+    ]
+    return [Case(*it) for it in product((False, True), INSIDE, OUTSIDE, DIALLED, settings)]
+
+
+def withheld(case: Case) -> Kind | None:
+    if case.outbound and case.dialled == "private":
+        return Kind.PRIVATE
+    if case.outbound and case.dialled == "emergency":
+        return Kind.EMERGENCY
+    if "excluded" in case.on:
+        return Kind.PRIVILEGED
+    if case.outside == "internal":
+        return Kind.INTERNAL
+    return None if case.inside in ("agent", "outbound agent") else Kind.UNLISTED
+
+
+def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
+    """Kind, strip, action for the purpose with an exemption (None: no purposes at all), outcome."""
+    kind = withheld(case)
+    if kind is not None:
+        return kind, 3 if kind is Kind.PRIVATE else 0, None, Outcome.NONE
+    certain = case.outside in ("number", "pattern") or (not case.outbound and "anonymous" in case.on)
+    uncertain = not certain or (case.outbound and "anonymous" in case.on)
+    kind = Kind.UNCERTAIN if uncertain else Kind.BUSINESS
+    kind = kind if "approved" in case.on else Kind.UNAPPROVED
+    if "already" in case.on:
+        return kind, 0, Action.REFRAIN, Outcome.NONE
+    if "disturbed" in case.on or "approved" not in case.on:
+        return kind, 0, Action.REFRAIN, Outcome.SUPPRESSED
+    if case.on & {"obstacle", "failure"}:
+        return kind, 0, Action.REFRAIN, Outcome.FAILED
+    if uncertain or "answered" not in case.on:
+        return kind, 0, Action.HOLD, Outcome.PENDING
+    return kind, 0, Action.RECORD, Outcome.RECORDING
+
+
+def summary(verdict: Verdict) -> tuple[Kind, int, Action | None, Outcome]:
+    coaching = verdict.purposes.get("coaching")
+    return verdict.kind, verdict.strip, coaching.action if coaching else None, verdict.outcome
+
+
+def test_the_whole_product_agrees_with_the_oracle() -> None:
+    for case in every_case():
+        verdict = decide(case.facts(), RULES)
+        assert summary(verdict) == oracle(case), case
+        assert verdict.anchor is (verdict.outcome in (Outcome.PENDING, Outcome.RECORDING)), case
+        assert set(verdict.recorded()) <= {"coaching"}, case
+
+
+def test_no_rule_is_idle() -> None:
+    """The control: without any one of the rules some case of the product comes out differently."""
+    one_fault = [{"answered", "approved"} ^ {switch} for switch in SWITCHES] + [{"answered", "approved"}]
+    cases = [it.facts() for it in every_case() if it.on in one_fault]
+    for rule in RULES:
+        fewer = tuple(it for it in RULES if it is not rule)
+        assert any(str(decide(it, fewer)) != str(decide(it, RULES)) for it in cases), rule
