@@ -5,11 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 
 from recorder.config import Config
+from storage import keyring as keyring_module
 
 
 def catalogue(config: Config) -> Path:
     """The SQLite catalogue."""
     return config.storage.directory / "catalogue.db"
+
+
+def clips(config: Config) -> Path:
+    """The sealed clips."""
+    return config.storage.directory / "clips"
+
+
+def recorder_key(config: Config) -> Path:
+    """Ks, with which the recorder signs what it writes."""
+    return config.storage.directory / "recorder.key"
+
+
+def keyring(config: Config) -> keyring_module.Places:
+    """The keys, in the words of the keyring."""
+    return keyring_module.Places(
+        config.keys.directory, config.keys.epoch_key_directory, config.storage.directory
+    )
+
+
+def has_keystore(config: Config) -> bool:
+    """Whether the set-up has made the keys."""
+    return any(config.keys.directory.glob("keystore.*"))
 
 
 def supervisor(config: Config) -> Path:

@@ -1,0 +1,143 @@
+"""`make demo`: a business call recorded for its purpose, end to end, on real SIP and RTP.
+
+--json prints everything for machines; --keep leaves service and PBX running until Ctrl-C. The exit status is
+0 when everything held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.installation import DemoError, Installation
+from demo.phone import free_port
+from demo.story import Story
+from demo.telephony import pbx, phones
+
+MEDIA_PORTS = 64
+
+
+def main() -> int:
+    """Run the demo and print what was seen."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    wanted = parser.parse_args()
+    console = Console(stderr=wanted.json, highlight=False)
+    with tempfile.TemporaryDirectory(prefix="doelband-demo-") as directory:
+        story = None
+        try:
+            story = play(Installation(Path(directory)), console, wanted.keep)
+        except DemoError as error:
+            console.print(f"The demo could not go on: {error}", markup=False)
+    if story is None:
+        return 1
+    if wanted.json:
+        sys.stdout.write(json.dumps(story.value(), ensure_ascii=False, indent=2) + "\n")
+    else:
+        console.print("Everything held." if story.holds else "[bold red]Not everything held.[/]")
+    return 0 if story.holds else 1
+
+
+def play(installation: Installation, console: Console, keep: bool) -> Story:
+    """The whole story on a fresh installation."""
+    sip_port, pbx_port = free_port(), free_port()
+    installation.configure(sip_port, pbx_port, media_range())
+    keys = {name: installation.keygen(name) for name in ("council", "management")}
+    installation.tell(
+        "setup", "--council", f"{keys['council']}.pub", "--management", f"{keys['management']}.pub"
+    )
+    console.print(f"Configuration: {installation.config}. Starting service, PBX and four phones …")
+    with pbx(pbx_port):
+        installation.start()
+        try:
+            with phones(("127.0.0.1", sip_port)) as connected:
+                story = Story(installation, connected)
+                unfold(story, console, str(keys["council"]))
+                if keep:
+                    console.print(f"Still running. Look with: doelband status --config {installation.config}")
+                    console.print("Ctrl-C ends it.")
+                    signal.pause()
+        except KeyboardInterrupt:
+            console.print("Ended.")
+        finally:
+            installation.stop()
+    return story
+
+
+def unfold(story: Story, console: Console, council_key: str) -> None:
+    """The story's chapters, printed as they are done."""
+    console.print("1  A call before the works council has signed …")
+    story.before_approval()
+    story.installation.tell("scheme", "sign", "--key", council_key)
+    story.wait_until_recording()
+    console.print("2  The council has signed. A customer calls the business line …")
+    said = story.business()
+    console.print("3  The agent calls the company doctor …")
+    story.doctor()
+    console.print("4  The agent calls home with the private prefix …")
+    story.private()
+    console.print(calls_table(story))
+    console.print("Listening, and being refused …")
+    story.listen(said)
+    console.print("The deadline passes …")
+    story.deadline()
+    console.print(checks_table(story))
+
+
+def calls_table(story: Story) -> Table:
+    """The four calls."""
+    table = Table(title="Calls", title_justify="left")
+    for column in ("call", "decision", "reason", "purpose", "deadline", "seconds", "bytes", "sealed"):
+        table.add_column(column)
+    for it in story.calls:
+        table.add_row(
+            it.call,
+            it.decision,
+            it.reason,
+            it.purpose,
+            it.deadline,
+            f"{it.seconds:.1f}",
+            str(it.bytes),
+            it.sealed,
+        )
+    return table
+
+
+def checks_table(story: Story) -> Table:
+    """What must hold, and whether it does."""
+    table = Table(title="What must hold", title_justify="left")
+    for column in ("", "what", "seen"):
+        table.add_column(column)
+    for it in story.checks:
+        table.add_row("[green]✓[/]" if it.holds else "[bold red]✗[/]", it.what, it.seen.replace("[", r"\["))
+    return table
+
+
+def media_range() -> tuple[int, int]:
+    """A range of UDP ports that is free now."""
+    while True:
+        low = free_port()
+        if low + MEDIA_PORTS < 65_536 and all(_is_free(low + it) for it in range(MEDIA_PORTS)):
+            return low, low + MEDIA_PORTS - 1
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""`doelband config`: is the file right?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recorder.cli.installation import DEFAULT, ConfigPath
+from recorder.cli.output import Exit, Json, complain, show
+from recorder.config import findings, load
+from recorder.scheme import scheme_hash
+
+app = typer.Typer(help="Look at the configuration file.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Look at the configuration file."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The file; else the one of --config.")] = None,
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Read the file as the service would. Exit 5: it cannot be used; 6: it can, and looks unintended."""
+    path = file or config
+    scheme = load(path).scheme()
+    found = findings(path)
+    for each in found:
+        complain(str(each))
+    value = {"file": str(path), "scheme": scheme_hash(scheme), "findings": [str(it) for it in found]}
+    show(value, as_json, f"{path}: the configuration can be used. Scheme {scheme_hash(scheme)}")
+    raise typer.Exit(Exit.FINDINGS if found else Exit.OK)

@@ -1,0 +1,132 @@
+"""`doelband grant`: management says who may listen (KSF 3.3). The administrator cannot."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from portal import access
+from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
+from recorder.cli.output import Json, facts, rows, show
+from storage import bundle
+from storage.errors import NotFound, Refused
+from storage.model import Grant
+from storage.signing import load_key, public_bytes, sign
+
+app = typer.Typer(help="Who may listen, for which purpose, until when (KSF 3.3).", no_args_is_help=True)
+KeyFile = Annotated[
+    Path, typer.Option("--key", help="Management's private key (PEM), made with `doelband keygen`.")
+]
+ACTIONS = tuple(access.Action)
+
+
+@app.command()
+def add(
+    person: Annotated[str, typer.Argument(help="Who may listen: the account or person's name.")],
+    purpose: Annotated[str, typer.Option(help="For which purpose.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Up to the start of this UTC day.")],
+    key: KeyFile,
+    line: Annotated[
+        list[str] | None, typer.Option(help="Only on this line; may be given several times.")
+    ] = None,
+    action: Annotated[
+        list[access.Action] | None,
+        typer.Option(help="Only this; may be given several times. Else everything."),
+    ] = None,
+    granted_by: Annotated[str, typer.Option(help="Who of management gives it.")] = "management",
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Let a person listen. Signed with management's key, so that nobody else can make a grant."""
+    wanted = {
+        "person": person,
+        "purpose": purpose,
+        "lines": tuple(sorted(line or ())),
+        "actions": frozenset(action or ACTIONS),
+        "until_at": until.replace(tzinfo=UTC),
+        "granted_by": granted_by,
+    }
+    grant = work(config, lambda installation: _add(installation, wanted, key))
+    value = described(grant)
+    show(value, as_json, facts("Granted", value))
+
+
+@app.command("list")
+def list_grants(config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
+    """List every grant, also those that have ended: who may listen to whom is no secret (KSF 3.3)."""
+    found = work(config, lambda installation: installation.catalogue.grants.all())
+    lines = [
+        (it.id, it.person, it.purpose, it.lines or "all lines", it.until_at, it.granted_by, it.revoked_at)
+        for it in found
+    ]
+    columns = ("grant", "person", "purpose", "lines", "until", "given by", "revoked")
+    show([described(it) for it in found], as_json, rows("Grants", columns, lines, "No grants."))
+
+
+@app.command()
+def revoke(
+    grant: Annotated[str, typer.Argument(help="The grant's identifier, as `grant list` shows it.")],
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """End a grant now. This needs no key: taking away is never refused."""
+
+    async def act(installation: Installation) -> Grant:
+        return await installation.catalogue.grants.revoke(grant, installation.by())
+
+    value = described(work(config, act))
+    show(value, as_json, facts("Revoked", value))
+
+
+async def _add(installation: Installation, wanted: dict[str, Any], key: Path) -> Grant:
+    _check_names(installation, wanted)
+    private = load_key(key)
+    enrolled = bundle.load(installation.config.storage.directory).management
+    if enrolled != public_bytes(private):
+        raise Refused(
+            "not-the-enrolled-key", f"sign a grant with {key}", "use the management key enrolled at set-up"
+        )
+    told = access.Grant(id=secrets.token_hex(16), granted_at=installation.now(), **wanted)
+    document = access.grant_document(told)
+    row = Grant(
+        id=told.id,
+        person=told.person,
+        purpose=told.purpose,
+        lines=told.lines,
+        until_at=told.until_at,
+        granted_by=told.granted_by,
+        granted_at=told.granted_at,
+        document=document,
+        signature=sign(private, access.GRANT_LABEL, document),
+    )
+    await installation.catalogue.grants.add(row, installation.by(told.granted_by))
+    return row
+
+
+def _check_names(installation: Installation, wanted: dict[str, Any]) -> None:
+    scheme = installation.config.scheme()
+    purposes = sorted(it.name for it in scheme.purposes)
+    if wanted["purpose"] not in purposes:
+        raise NotFound(f"grant for purpose {wanted['purpose']!r}", f"the scheme has {', '.join(purposes)}")
+    lines = sorted(it.name for it in scheme.lines)
+    for line in wanted["lines"]:
+        if line not in lines:
+            raise NotFound(f"grant for line {line!r}", f"the scheme has {', '.join(lines)}")
+
+
+def described(grant: Grant) -> dict[str, Any]:
+    """A grant for people and machines."""
+    return {
+        "grant": grant.id,
+        "person": grant.person,
+        "purpose": grant.purpose,
+        "lines": list(grant.lines),
+        "until_at": grant.until_at,
+        "granted_by": grant.granted_by,
+        "granted_at": grant.granted_at,
+        "revoked_at": grant.revoked_at,
+    }

@@ -1,0 +1,93 @@
+"""The installation that a command is about: its configuration, its catalogue, its clock, and who is asking."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from recorder.config import Config, load
+from recorder.service import places
+from storage.catalog import Catalogue
+from storage.clock import SystemClock
+from storage.errors import NotFound
+from storage.model import By
+
+ConfigPath = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DOELBAND_CONFIG", help="The configuration file.", show_default=True
+    ),
+]
+DEFAULT = Path("/etc/doelband/config.toml")
+Person = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        help="The person you act for, when you work as root or as the service's own user. "
+        "The audit log names both.",
+    ),
+]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a command works on."""
+
+    config: Config
+    catalogue: Catalogue
+    clock: SystemClock
+
+    def by(self, person: str | None = None, reason: str = "") -> By:
+        """Who acts, now. Whoever may open the catalogue is the service's user or root, so `person` is believed."""
+        account = account_name()
+        return By(f"{person} ({account})" if person else account, self.now(), reason)
+
+    def now(self) -> datetime:
+        """The installation's clock, aware UTC."""
+        return self.clock.now()
+
+
+def account_name() -> str:
+    """The operating-system account that runs this command."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Installation]:
+    """Open the installation of a configuration file. Raises ConfigError, NotFound before the set-up."""
+    config = load(path)
+    place = places.catalogue(config)
+    if not _exists(place):
+        raise NotFound(f"open the catalogue {place}", f"run `doelband setup --config {path}` first")
+    catalogue = await Catalogue.open(place)
+    try:
+        yield Installation(config, catalogue, SystemClock(config.clock.offset_file))
+    finally:
+        await catalogue.close()
+
+
+def work(path: Path, act: Callable[[Installation], Awaitable[T]]) -> T:
+    """Run `act` on the installation of a configuration file."""
+
+    async def run() -> T:
+        async with opened(path) as installation:
+            return await act(installation)
+
+    return asyncio.run(run())
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()

@@ -1,0 +1,64 @@
+"""`doelband serve` and the single processes that it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recorder.cli.installation import DEFAULT, ConfigPath
+from recorder.config import load
+from recorder.relay.worker import run_worker
+from recorder.service import capturing, keeping, signalling as signalling_process, supervisor
+from recorder.service.children import follow_supervisor
+from recorder.service.journal import start_logging
+
+RingFds = Annotated[list[int], typer.Option("--ring-fd", help="Descriptor of a relay worker's ring.")]
+
+
+def serve(config: ConfigPath = DEFAULT) -> None:
+    """Run the recorder in the foreground: every process, supervised, until SIGTERM or Ctrl-C.
+
+    It stands between phones and PBX: phones register and call through its listeners, and what they send goes
+    on to the PBX. Calls that the scheme certainly excludes pass with their media untouched; every other call's
+    media passes through the relay. Nothing is recorded until the works council has signed the scheme.
+
+    Before the first start: `doelband setup`. To look at it while it runs: `doelband status`, `doelband calls`.
+    """
+    start_logging("supervisor")
+    supervisor.ready(load(config), config)
+    asyncio.run(supervisor.serve(load(config), config))
+
+
+def signalling(config: ConfigPath = DEFAULT) -> None:
+    """SIP in and out, the decision, and the book of calls."""
+    _child("signalling")
+    asyncio.run(signalling_process.run(load(config)))
+
+
+def relay(
+    control_fd: Annotated[int, typer.Option(help="Descriptor of the control socket.")],
+    ring_fd: Annotated[int, typer.Option(help="Descriptor of the ring.")],
+) -> None:
+    """Media in and out; no keys, no disk, no configuration."""
+    _child("relay")
+    run_worker(control_fd, ring_fd)
+
+
+def capture(ring_fd: RingFds, config: ConfigPath = DEFAULT) -> None:
+    """From the rings to sealed clips; public keys only."""
+    _child("capture")
+    asyncio.run(capturing.run(load(config), ring_fd))
+
+
+def keys(config: ConfigPath = DEFAULT) -> None:
+    """The day-key service and one opener per purpose."""
+    _child("keys")
+    asyncio.run(keeping.run(load(config)))
+
+
+def _child(name: str) -> None:
+    follow_supervisor()
+    start_logging(name)

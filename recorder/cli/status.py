@@ -1,0 +1,88 @@
+"""`doelband status`: is it running, may it record, is anything overdue?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from recorder import control
+from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
+from recorder.cli.output import Exit, Json, facts, out, rows, show
+from recorder.service import gatekeeper, places
+from storage.errors import StorageError
+from storage.keydoor import KeyDoor
+
+Health = Annotated[
+    bool, typer.Option("--health", help="Print one line; exit 0 when every process runs, 75 otherwise.")
+]
+
+
+def status(health: Health = False, config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
+    """Processes, the gate, running calls, clips by state, the clock. Exit 75 when the service is not ready."""
+    value = work(config, _collect)
+    ready = bool(value["ready"])
+    if as_json:
+        show(value, True, "")
+    elif health:
+        out.print("ready" if ready else "not ready")
+    else:
+        _print(value)
+    raise typer.Exit(Exit.OK if ready else Exit.TEMPORARY)
+
+
+def _print(value: dict[str, Any]) -> None:
+    processes = [(it["name"], it["pid"] or "starting", it["restarts"]) for it in value["processes"]]
+    out.print(rows("Processes", ("process", "pid", "restarts"), processes, "The service is not running."))
+    shown = {
+        "ready": "yes" if value["ready"] else "no",
+        "recording": f"{'allowed' if value['recording_allowed'] else 'nothing is recorded'}: {value['gate']}",
+        "running calls": value["running_calls"],
+        "clips": ", ".join(f"{count} {state}" for state, count in value["clips"].items() if count) or "none",
+        "clock": value["clock"],
+    }
+    if value["clock_moved_by_seconds"]:
+        shown["WARNING"] = (
+            f"the clock is moved by {value['clock_moved_by_seconds']:.0f} s (clock.offset_file)"
+        )
+    out.print(facts("Doelband", shown))
+
+
+async def _collect(installation: Installation) -> dict[str, Any]:
+    config = installation.config
+    processes = await _answer(places.supervisor(config))
+    signalling = await _answer(places.signalling(config))
+    gate = await gatekeeper.look(config, installation.catalogue)
+    counts = await installation.catalogue.clips.count_by_state()
+    rows_of = processes.get("processes", [])
+    connected = signalling.get("media_connected") and signalling.get("capture_connected")
+    return {
+        "ready": bool(rows_of)
+        and all(it["pid"] for it in rows_of)
+        and bool(connected)
+        and await _keys(config),
+        "processes": rows_of,
+        "recording_allowed": signalling.get("recording", False),
+        "gate": gatekeeper.explain(gate.reason),
+        "gate_reason": gate.reason,
+        "running_calls": signalling.get("calls", 0),
+        "signalling": signalling,
+        "clips": {state.value: count for state, count in counts.items()},
+        "clock": installation.now(),
+        "clock_moved_by_seconds": installation.clock.offset().total_seconds(),
+    }
+
+
+async def _answer(path: Any) -> dict[str, Any]:
+    try:
+        return await control.ask(path, {"op": "status"})
+    except control.NotRunning:
+        return {}
+
+
+async def _keys(config: Any) -> bool:
+    try:
+        await KeyDoor(places.keys(config)).status()
+    except StorageError:
+        return False
+    return True
