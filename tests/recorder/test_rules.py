@@ -1,9 +1,8 @@
-"""Which calls are recorded: told in calls, and proved over the whole product of what can be different."""
+"""Which calls are recorded, told in calls."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import replace
 
 import pytest
 
@@ -260,108 +259,3 @@ def test_a_removed_line_opens_nothing_that_it_stood_in_the_way_of() -> None:
     assert decide(facts, compile_rules(both)).recorded() == ("coaching",)
     assert decide(facts, compile_rules(narrowed)).recorded() == ("coaching", "evidence")
     assert decide(facts, compile_rules(narrowed, both)).recorded() == ("coaching",)
-
-
-# --- the whole product, against an oracle that knows nothing of rules, numbers or opinions ------------------
-
-INSIDE = {
-    "agent": ("201", SERVICE),
-    "outbound agent": ("201",),
-    "two agents": ("201", "202"),
-    "stranger": ("290", SERVICE),
-    "wrong line": ("201", "+31201234568"),
-}
-OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "internal": "270"}
-DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
-SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    outbound: bool
-    inside: str
-    outside: str
-    dialled: str
-    on: frozenset[str]
-
-    def facts(self) -> CallFacts:
-        inside, other = frozenset(INSIDE[self.inside]), OUTSIDE[self.outside]
-        outside = frozenset({other})
-        excluded = {"doctor@example.nl"} if "excluded" in self.on else set()
-        itself = other if self.outbound else "201"
-        return CallFacts(
-            OUT if self.outbound else IN,
-            inside,
-            outside,
-            inside | outside | excluded,
-            itself if self.dialled == "itself" else DIALLED[self.dialled],
-            anonymous="anonymous" in self.on,
-            answered="answered" in self.on,
-            approved="approved" in self.on,
-            already_anchored="already" in self.on,
-            obstacles=frozenset({"ice"} if "obstacle" in self.on else ()),
-            disturbances=frozenset({"refer"} if "disturbed" in self.on else ()),
-            failures=frozenset({"no-ports"} if "failure" in self.on else ()),
-        )
-
-
-def every_case() -> list[Case]:
-    settings = [
-        frozenset(name for name, on in zip(SWITCHES, states, strict=True) if on)
-        for states in product((False, True), repeat=len(SWITCHES))
-    ]
-    return [Case(*it) for it in product((False, True), INSIDE, OUTSIDE, DIALLED, settings)]
-
-
-def withheld(case: Case) -> Kind | None:
-    if case.outbound and case.dialled == "private":
-        return Kind.PRIVATE
-    if case.outbound and case.dialled == "emergency":
-        return Kind.EMERGENCY
-    if "excluded" in case.on:
-        return Kind.PRIVILEGED
-    if case.outside == "internal":
-        return Kind.INTERNAL
-    return None if case.inside in ("agent", "outbound agent") else Kind.UNLISTED
-
-
-def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
-    """Kind, strip, action for the purpose with an exemption (None: no purposes at all), outcome."""
-    kind = withheld(case)
-    if kind is not None:
-        return kind, 3 if kind is Kind.PRIVATE else 0, None, Outcome.NONE
-    certain = case.outside in ("number", "pattern") or (not case.outbound and "anonymous" in case.on)
-    uncertain = not certain or (case.outbound and "anonymous" in case.on)
-    kind = Kind.UNCERTAIN if uncertain else Kind.BUSINESS
-    kind = kind if "approved" in case.on else Kind.UNAPPROVED
-    if "already" in case.on:
-        return kind, 0, Action.REFRAIN, Outcome.NONE
-    if "disturbed" in case.on or "approved" not in case.on:
-        return kind, 0, Action.REFRAIN, Outcome.SUPPRESSED
-    if case.on & {"obstacle", "failure"}:
-        return kind, 0, Action.REFRAIN, Outcome.FAILED
-    if uncertain or "answered" not in case.on:
-        return kind, 0, Action.HOLD, Outcome.PENDING
-    return kind, 0, Action.RECORD, Outcome.RECORDING
-
-
-def summary(verdict: Verdict) -> tuple[Kind, int, Action | None, Outcome]:
-    coaching = verdict.purposes.get("coaching")
-    return verdict.kind, verdict.strip, coaching.action if coaching else None, verdict.outcome
-
-
-def test_the_whole_product_agrees_with_the_oracle() -> None:
-    for case in every_case():
-        verdict = decide(case.facts(), RULES)
-        assert summary(verdict) == oracle(case), case
-        assert verdict.anchor is (verdict.outcome in (Outcome.PENDING, Outcome.RECORDING)), case
-        assert set(verdict.recorded()) <= {"coaching"}, case
-
-
-def test_no_rule_is_idle() -> None:
-    """The control: without any one of the rules some case of the product comes out differently."""
-    one_fault = [{"answered", "approved"} ^ {switch} for switch in SWITCHES] + [{"answered", "approved"}]
-    cases = [it.facts() for it in every_case() if it.on in one_fault]
-    for rule in RULES:
-        fewer = tuple(it for it in RULES if it is not rule)
-        assert any(str(decide(it, fewer)) != str(decide(it, RULES)) for it in cases), rule
