@@ -10,10 +10,10 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
+from storage.epochs import GONE
 from storage.model import AuditRow, Certificate, CertificateState, DestroyedDay, Tombstone
 
 METHOD = "day key destroyed and keystore rewritten in a new epoch; objects removed; absence verified"
-GONE = "not found"  # the only provider's answer that proves an old K0 is gone
 OUTSIDE = "outside our control"
 _EXPORTS = frozenset({"clip.export", "clip.download"})
 

@@ -56,13 +56,13 @@ class NewClip:
 @dataclass(frozen=True, slots=True)
 class Sealing:
     """What is known of a clip once its last byte is on the disk. `size` in bytes, `seconds` by the
-    clip's own clock."""
+    clip's own clock, None where it is not known."""
 
     ending: Ending
     size: int
     chunks: int
     sha256: str
-    seconds: float
+    seconds: float | None
     close_record: bytes
 
 

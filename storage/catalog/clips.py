@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Select, func, insert, select, update
@@ -63,11 +62,10 @@ class Clips:
         """OPEN and PAUSED: what a crash has left to be sealed as truncated."""
         return await self.find(ClipFilter(states=UNFINISHED))
 
-    async def known(self, clip_ids: Iterable[str]) -> set[str]:
-        """Those of the ids that have a row."""
+    async def with_objects(self) -> set[str]:
+        """The clips that may have files: all but the ERASED."""
         async with self._database.read() as connection:
-            present = set(await connection.scalars(select(clip.c.id)))
-        return present.intersection(clip_ids)
+            return set(await connection.scalars(select(clip.c.id).where(clip.c.state != State.ERASED)))
 
     async def count_by_state(self) -> dict[State, int]:
         query = select(clip.c.state, func.count()).group_by(clip.c.state)

@@ -1,0 +1,206 @@
+"""The one door to clips; owns the order in which things become durable.
+
+    row with wrap and deadline → file with its prologue, wraps beside it → chunks
+    final chunk → fdatasync(file) → fsync(directory) → row SEALED with the signed close record
+
+A clip's bytes reach the disk only as ciphertext, in whole chunks. K2 exists in the writer alone and goes
+with it. A sync that failed is never tried again on the same file: the clip is cut to what was durable
+before, and sealed as truncated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage import keys
+from storage.blobs import Blobs
+from storage.bundle import BUNDLE, Bundle, load
+from storage.catalog import Catalogue
+from storage.clipfile import Cut, Opened, SealedWriter, cut_to_whole_chunks, read
+from storage.clock import Clock
+from storage.errors import Forgery, NotFound, Refused, WriteFailed
+from storage.header import Header, HeaderFailure, header_hash
+from storage.lifecycle import State
+from storage.model import By, Clip, NewClip
+from storage.records import Codec, Parties
+from storage.signing import key_id, load_key, public_bytes
+from storage.vault.writer import NOTHING, RECORDER, ClipWriter, Sealer
+
+__all__ = ["ClipPlan", "ClipWriter", "Opened", "Recovered", "Vault"]
+
+RECORDER_KEY = "recorder.key"
+CLIPS = "clips"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlan:
+    """A clip that is to be written. Ids in hex; `previous` is the clip before, None for part 1."""
+
+    recording_id: str
+    call_id: str
+    purpose: str
+    line: str
+    agent: str
+    started_at: datetime
+    deadline_day: date
+    scheme_hash: str
+    part: int
+    previous: str | None
+    codecs: tuple[Codec, ...]
+    parties: Parties
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Clip ids: sealed as truncated; removed because no row knows them."""
+
+    sealed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class Vault:
+    """One installation's clips. Writing needs the bundle; reading needs a K2 that the key service gave."""
+
+    def __init__(
+        self, directory: Path, catalogue: Catalogue, clock: Clock, recorder_key: Ed25519PrivateKey
+    ) -> None:
+        self._directory = directory
+        self._catalogue = catalogue
+        self._clock = clock
+        self._recorder_key = recorder_key
+        self._bundle: tuple[tuple[int, int], Bundle] | None = None
+        self.blobs = Blobs(directory / CLIPS)
+
+    @classmethod
+    async def open(cls, directory: Path, catalogue: Catalogue, clock: Clock) -> Vault:
+        """Raises NotFound, Unavailable or Corrupt when the recorder's key or the clip directory is not
+        usable.
+        """
+        recorder_key = await asyncio.to_thread(load_key, directory / RECORDER_KEY)
+        vault = cls(directory, catalogue, clock, recorder_key)
+        await asyncio.to_thread(vault.blobs.prepare)
+        return vault
+
+    async def begin(self, plan: ClipPlan) -> ClipWriter:
+        """Make row and file of a new clip, under a new K2.
+
+        Raises NoDayKey, Conflict, Unavailable or WriteFailed: then the call goes on and is not recorded.
+        """
+        bundle = await asyncio.to_thread(self._current_bundle)
+        k2 = keys.new_clip_key()
+        new, header = self._prepare(plan, bundle, k2)
+        await self._catalogue.clips.begin(new, By(RECORDER, self._clock.now()))
+        sealed = SealedWriter(header, k2, self._recorder_key)
+        writer = ClipWriter(new, sealed, self._sealer(new.id, new.header_hash, new.deadline_day), self.blobs)
+        await writer.start(plan.parties)
+        return writer
+
+    async def recover(self) -> Recovered:
+        """Seal what a crash left open; remove files that no row knows. Before the first `begin`, in one
+        process.
+
+        What is ERASING is left to the purge.
+        """
+        sealed = [await self._seal_left_over(clip) for clip in await self._catalogue.clips.unfinished()]
+        present = await asyncio.to_thread(self.blobs.ids)
+        strays = sorted(present - await self._catalogue.clips.with_objects())
+        await asyncio.to_thread(self.blobs.remove, strays)
+        for clip_id in strays:
+            by = By(RECORDER, self._clock.now(), "no-row")
+            await self._catalogue.audit.append(by, "clip.orphan", clip_id)
+        return Recovered(tuple(sealed), tuple(strays))
+
+    async def read(self, clip_id: str, k2: bytes) -> Opened:
+        """Check and open a sealed clip.
+
+        Raises NotFound, Refused("not-sealed"), and Forgery when file, row and close record are not of one
+        clip.
+        """
+        clip = await self._catalogue.clips.show(clip_id)
+        if clip.state is not State.SEALED or clip.close_record is None:
+            raise Refused("not-sealed", f"open clip {clip_id}", f"it is {clip.state}")
+        return await asyncio.to_thread(self._read, clip, clip.close_record, k2)
+
+    def _read(self, clip: Clip, close_record: bytes, k2: bytes) -> Opened:
+        public = public_bytes(self._recorder_key)
+        try:
+            data = self.blobs.path_for(clip.id).read_bytes()
+        except OSError as error:
+            remedy = f"restore it from a copy ({error.strerror})"
+            raise NotFound(f"read the file of clip {clip.id}", remedy) from error
+        opened = read(data, k2, public, close_record)
+        header = opened.header
+        told = (header.recording, header.purpose, header.deadline_day, header_hash(header))
+        if told != (clip.recording, clip.purpose, clip.deadline_day, clip.header_hash):
+            raise Forgery(f"open clip {clip.id}", "its row and its file say different things")
+        return opened
+
+    def _current_bundle(self) -> Bundle:
+        """The bundle, read again when the key service has replaced it."""
+        try:
+            status = (self._directory / BUNDLE).stat()
+            version = (status.st_ino, status.st_mtime_ns)
+        except OSError:
+            version = (0, 0)
+        if self._bundle is None or self._bundle[0] != version:
+            self._bundle = (version, load(self._directory))
+        return self._bundle[1]
+
+    def _prepare(self, plan: ClipPlan, bundle: Bundle, k2: bytes) -> tuple[NewClip, Header]:
+        day = bundle.day_key(plan.purpose, plan.deadline_day)
+        purpose = bundle.purpose_key(plan.purpose)
+        header = Header(
+            clip=secrets.token_hex(16),
+            recording=plan.recording_id,
+            part=plan.part,
+            previous=plan.previous,
+            tenant=bundle.tenant,
+            purpose=plan.purpose,
+            scheme_hash=plan.scheme_hash,
+            deadline_day=plan.deadline_day,
+            day_key_id=day.key_id,
+            started_at=plan.started_at,
+            codecs=plan.codecs,
+            recorder=key_id(public_bytes(self._recorder_key)),
+        )
+        h = header_hash(header)
+        new = NewClip(
+            id=header.clip,
+            recording=plan.recording_id,
+            call=plan.call_id,
+            purpose=plan.purpose,
+            line=plan.line,
+            agent=plan.agent,
+            scheme_hash=plan.scheme_hash,
+            started_at=plan.started_at,
+            part=plan.part,
+            previous=plan.previous,
+            deadline_day=plan.deadline_day,
+            day_key_id=day.key_id,
+            header_hash=h,
+            wrap=keys.wrap(k2, purpose, day, h),
+        )
+        return new, header
+
+    async def _seal_left_over(self, clip: Clip) -> str:
+        cut = await asyncio.to_thread(self._cut, clip.id)
+        await self._sealer(clip.id, clip.header_hash, clip.deadline_day).truncated(cut, "recovered")
+        return clip.id
+
+    def _sealer(self, clip_id: str, h: bytes, day: date) -> Sealer:
+        return Sealer(self._catalogue, self._clock, self._recorder_key, clip_id, h, day)
+
+    def _cut(self, clip_id: str) -> Cut:
+        try:
+            return cut_to_whole_chunks(self.blobs.path_for(clip_id))
+        except (HeaderFailure, FileNotFoundError):
+            self.blobs.remove([clip_id])
+            return NOTHING
+        except OSError as error:
+            raise WriteFailed(f"cut clip {clip_id}", f"look at the disk ({error.strerror})") from error

@@ -1,0 +1,188 @@
+"""One clip being written: records in, whole sealed chunks to the disk, a signed end."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage.blobs import Blobs
+from storage.catalog import Catalogue
+from storage.clipfile import Cut, SealedWriter, truncated_close_record
+from storage.clock import Clock
+from storage.errors import StorageError, WriteFailed
+from storage.model import By, Clip, Ending, NewClip, Sealing
+from storage.records import End, Parties, Record, canonical_json, encode
+
+RECORDER = "recorder"
+OPEN_CHUNK_SECONDS = 1.0
+NOTHING = Cut(0, 0, hashlib.sha256(b"").hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Puts the end of a clip into its row, and the signed close record into row and audit log."""
+
+    catalogue: Catalogue
+    clock: Clock
+    recorder_key: Ed25519PrivateKey
+    clip_id: str
+    header_hash: bytes
+    deadline_day: date
+
+    async def complete(self, sealed: SealedWriter, reason: str, seconds: float) -> Clip:
+        cut = Cut(sealed.chunks, sealed.size, sealed.sha256)
+        return await self._seal(Ending.COMPLETE, cut, sealed.close_record(), reason, seconds)
+
+    async def truncated(self, cut: Cut, reason: str) -> Clip:
+        """How long it plays is not known without a key."""
+        close_record = truncated_close_record(self.clip_id, self.header_hash, cut, self.recorder_key)
+        return await self._seal(Ending.TRUNCATED, cut, close_record, reason, None)
+
+    async def _seal(
+        self, ending: Ending, cut: Cut, close_record: bytes, reason: str, seconds: float | None
+    ) -> Clip:
+        sealing = Sealing(ending, cut.size, cut.chunks, cut.sha256, seconds, close_record)
+        text = base64.b64encode(close_record).decode()
+        by = By(RECORDER, self.clock.now(), reason, text, self.deadline_day)
+        return await self.catalogue.clips.seal(self.clip_id, sealing, by)
+
+
+class ClipWriter:
+    """Made by `Vault.begin`. For one event loop; `flush` and `finish` wait for each other."""
+
+    def __init__(self, new: NewClip, sealed: SealedWriter, sealer: Sealer, blobs: Blobs) -> None:
+        self._new = new
+        self._sealed: SealedWriter | None = sealed  # holds K2; gone when the clip is finished or has failed
+        self._sealer = sealer
+        self._blobs = blobs
+        self._pending = bytearray(sealed.prologue())
+        self._durable = NOTHING
+        self._file = -1
+        self._turn = asyncio.Lock()
+        self._open_chunk = (0, 0.0)  # its number, and the boot time at which a flush first saw it begun
+
+    @property
+    def clip_id(self) -> str:
+        return self._new.id
+
+    async def start(self, parties: Parties) -> None:
+        """Make the file durable up to its prologue. Raises WriteFailed; then the row is sealed without a
+        chunk.
+        """
+        async with self._turn:
+            try:
+                self._file = await asyncio.to_thread(self._create)
+            except (OSError, StorageError) as error:
+                raise await self._failed(error) from error
+            await self._push()
+            self.write(parties)
+
+    def write(self, record: Record) -> None:
+        """Encrypt what has become a whole chunk and keep it for the next flush; no I/O.
+
+        Raises WriteFailed once the clip has failed or is finished, ValueError for a record out of range.
+        """
+        self._pending += self._writing().append(encode(record))
+
+    async def flush(self) -> None:
+        """Make all whole chunks durable; one that has been open for a second is padded to be whole.
+
+        Raises WriteFailed; then the clip is sealed as truncated at the flush before.
+        """
+        async with self._turn:
+            sealed = self._writing()
+            if self._is_overdue(sealed):
+                self._pending += sealed.pad()
+            await self._push()
+
+    async def finish(self, reason: str, ended_at: datetime, counts: Mapping[str, int] | None = None) -> Clip:
+        """Seal the clip as complete. `reason` is a code; K2 is gone afterwards.
+
+        Raises WriteFailed as `flush` does, and StorageError when the row cannot be written: then the next
+        recovery seals the clip as truncated.
+        """
+        async with self._turn:
+            sealed = self._writing()
+            self._pending += sealed.append(encode(End(reason, counts or {})))
+            self._pending += sealed.close()
+            await self._push()
+            self._sealed = None
+            self._close()
+            seconds = max(0.0, (ended_at - self._new.started_at).total_seconds())
+            return await self._sealer.complete(sealed, reason, seconds)
+
+    def _writing(self) -> SealedWriter:
+        if self._sealed is None:
+            raise WriteFailed(
+                f"write to clip {self.clip_id}", "it has failed or is finished; begin a new part"
+            )
+        return self._sealed
+
+    def _is_overdue(self, sealed: SealedWriter) -> bool:
+        if not sealed.buffered:
+            return False
+        number, since = self._open_chunk
+        now = self._sealer.clock.boottime()
+        if number != sealed.chunks + 1:
+            self._open_chunk = (sealed.chunks + 1, now)
+            return False
+        return now - since >= OPEN_CHUNK_SECONDS
+
+    async def _push(self) -> None:
+        """Write and sync what is pending. All or nothing counts: only a synced prefix is ever sealed."""
+        sealed = self._writing()
+        data, self._pending = bytes(self._pending), bytearray()
+        reached = Cut(sealed.chunks, sealed.size, sealed.sha256)
+        if data:
+            try:
+                await asyncio.to_thread(self._store, data)
+            except OSError as error:
+                raise await self._failed(error) from error
+        self._durable = reached
+
+    async def _failed(self, error: Exception) -> WriteFailed:
+        """Give the clip up: cut to the last synced byte, never sync it again, seal it as truncated."""
+        self._sealed = None
+        self._pending.clear()
+        self._close()
+        with suppress(OSError):
+            os.truncate(self._blobs.path_for(self.clip_id), self._durable.size)
+        with suppress(StorageError):  # the row stays OPEN then, and recovery seals it
+            await self._sealer.truncated(self._durable, "write-failed")
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return WriteFailed(f"write clip {self.clip_id}", f"look at the disk ({reason})")
+
+    def _create(self) -> int:
+        file = self._blobs.create(self.clip_id)
+        try:
+            content = {
+                "clip": self.clip_id,
+                "version": 1,
+                "wraps": [base64.b64encode(self._new.wrap).decode()],
+            }
+            self._blobs.put_wraps(
+                self.clip_id, canonical_json(content)
+            )  # syncs the directory, for both files
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _store(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+        os.fdatasync(self._file)
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
