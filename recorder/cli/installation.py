@@ -1,4 +1,4 @@
-"""The installation that a command is about: its configuration, its catalogue, its clock, and who is asking."""
+"""The installation that a command is about: configuration, catalogue, clock, and who is asking."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Installation:
     clock: SystemClock
 
     def by(self, person: str | None = None, reason: str = "") -> By:
-        """Who acts, now. Whoever may open the catalogue is the service's user or root, so `person` is believed."""
+        """Who acts, now. Whoever can open the catalogue is its owner or root, so `person` is believed."""
         account = account_name()
         return By(f"{person} ({account})" if person else account, self.now(), reason)
 

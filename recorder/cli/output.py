@@ -67,11 +67,11 @@ def _escape(text: str) -> str:
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S UTC")
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ", ".join(_cell(part) for part in value) or "–"
+        return ", ".join(_cell(part) for part in value) or "-"
     if isinstance(value, float):
         return f"{value:.1f}"
     return _escape(str(value))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,8 @@ import typer
 from recorder.cli.installation import DEFAULT, ConfigPath
 from recorder.config import load
 from recorder.relay.worker import run_worker
-from recorder.service import capturing, keeping, signalling as signalling_process, supervisor
+from recorder.service import capturing, keeping, supervisor
+from recorder.service import signalling as signalling_process
 from recorder.service.children import follow_supervisor
 from recorder.service.journal import start_logging
 
@@ -21,15 +21,17 @@ RingFds = Annotated[list[int], typer.Option("--ring-fd", help="Descriptor of a r
 def serve(config: ConfigPath = DEFAULT) -> None:
     """Run the recorder in the foreground: every process, supervised, until SIGTERM or Ctrl-C.
 
-    It stands between phones and PBX: phones register and call through its listeners, and what they send goes
-    on to the PBX. Calls that the scheme certainly excludes pass with their media untouched; every other call's
-    media passes through the relay. Nothing is recorded until the works council has signed the scheme.
+    It stands between phones and PBX: phones register and call through its listeners, and what they send
+    goes on to the PBX. Calls that the scheme certainly excludes pass with their media untouched; every
+    other call's media passes through the relay. Nothing is recorded until the works council has signed
+    the scheme.
 
-    Before the first start: `doelband setup`. To look at it while it runs: `doelband status`, `doelband calls`.
+    Before the first start: `doelband setup`. While it runs: `doelband status`, `doelband calls`.
     """
     start_logging("supervisor")
-    supervisor.ready(load(config), config)
-    asyncio.run(supervisor.serve(load(config), config))
+    loaded, path = load(config), config.absolute()
+    supervisor.prepare(loaded, path)
+    asyncio.run(supervisor.serve(loaded, path))
 
 
 def signalling(config: ConfigPath = DEFAULT) -> None:

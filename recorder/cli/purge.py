@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any
 
 import typer
+from storage.keydoor import KeyDoor
 
 from purge import sweep as sweeping
 from purge.verdict import is_past
@@ -18,7 +19,6 @@ from recorder.service import places, purging
 from recorder.service.children import follow_supervisor
 from recorder.service.journal import start_logging
 from storage.blobs import Blobs
-from storage.keydoor import KeyDoor
 from storage.lifecycle import State
 from storage.model import By, ClipFilter
 

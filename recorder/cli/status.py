@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from storage.keydoor import KeyDoor
 
 from recorder import control
 from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
 from recorder.cli.output import Exit, Json, facts, out, rows, show
 from recorder.service import gatekeeper, places
 from storage.errors import StorageError
-from storage.keydoor import KeyDoor
 
 Health = Annotated[
     bool, typer.Option("--health", help="Print one line; exit 0 when every process runs, 75 otherwise.")
@@ -19,7 +19,7 @@ Health = Annotated[
 
 
 def status(health: Health = False, config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
-    """Processes, the gate, running calls, clips by state, the clock. Exit 75 when the service is not ready."""
+    """Processes, the gate, running calls, clips by state, the clock. Exit 75 when it is not ready."""
     value = work(config, _collect)
     ready = bool(value["ready"])
     if as_json:

@@ -69,7 +69,7 @@ def open_keyring(config: Config) -> Keyring:
 
 
 def spans(config: Config, clock: SystemClock) -> dict[str, Any]:
-    """For each purpose, the deadline days that need a key now: those of calls that begin in the next 30 days."""
+    """For each purpose, the deadline days of calls that begin in the next 30 days: they need a key now."""
     today = clock.now().date()
     return {name: days(today, purpose.retention) for name, purpose in config.purposes.items()}
 

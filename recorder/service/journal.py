@@ -1,4 +1,4 @@
-"""Logs to stderr, one line an event: JSON for machines, coloured text on a terminal. No number is ever logged."""
+"""Logs to stderr, one line an event: JSON, or coloured text on a terminal. No number is ever logged."""
 
 from __future__ import annotations
 

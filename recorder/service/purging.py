@@ -1,4 +1,4 @@
-"""The purge process: a sweep a minute, as long as the service runs. It never gives up, and says what it saw."""
+"""The purge process: a sweep a minute, as long as the service runs. It never gives up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from datetime import timedelta
 
 import structlog
+from storage.keydoor import KeyDoor
 
 from purge.sweep import Report, sweep
 from recorder.config import Config
@@ -15,7 +16,6 @@ from storage.blobs import Blobs
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
 from storage.errors import StorageError
-from storage.keydoor import KeyDoor
 
 log = structlog.get_logger()
 

@@ -22,6 +22,7 @@ from recorder.config import Config
 from recorder.relay.broker import BrokerSettings, MediaBroker
 from recorder.service import places
 from recorder.service.children import Child, Start
+from storage.errors import NotFound
 
 log = structlog.get_logger()
 
@@ -108,9 +109,15 @@ def raise_descriptor_limit(calls: int) -> None:
         )
 
 
-async def serve(config: Config, config_path: Path) -> None:
-    """Run the whole recorder in the foreground until it is told to end."""
+def prepare(config: Config, config_path: Path) -> None:
+    """Make the runtime directory and set this process's limits. Raises NotFound before the set-up."""
+    if not places.catalogue(config).exists() or not places.has_keystore(config):
+        raise NotFound("start the service", f"run `doelband setup --config {config_path}` first")
     places.prepare_runtime(config)
     raise_descriptor_limit((config.media.port_high - config.media.port_low + 1) // 4)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+async def serve(config: Config, config_path: Path) -> None:
+    """Run the whole recorder in the foreground until it is told to end."""
     await Supervisor(config, config_path).run()
