@@ -59,7 +59,9 @@ class CallOffered:
     dialled: str = field(repr=False)  # user part of the Request-URI, unescaped, prefix included
     description: Description | None = field(repr=False)  # the offer; None if it comes later (late offer)
     already_anchored: bool  # the offer names a media port of ours: an earlier pass anchored it
-    disturbances: tuple[Disturbance, ...]  # what the INVITE carries: REPLACES, JOIN, HOLD, AUTH_INT, UNREADABLE
+    disturbances: tuple[
+        Disturbance, ...
+    ]  # what the INVITE carries: REPLACES, JOIN, HOLD, AUTH_INT, UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,371 @@
+"""A pass: one dialog, forks included, crossing us once. It turns messages into events and edits.
+
+A pass knows nothing of packets and timers. The proxy shows it each message that belongs to it, with the
+edits of that message; what it returns are the events to be reported before the message leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from sip_hooks.anchoring import (
+    anchored,
+    can_be_anchored,
+    description_in,
+    is_ours,
+    is_refresh,
+    protects_body,
+    wants_body_protected,
+)
+from sip_hooks.dialog import Dialog, Party
+from sip_hooks.edits import Edits
+from sip_hooks.errors import MessageError
+from sip_hooks.events import (
+    Anchor,
+    CallAnswered,
+    CallDisturbed,
+    CallEnded,
+    CallOffered,
+    CallProgressed,
+    CallRedirected,
+    Disturbance,
+    Event,
+    MediaNegotiated,
+    Side,
+)
+from sip_hooks.identity import Identity, Role, identities
+from sip_hooks.message import Message
+from sip_hooks.registration import ContactTokens
+from sip_hooks.sdp import Description, MediaEnd, Obstacle
+from sip_hooks.settings import Address, EngineSettings
+from sip_hooks.timer import Timed
+from sip_hooks.uri import parse_uri, unescape
+
+_BY_METHOD = {
+    b"REFER": Disturbance.REFER,
+    b"UPDATE": Disturbance.UPDATE,
+    b"INFO": Disturbance.INFO,
+}
+_MOST_FORKS = 64
+_TAKEOVERS = ((b"replaces", Disturbance.REPLACES), (b"join", Disturbance.JOIN))
+_REFRESHING = (b"INVITE", b"UPDATE")  # requests that may change target, identity and media of a dialog
+
+
+@dataclass(slots=True, repr=False)
+class Exchange:
+    """One request of a pass and what its response has to know."""
+
+    call: Pass
+    sender: Role
+    dialog: Dialog | None  # None for the INVITE that opens the pass
+    before: tuple[MediaEnd | None, MediaEnd | None] | None = None  # to go back to if the request fails
+    is_direct: bool = False  # its offer was not rewritten, so its answer must not be
+
+    @property
+    def answerer(self) -> Role:
+        """Who answers the request."""
+        return "callee" if self.sender == "caller" else "caller"
+
+
+class Pass(Timed):
+    """One dialog crossing us once. `call` names it to those above, `token` on the wire."""
+
+    __slots__ = (
+        "_known",
+        "_offer_end",
+        "_tokens",
+        "call",
+        "call_id",
+        "callee_side",
+        "caller",
+        "dialled",
+        "dialogs",
+        "heard_at",
+        "is_ended",
+        "media",
+        "strip",
+        "token",
+        "winner",
+    )
+
+    def __init__(
+        self,
+        names: tuple[str, bytes],
+        invite: Message,
+        caller: Party,
+        callee_side: Side,
+        tokens: ContactTokens,
+    ) -> None:
+        super().__init__()
+        self.call, self.token = names
+        self.call_id = invite.call_id
+        self.caller = caller
+        self.callee_side = callee_side
+        self.dialled = parse_uri(invite.request_uri).user  # as received: escaped, prefix included
+        self.strip = 0
+        self.media: Anchor | None = None
+        self.dialogs: dict[bytes, Dialog] = {}
+        self.winner: Dialog | None = None
+        self.is_ended = False
+        self.heard_at = 0.0
+        self._offer_end: MediaEnd | None = None
+        self._tokens = tokens
+        self._known: dict[Role, set[str]] = {"caller": set(), "callee": set()}
+
+    # --- the INVITE that opens it
+
+    def offered(self, invite: Message, at: datetime, settings: EngineSettings) -> CallOffered:
+        """Return the event of the INVITE that opens this pass."""
+        named, unreadable = self._named(invite, "caller")
+        self._is_news(named, "caller")
+        self._is_news(named, "callee")
+        description = description_in(invite)
+        end = description.end if description else None
+        found = {
+            Disturbance.HOLD: end is not None and end.is_held,
+            Disturbance.AUTH_INT: protects_body(invite),
+            Disturbance.UNREADABLE: unreadable,
+        }
+        found.update({cause: invite.field(name) is not None for name, cause in _TAKEOVERS})
+        return CallOffered(
+            self.call,
+            at,
+            self.caller.side,
+            named,
+            identities(invite).is_anonymous,
+            unescape(self._tokens.original(parse_uri(invite.request_uri)).user).decode("latin-1"),
+            description,
+            is_ours(end, settings.media_addresses, settings.media_ports),
+            tuple(cause for cause, is_there in found.items() if is_there),
+        )
+
+    def forward(self, invite: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
+        """Yield what is to be reported before the opening INVITE leaves; `media` and `strip` are set."""
+        yield from self._carry(invite, "caller", None, edits, exchange)
+
+    # --- requests within it
+
+    def request(self, request: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
+        """Yield what is to be reported before a request within the dialog leaves."""
+        dialog = exchange.dialog
+        named, unreadable = self._named(request, exchange.sender)
+        if cause := _BY_METHOD.get(request.method):
+            yield CallDisturbed(self.call, cause, named)
+        for name, cause in _TAKEOVERS:
+            if request.field(name) is not None:
+                yield CallDisturbed(self.call, cause, named)
+        if request.method in _REFRESHING:
+            yield from self._judge(named, unreadable, exchange.sender)
+        if dialog is not None:
+            exchange.before = dialog.caller_end, dialog.callee_end
+        yield from self._carry(request, exchange.sender, dialog, edits, exchange)
+
+    # --- responses
+
+    def response(self, response: Message, edits: Edits, exchange: Exchange, at: datetime) -> Iterator[Event]:
+        """Yield what is to be reported before a response leaves. 100 is not shown to a pass."""
+        if exchange.dialog is None:
+            yield from self._opening_response(response, edits, exchange, at)
+            return
+        if response.status >= 300:
+            yield from self._roll_back(exchange)
+            if wants_body_protected(response):
+                yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
+            return
+        if response.status >= 200 and response.cseq[1] in _REFRESHING:
+            named, unreadable = self._named(response, exchange.sender)
+            yield from self._judge(named, unreadable, exchange.answerer)
+        yield from self._carry(response, exchange.answerer, exchange.dialog, edits, exchange)
+
+    def _opening_response(
+        self, response: Message, edits: Edits, exchange: Exchange, at: datetime
+    ) -> Iterator[Event]:
+        named, unreadable = self._named(response, "caller")
+        if unreadable and response.status < 300:
+            yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
+        status = response.status
+        if status == 181 or 300 <= status < 400:
+            yield CallRedirected(self.call, status, named)
+        elif status < 200:
+            yield CallProgressed(self.call, response.to_tag.decode("latin-1"), status, named)
+        elif status in (401, 407) and wants_body_protected(response):
+            yield CallDisturbed(self.call, Disturbance.AUTH_INT, named)
+        if status >= 300:
+            return
+        self._is_news(named, "callee")
+        dialog = self.dialogs[response.to_tag]
+        if status >= 200:
+            yield from self._answered(response, dialog, edits, exchange, named, at)
+        else:
+            yield from self._carry(response, "callee", dialog, edits, exchange)
+
+    def _answered(
+        self,
+        response: Message,
+        dialog: Dialog,
+        edits: Edits,
+        exchange: Exchange,
+        named: tuple[Identity, ...],
+        at: datetime,
+    ) -> Iterator[Event]:
+        is_repeated, is_first = dialog.is_answered, self.winner is None
+        dialog.is_answered = True
+        if is_first:
+            self.winner = dialog
+        elif not is_repeated:
+            yield CallDisturbed(self.call, Disturbance.SECOND_ANSWER, named)
+        yield from self._carry(response, "callee", dialog, edits, exchange)
+        yield from self._tell(dialog, frozenset())
+        if is_first:
+            yield CallAnswered(self.call, at, dialog.tag, named)
+
+    # --- the end
+
+    def end(
+        self, cause: Literal["bye", "cancelled", "rejected", "timeout", "error"], status: int, at: datetime
+    ) -> Iterator[Event]:
+        """Yield CallEnded, once."""
+        if not self.is_ended:
+            self.is_ended = True
+            yield CallEnded(self.call, at, cause, status)
+
+    def fail(self, exchange: Exchange) -> Iterator[Event]:
+        """Yield what is to be reported when a request within the dialog will never be answered."""
+        yield from self._roll_back(exchange)
+
+    # --- forks
+
+    def fork(self, response: Message, source: Address, routes: tuple[bytes, ...]) -> None:
+        """Note who sent a 1xx or 2xx to the opening INVITE, and the Routes that lead there."""
+        tag = response.to_tag
+        dialog = self.dialogs.get(tag)
+        if dialog is None:
+            if len(self.dialogs) >= _MOST_FORKS:
+                raise MessageError("a call has more forks than any PBX makes")
+            dialog = self.dialogs[tag] = Dialog(Party(self.callee_side, tag, source), self._offer_end)
+        dialog.callee.learn(response, source)
+        if routes or response.status >= 200:
+            dialog.callee.routes = routes
+
+    def dialog_of(self, request: Message, sender: Role) -> Dialog | None:
+        """Return the fork a request belongs to; with an unknown tag the one that answered, or the last."""
+        tag = request.to_tag if sender == "caller" else request.from_tag
+        dialogs = self.dialogs
+        return dialogs.get(tag) or self.winner or (dialogs[next(reversed(dialogs))] if dialogs else None)
+
+    def party(self, role: Role, dialog: Dialog | None) -> Party | None:
+        """Return one party of a fork."""
+        if role == "caller":
+            return self.caller
+        return dialog.callee if dialog else None
+
+    def has_tag(self, tag: bytes) -> bool:
+        """Whether a tag is one of this pass."""
+        return tag == self.caller.tag or tag in self.dialogs
+
+    # --- identities
+
+    def _named(self, message: Message, from_role: Role) -> tuple[tuple[Identity, ...], bool]:
+        """Return what a message says of the pass's parties, and whether some of it is unreadable."""
+        said = identities(message)
+        named = tuple(self._restored(each) for each in said.named)
+        if from_role == "callee":
+            named = tuple(replace(each, role=_other(each.role)) for each in named)
+        return named, bool(said.unreadable)
+
+    def _restored(self, identity: Identity) -> Identity:
+        """A token in the place of a user stands for the phone's own Contact."""
+        registered = self._tokens.open(identity.value.encode())
+        if registered is None:
+            return identity
+        uri = parse_uri(registered.uri)
+        return Identity(identity.role, identity.header, uri.identity(), uri.address())
+
+    def _is_news(self, named: tuple[Identity, ...], role: Role) -> bool:
+        """Note what is said of one party; whether it was not known before."""
+        said = {each.value for each in named if each.role == role}
+        is_news = not said <= self._known[role]
+        self._known[role] |= said
+        return is_news
+
+    def _judge(self, named: tuple[Identity, ...], unreadable: bool, speaker: Role) -> Iterator[Event]:
+        if unreadable:
+            yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
+        if self._is_news(named, speaker):
+            yield CallDisturbed(self.call, Disturbance.IDENTITY_CHANGED, named)
+
+    # --- media
+
+    def _carry(
+        self, message: Message, speaker: Role, dialog: Dialog | None, edits: Edits, exchange: Exchange
+    ) -> Iterator[Event]:
+        """Take note of a description, rewrite it when the call is anchored, and report both."""
+        description = description_in(message)
+        if description is None:
+            return
+        before = self._offer_end if dialog is None else dialog.end_of(speaker)
+        end = description.end
+        is_established = dialog is not None and exchange.dialog is not None
+        if (cause := _disturbance(before, end, is_established)) is not None:
+            yield CallDisturbed(self.call, cause, ())
+        if dialog is None:
+            self._offer_end = end
+        else:
+            dialog.set_end(speaker, end)
+        if self.media is None:
+            return
+        yield from self._anchor(message, description, speaker, edits, exchange)
+        yield from self._tell(dialog, description.obstacles)
+
+    def _anchor(
+        self, message: Message, description: Description, speaker: Role, edits: Edits, exchange: Exchange
+    ) -> Iterator[Event]:
+        assert self.media is not None
+        is_protected = message.is_request and protects_body(message)
+        is_answer = speaker == exchange.answerer
+        if is_answer and exchange.is_direct:
+            return
+        if can_be_anchored(description) and not is_protected:
+            try:
+                edits.set_body(anchored(message.body, speaker, self.media))
+            except MessageError:
+                yield CallDisturbed(self.call, Disturbance.UNANCHORED, ())
+            return
+        exchange.is_direct = exchange.is_direct or not is_answer
+        yield CallDisturbed(self.call, Disturbance.AUTH_INT if is_protected else Disturbance.UNANCHORED, ())
+
+    def _tell(self, dialog: Dialog | None, obstacles: frozenset[Obstacle]) -> Iterator[Event]:
+        if self.media is None:
+            return
+        if dialog is None:
+            yield MediaNegotiated(self.call, "", self._offer_end, None, False, obstacles)
+            return
+        news = dialog.caller_end, dialog.callee_end, dialog.is_answered, obstacles
+        if dialog.told is not None and (news[:3] == dialog.told[:3] and obstacles <= dialog.told[3]):
+            return
+        dialog.told = news
+        yield MediaNegotiated(self.call, dialog.tag, *news)
+
+    def _roll_back(self, exchange: Exchange) -> Iterator[Event]:
+        """A refused re-INVITE or UPDATE leaves media as it was (RFC 3261 §14.1)."""
+        if exchange.before is None or exchange.dialog is None:
+            return
+        dialog = exchange.dialog
+        dialog.caller_end, dialog.callee_end = exchange.before
+        if dialog.told is not None:
+            yield from self._tell(dialog, frozenset())
+
+
+def _disturbance(before: MediaEnd | None, after: MediaEnd | None, is_established: bool) -> Disturbance | None:
+    if after is not None and after.is_held:
+        return None if before is not None and is_refresh(before, after) else Disturbance.HOLD
+    if not is_established or before is None or after is None:
+        return None
+    return None if is_refresh(before, after) else Disturbance.REINVITE_CHANGED
+
+
+def _other(role: Role) -> Role:
+    return "callee" if role == "caller" else "caller"

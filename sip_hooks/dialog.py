@@ -1,0 +1,85 @@
+"""Dialogs as a proxy sees them: who the two ends are and how each is reached (RFC 3261 §12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sip_hooks.errors import MessageError
+from sip_hooks.events import Side
+from sip_hooks.headers import parse_name_addr
+from sip_hooks.identity import Role
+from sip_hooks.message import Message
+from sip_hooks.routing import address_of
+from sip_hooks.sdp import MediaEnd, Obstacle
+from sip_hooks.settings import Address
+from sip_hooks.uri import Uri, parse_uri
+
+
+@dataclass(slots=True, repr=False)
+class Party:
+    """One end of a dialog."""
+
+    side: Side
+    tag: bytes
+    source: Address  # where its messages come from
+    contact: bytes = b""  # its remote target: a URI, b"" when it gave none
+    routes: tuple[bytes, ...] = ()  # Routes between us and it, nearest first
+
+    def learn(self, message: Message, source: Address) -> None:
+        """Take the target and source address of a message that this party sent (§12.2: target refresh)."""
+        self.source = source
+        if contact := contact_of(message):
+            self.contact = contact
+
+    def reached_at(self, target: Uri) -> Address | None:
+        """Return where a request for `target` finds this party when no Route leads there.
+
+        A Contact counts unless its host is not where the phone's messages come from: then there is a NAT
+        between us, and only the source address leads through it.
+        """
+        address = address_of(target)
+        if self.side is Side.PBX:
+            return address
+        return address if address is not None and address[0] == self.source[0] else self.source
+
+
+@dataclass(slots=True, repr=False)
+class Dialog:
+    """One fork of a call: the caller and one callee."""
+
+    callee: Party
+    caller_end: MediaEnd | None
+    callee_end: MediaEnd | None = None
+    is_answered: bool = False
+    told: tuple[MediaEnd | None, MediaEnd | None, bool, frozenset[Obstacle]] | None = None  # reported last
+
+    @property
+    def tag(self) -> str:
+        """The callee's tag, as events name the fork."""
+        return self.callee.tag.decode("latin-1")
+
+    def end_of(self, role: Role) -> MediaEnd | None:
+        """Return where one party wants its media."""
+        return self.caller_end if role == "caller" else self.callee_end
+
+    def set_end(self, role: Role, end: MediaEnd | None) -> None:
+        """Note where one party wants its media now."""
+        if role == "caller":
+            self.caller_end = end
+        else:
+            self.callee_end = end
+
+
+def contact_of(message: Message) -> bytes:
+    """Return the URI of the first Contact, b"" when there is none that can be used as a target."""
+    try:
+        contacts = message.all(b"contact")
+        uri = parse_name_addr(contacts[0]).uri if contacts else None
+    except MessageError:
+        return b""
+    return uri.raw if uri is not None and uri.scheme in (b"sip", b"sips") else b""
+
+
+def is_user_of(uri: bytes, user: bytes) -> bool:
+    """Whether a Request-URI names exactly this user."""
+    return bool(user) and parse_uri(uri).user == user

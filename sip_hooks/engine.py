@@ -1,0 +1,117 @@
+"""The SIP engine: bytes and time in, packets and events out; it does no I/O (sans-IO).
+
+    engine.receive_datagram(data, source, listener, now)      a datagram arrived
+    engine.handle_timer(now)                                  the moment of next_timer() has come
+    engine.execute(command, now)                              those above decided
+    engine.next_event()                                       what they are to be told, None when nothing
+    engine.packets_to_send()                                  what is to leave, in order
+    engine.next_timer()                                       when to call handle_timer
+
+`now` is in seconds of a monotonic clock. After each of the first three calls the events are to be taken and
+acted on first, then the packets: an event is always about something that has not left yet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime
+
+from sip_hooks.errors import SipError
+from sip_hooks.events import Command, Event
+from sip_hooks.message import parse
+from sip_hooks.proxy import Proxy
+from sip_hooks.routing import Router
+from sip_hooks.settings import Address, EngineSettings, Listener, Packet
+
+__all__ = ["Engine", "EngineSettings", "Listener", "Packet"]
+
+
+class Engine:
+    """A transaction-stateful, record-routing, byte-transparent proxy.
+
+    `new_id` returns that many random bytes. `utc` says which aware UTC instant a monotonic `now` is.
+    `counters` counts what is dropped or refused; it holds no address and no number.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        new_id: Callable[[int], bytes],
+        utc: Callable[[float], datetime],
+    ) -> None:
+        self._proxy = Proxy(settings, new_id, utc)
+        self._router = Router(settings)
+        self._listeners = {listener.name: listener for listener in settings.listeners}
+        self._ready: list[Packet] = []
+        self.counters: Counter[str] = self._proxy.counters
+
+    @property
+    def calls(self) -> int:
+        """How many passes are known, those that ended a moment ago included."""
+        return len(self._proxy.passes)
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions are known."""
+        return len(self._proxy.layer)
+
+    def receive_datagram(self, data: bytes, source: Address, listener: str, now: float) -> None:
+        """Act on one datagram that arrived at the listener of that name. Never raises on its contents."""
+        self._receive(data, source, self._listeners[listener], now)
+        self._settle(now)
+
+    def handle_timer(self, now: float) -> None:
+        """Let everything happen that is due at `now`."""
+        self._proxy.handle_timer(now)
+        self._settle(now)
+
+    def execute(self, command: Command, now: float) -> None:
+        """Carry out a command. One that comes too late or names no call is counted and ignored."""
+        self._proxy.forward_call(command, now)
+        self._settle(now)
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event not yet taken."""
+        events = self._proxy.events
+        return events.popleft() if events else None
+
+    def packets_to_send(self) -> list[Packet]:
+        """Return and forget the packets that are to leave, in order."""
+        packets, self._ready = self._ready, []
+        return packets
+
+    def next_timer(self) -> float | None:
+        """Return the monotonic second at which `handle_timer` is wanted, None for never."""
+        return self._proxy.layer.timers.next()
+
+    def _receive(self, data: bytes, source: Address, listener: Listener, now: float) -> None:
+        if not data.strip(b"\r\n\0"):
+            self.counters["keep-alives"] += 1
+            return
+        try:
+            message = parse(data)
+            if message.is_request:
+                self._proxy.receive_request(message, source, listener, now)
+            else:
+                self._proxy.receive_response(message, now)
+        except SipError:
+            self.counters["unreadable datagrams"] += 1
+
+    def _settle(self, now: float) -> None:
+        """Sort what leaves from what comes back: a dialog that crosses us twice in a row needs no socket."""
+        pending = deque(self._take())
+        while pending:
+            packet = pending.popleft()
+            own = self._router.listener_at(packet.destination)
+            if own is None:
+                self._ready.append(packet)
+                continue
+            source = self._listeners[packet.listener].advertised
+            self._receive(packet.data, source, own, now)
+            pending.extendleft(reversed(self._take()))
+
+    def _take(self) -> list[Packet]:
+        packets = self._proxy.layer.packets
+        taken, packets[:] = packets[:], []
+        return taken

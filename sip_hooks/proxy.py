@@ -1,0 +1,373 @@
+"""The proxy: what is done with each request and response (RFC 3261 §16).
+
+It stands between the transaction layer, which sees to retransmission, and the passes, which turn what they
+are shown into events and edits. A request is *planned* (where does it go, whose is it), then *sent on*.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+from zlib import crc32
+
+from sip_hooks.call import Exchange, Pass
+from sip_hooks.dialog import Party, contact_of
+from sip_hooks.edits import Edits
+from sip_hooks.errors import SipError
+from sip_hooks.events import CallDisturbed, Disturbance, Event, ForwardCall, PassedUntouched
+from sip_hooks.forwarding import (
+    append_record_routes,
+    count_hop,
+    note_source,
+    push_record_routes,
+    push_routes,
+    push_via,
+    respond,
+)
+from sip_hooks.message import Message
+from sip_hooks.pass_table import PassTable
+from sip_hooks.planning import Plan, Planner
+from sip_hooks.registration import ContactTokens, hide_contacts, restore_contacts
+from sip_hooks.routing import Router
+from sip_hooks.settings import Address, EngineSettings, Listener
+from sip_hooks.timer import Timer, delay
+from sip_hooks.transaction import ClientTransaction, Input, ServerTransaction, input_of
+from sip_hooks.transaction_layer import TransactionLayer
+from sip_hooks.validity import validate
+
+_DIALOG_FORMING = (b"INVITE", b"SUBSCRIBE", b"REFER")
+_MENTIONS = (
+    (b"replaces", Disturbance.REPLACES),
+    (b"join", Disturbance.JOIN),
+    (b"target-dialog", Disturbance.REFER),
+)
+_TARGET_REFRESHING = (b"INVITE", b"UPDATE")
+Cause = Literal["bye", "cancelled", "rejected", "timeout", "error"]
+
+
+class Proxy:
+    """Transaction user of a `TransactionLayer`. Its output is `events` and `layer.packets`."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        new_id: Callable[[int], bytes],
+        utc: Callable[[float], datetime],
+    ) -> None:
+        self.layer = TransactionLayer(self)
+        self.events: deque[Event] = deque()
+        self.counters: Counter[str] = Counter()
+        self.passes = PassTable()
+        self._settings = settings
+        self._new_id = new_id
+        self._utc = utc
+        self._tokens = ContactTokens(settings.token_key)
+        self._router = Router(settings)
+        self._planner = Planner(settings, self._router, self._tokens, self.passes)
+        self._held: dict[str, tuple[ServerTransaction, Plan]] = {}
+        self._salt = new_id(8)
+
+    # --- requests
+
+    def receive_request(self, request: Message, source: Address, listener: Listener, now: float) -> None:
+        """Act on one request. Raises SipError when it cannot be acted on; then nothing has happened."""
+        if problem := validate(request):
+            self.counters["malformed requests"] += 1
+            if request.method != b"ACK":
+                extra = ((b"Unsupported", problem.unsupported),) if problem.unsupported else ()
+                answer = respond(request, problem.status, problem.reason, source, self._tag(), extra)
+                self.layer.send(answer, source, listener)
+            return
+        if request.method == b"ACK":
+            self._acknowledge(request, source, listener, now)
+            return
+        if (known := self.layer.find(request, request.method)) is not None:
+            self.layer.feed_server(known, Input.REQUEST, now)
+            return
+        plan = self._planner.plan(request, source, listener)
+        server = self.layer.open_server(request, source, listener, now)
+        if request.method == b"CANCEL":
+            self._cancel(server, now)
+        elif refusal := self._refusal(request, plan):
+            self.counters["refused requests"] += 1
+            self._respond(server, *refusal, now)
+        elif plan is not None:
+            self._take(server, plan, now)
+
+    def _refusal(self, request: Message, plan: Plan | None) -> tuple[int, bytes] | None:
+        """Return the final response we owe a request ourselves, if any."""
+        if request.method == b"OPTIONS" and self._planner.is_for_us(request):
+            return 200, b"OK"
+        loop = self._loop_mark(request)
+        if any(loop in via for via in request.all(b"via")):
+            return 482, b"Loop Detected"
+        return (404, b"Not Found") if plan is None else None
+
+    def _take(self, server: ServerTransaction, plan: Plan, now: float) -> None:
+        request = server.request
+        self._disturb_mentioned(request)
+        try:
+            if request.method == b"INVITE" and not request.to_tag:
+                self._offer(server, plan, now)
+            else:
+                self._send_on(server, plan, now)
+        except SipError:
+            self.counters["unforwardable requests"] += 1
+            self._respond(server, 500, b"Server Internal Error", now)
+
+    def _offer(self, server: ServerTransaction, plan: Plan, now: float) -> None:
+        """A new call: hold the INVITE and ask those above (`CallOffered`)."""
+        invite = server.request
+        side = self._router.side_of(server.listener, server.source)
+        caller = Party(
+            side, invite.from_tag, server.source, contact_of(invite), tuple(invite.all(b"record-route"))
+        )
+        names = self._new_id(16).hex(), self._new_id(8).hex().encode()
+        call = Pass(names, invite, caller, plan.side, self._tokens)
+        offered = call.offered(invite, self._utc(now), self._settings)
+        server.context = Exchange(call, "caller", None)
+        self.passes.add(call)
+        call.heard_at = now
+        self._held[call.call] = server, plan
+        self.layer.start(call, Timer.HELD, now + self._settings.hold_seconds)
+        self.layer.start(call, Timer.SILENCE, now + self._settings.silent_limit_seconds)
+        self.events.append(offered)
+
+    def forward_call(self, command: ForwardCall, now: float) -> None:
+        """Let a held INVITE go on. A command that comes too late is counted and ignored."""
+        held = self._held.pop(command.call, None)
+        call = self.passes.named(command.call)
+        if held is None or call is None:
+            self.counters["late commands"] += 1
+            return
+        call.due.pop(Timer.HELD, None)
+        call.strip = command.strip
+        call.media = command.media
+        self._release(call, *held, now)
+
+    def _release(self, call: Pass, server: ServerTransaction, plan: Plan, now: float) -> None:
+        try:
+            self._send_on(server, plan, now)
+        except SipError:
+            self.counters["unforwardable requests"] += 1
+            self._respond(server, 500, b"Server Internal Error", now)
+            self._end(call, "error", 500, now)
+
+    def _send_on(self, server: ServerTransaction, plan: Plan, now: float) -> None:
+        request = server.request
+        edits = Edits(request)
+        if plan.call is not None and server.context is None:
+            server.context = Exchange(plan.call, plan.sender, plan.dialog)
+        if isinstance(server.context, Exchange):
+            self._show_request(request, edits, server.context, server.source, now)
+        if request.method == b"REGISTER":
+            hide_contacts(request, edits, self._tokens, server.source, plan.exit.sent_by)
+        packet, branch = self._edited(request, edits, plan, server)
+        hop = plan.destination, plan.exit
+        self.layer.open_client((branch, request.method), packet, hop, server, now)
+
+    def _show_request(
+        self, request: Message, edits: Edits, exchange: Exchange, source: Address, now: float
+    ) -> None:
+        """Let a pass see a request of its own, and report what it makes of it."""
+        call = exchange.call
+        call.heard_at = now
+        if exchange.dialog is None and request.method == b"INVITE" and not request.to_tag:
+            self.events.extend(call.forward(request, edits, exchange))
+            return
+        sender = call.party(exchange.sender, exchange.dialog)
+        if sender is not None and request.method in _TARGET_REFRESHING:
+            sender.learn(request, source)
+        self.events.extend(call.request(request, edits, exchange))
+        if request.method == b"BYE" and call.winner in (None, exchange.dialog):
+            self._end(call, "bye", 200, now)
+
+    def _edited(
+        self, request: Message, edits: Edits, plan: Plan, server: ServerTransaction
+    ) -> tuple[bytes, bytes]:
+        """Return the request as it leaves, and the branch of its Via."""
+        branch = self._loop_mark(request) + self._new_id(8).hex().encode()
+        context = server.context
+        strip = context.call.strip if isinstance(context, Exchange) else 0
+        uri = plan.request_uri(strip, context.call.dialled if isinstance(context, Exchange) else b"")
+        if uri != request.request_uri:
+            edits.set_request_uri(uri)
+        note_source(request, edits, server.source)
+        count_hop(request, edits)
+        if plan.own_routes:
+            edits.remove_first(b"route", plan.own_routes)
+        if plan.added_routes:
+            push_routes(request, edits, plan.added_routes)
+        if request.method in _DIALOG_FORMING:
+            token = context.call.token if isinstance(context, Exchange) else self._new_id(8).hex().encode()
+            push_record_routes(request, edits, self._router.record_routes(server.listener, plan.exit, token))
+        push_via(edits, plan.exit.sent_by, branch)
+        return edits.apply(), branch
+
+    def _acknowledge(self, ack: Message, source: Address, listener: Listener, now: float) -> None:
+        """Absorb the ACK of a failure; send the ACK of a 2xx on, but never to ourselves."""
+        server = self.layer.find(ack, b"INVITE")
+        if server is not None and not self.layer.feed_server(server, Input.ACK, now):
+            return
+        plan = self._planner.plan(ack, source, listener)
+        if plan is None or (plan.call is None and not plan.own_routes):
+            self.counters["stray ACKs"] += 1
+            return
+        passing = ServerTransaction((), ack, source, listener)
+        edits = Edits(ack)
+        if plan.call is not None:
+            passing.context = Exchange(plan.call, plan.sender, plan.dialog)
+            self._show_request(ack, edits, passing.context, source, now)
+        packet, _ = self._edited(ack, edits, plan, passing)
+        self.layer.send(packet, plan.destination, plan.exit)
+
+    def _cancel(self, server: ServerTransaction, now: float) -> None:
+        """Answer a CANCEL and withdraw the INVITE downstream (§16.10)."""
+        invite = self.layer.find(server.request, b"INVITE")
+        if invite is None:
+            self._respond(server, 481, b"Call/Transaction Does Not Exist", now)
+            return
+        self._respond(server, 200, b"OK", now)
+        if invite.is_answered:
+            return
+        invite.is_cancelled = True
+        invite.cancel_reasons = server.request.all(b"reason")
+        if invite.client is not None:
+            self.layer.feed_client(invite.client, Input.CANCEL, now)
+        elif isinstance(invite.context, Exchange):
+            self._held.pop(invite.context.call.call, None)
+            self._respond(invite, 487, b"Request Terminated", now)
+            self._end(invite.context.call, "cancelled", 487, now)
+
+    def _disturb_mentioned(self, request: Message) -> None:
+        """Report the calls that a request outside them wants to take over, join or speak of."""
+        for name, cause in _MENTIONS:
+            if (value := request.first(name)) is not None:
+                for call in self.passes.mentioned(value):
+                    self.events.append(CallDisturbed(call.call, cause, ()))
+
+    # --- responses
+
+    def receive_response(self, response: Message, now: float) -> None:
+        """Act on one response; one that is malformed or answers nothing of ours is dropped."""
+        is_lost = response.field(b"via") is None or (
+            response.cseq[1] != b"CANCEL" and len(response.all(b"via")) < 2
+        )
+        if is_lost or validate(response) is not None:
+            self.counters["malformed responses"] += 1
+        elif not self.layer.receive_response(response, now):
+            self.counters["stray responses"] += 1
+
+    def answer(self, client: ClientTransaction, response: Message, now: float) -> None:
+        """Send a response up to whoever sent the request. A 100 goes no further (§16.7)."""
+        server = client.server
+        if server is None or response.status == 100:
+            return
+        edits = Edits(response)
+        edits.remove_first_via()
+        if isinstance(server.context, Exchange):
+            self._show_response(response, edits, client, server.context, now)
+        elif client.key[1] == b"REGISTER":
+            restore_contacts(response, edits, self._tokens)
+        self.layer.feed_server(server, input_of(response.status), now, edits.apply())
+
+    def _show_response(
+        self, response: Message, edits: Edits, client: ClientTransaction, exchange: Exchange, now: float
+    ) -> None:
+        """Let a pass see a response of its own, and report what it makes of it."""
+        call = exchange.call
+        call.heard_at = now
+        is_opening = exchange.dialog is None and client.key[1] == b"INVITE"
+        if is_opening and response.status < 300:
+            self._record_route(response, edits, client, call)
+        self.events.extend(call.response(response, edits, exchange, self._utc(now)))
+        if is_opening and response.status >= 300:
+            is_cancelled = response.status == 487 or (
+                client.server is not None and client.server.is_cancelled
+            )
+            self._end(call, "cancelled" if is_cancelled else "rejected", response.status, now)
+
+    def _record_route(self, response: Message, edits: Edits, client: ClientTransaction, call: Pass) -> None:
+        """Learn the way to the callee, and put our Record-Route back where the far end dropped it."""
+        assert client.server is not None
+        routes = response.all(b"record-route")
+        ours = [self._router.names_token(route, call.token) for route in routes]
+        beyond = routes[: ours.index(True)] if True in ours else routes
+        if True not in ours:
+            entry = client.server.listener
+            own = self._router.record_routes(entry, client.listener, call.token)
+            append_record_routes(response, edits, [*own, *call.caller.routes])
+        call.fork(response, client.destination, tuple(reversed(beyond)))
+
+    def give_up(self, client: ClientTransaction, now: float) -> None:
+        """No final response will come: 408 or 487 to an INVITE, silence to all else (RFC 4320)."""
+        server = client.server
+        if server is None:
+            return
+        exchange = server.context
+        status, reason = (487, b"Request Terminated") if server.is_cancelled else (408, b"Request Timeout")
+        if client.key[1] == b"INVITE":
+            self._respond(server, status, reason, now)
+        else:
+            self.layer.abandon(server)
+        if not isinstance(exchange, Exchange):
+            return
+        if exchange.dialog is None and client.key[1] == b"INVITE":
+            self._end(exchange.call, "cancelled" if server.is_cancelled else "timeout", status, now)
+        else:
+            self.events.extend(exchange.call.fail(exchange))
+
+    # --- time
+
+    def handle_timer(self, now: float) -> None:
+        """Let everything happen that is due."""
+        for owner, timer in self.layer.fire(now):
+            if isinstance(owner, Pass):
+                self._fired(owner, timer, now)
+
+    def _fired(self, call: Pass, timer: Timer, now: float) -> None:
+        if timer is Timer.HELD:
+            held = self._held.pop(call.call, None)
+            if held is not None:
+                self.counters["passed untouched"] += 1
+                self.events.append(PassedUntouched(call.call))
+                self._release(call, *held, now)
+        elif timer is Timer.LINGER:
+            self.passes.remove(call)
+        elif timer is Timer.SILENCE:
+            silent_until = call.heard_at + self._settings.silent_limit_seconds
+            if silent_until > now:
+                self.layer.start(call, Timer.SILENCE, silent_until)
+            else:
+                self._end(call, "timeout", 408, now)
+
+    def _end(self, call: Pass, cause: Cause, status: int, now: float) -> None:
+        if not call.is_ended:
+            self.events.extend(call.end(cause, status, self._utc(now)))
+            call.due.clear()
+            self.layer.start(call, Timer.LINGER, now + delay(Timer.LINGER, 0))
+
+    # --- small things
+
+    def _respond(self, server: ServerTransaction, status: int, reason: bytes, now: float) -> None:
+        self.layer.respond(server, status, reason, self._tag(), now)
+
+    def _tag(self) -> bytes:
+        return self._new_id(8).hex().encode()
+
+    def _loop_mark(self, request: Message) -> bytes:
+        """Return how our branches for a request that looks like this one begin (RFC 5393 §4.2)."""
+        parts = (
+            self._salt,
+            request.request_uri,
+            request.from_tag,
+            request.to_tag,
+            request.call_id,
+            b"%d" % request.cseq[0],
+            *request.all(b"route"),
+            *request.all(b"proxy-require"),
+            *request.all(b"proxy-authorization"),
+        )
+        return b"z9hG4bKdb%08x" % crc32(b"\0".join(parts))

@@ -1,0 +1,110 @@
+"""Contacts of registered phones: what the PBX is told instead, and how a call finds the phone again.
+
+The PBX must send its calls through us, and the phone may sit behind a NAT. So a REGISTER's Contact becomes
+an address of ours whose user part is a token that carries the phone's own Contact URI and the address it
+registered from. Nothing is stored: a restart loses no registration. An HMAC keeps others from making us
+send to any address they like.
+
+    token = base32(source address (4 bytes) | source port (2) | Contact URI | HMAC-SHA256 (first 10 bytes))
+
+in lower case without padding, because some PBXs lower the user part. The same Contact from the same address
+gives the same token, so that registering again is a refresh for the PBX.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b32decode, b32encode
+from dataclasses import dataclass
+from hashlib import sha256
+
+from sip_hooks.edits import Edits
+from sip_hooks.errors import MessageError
+from sip_hooks.headers import parse_name_addr
+from sip_hooks.message import Member, Message
+from sip_hooks.settings import Address
+from sip_hooks.uri import Uri, parse_uri
+
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
+_ADDRESS = 6  # bytes
+_TAG = 10  # bytes
+_SHORTEST = (_ADDRESS + len(b"sip:a") + _TAG) * 8 // 5
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Registered:
+    """What a token carries."""
+
+    uri: bytes  # the Contact URI, byte for byte as the phone sent it
+    source: Address  # where the REGISTER came from
+
+
+class ContactTokens:
+    """Makes and opens tokens with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def seal(self, uri: bytes, source: Address) -> bytes:
+        """Return the token for a Contact URI registered from `source`."""
+        host = bytes(int(octet) for octet in source[0].split("."))
+        payload = host + source[1].to_bytes(2, "big") + uri
+        return b32encode(payload + self._tag(payload)).rstrip(b"=").lower()
+
+    def open(self, user: bytes) -> Registered | None:
+        """Return what a URI's user part carries, None when it is no token of ours."""
+        token = user.lower()
+        if len(token) < _SHORTEST or token.translate(None, _ALPHABET):
+            return None
+        try:
+            sealed = b32decode(token.upper() + b"=" * (-len(token) % 8))
+        except ValueError:
+            return None
+        payload, tag = sealed[:-_TAG], sealed[-_TAG:]
+        if not hmac.compare_digest(tag, self._tag(payload)):
+            return None
+        host = ".".join(str(octet) for octet in payload[:4])
+        return Registered(payload[_ADDRESS:], (host, int.from_bytes(payload[4:_ADDRESS], "big")))
+
+    def original(self, uri: Uri) -> Uri:
+        """Return the Contact URI that `uri` stands for, `uri` itself when it holds no token."""
+        registered = self.open(uri.user)
+        return uri if registered is None else parse_uri(registered.uri)
+
+    def _tag(self, payload: bytes) -> bytes:
+        return hmac.digest(self._key, payload, sha256)[:_TAG]
+
+
+def hide_contacts(
+    message: Message, edits: Edits, tokens: ContactTokens, source: Address, sent_by: bytes
+) -> None:
+    """Replace the URI of each Contact of a REGISTER; `*`, parameters and Expires stay as they are."""
+    for member, uri in _contacts(message):
+        if uri.scheme in (b"sip", b"sips"):
+            new = b"sip:" + tokens.seal(uri.raw, source) + b"@" + sent_by
+            _replace_uri(edits, member, uri, new)
+
+
+def restore_contacts(message: Message, edits: Edits, tokens: ContactTokens) -> None:
+    """Give each Contact of a REGISTER's response that holds a token its own URI back."""
+    for member, uri in _contacts(message):
+        if registered := tokens.open(uri.user):
+            _replace_uri(edits, member, uri, registered.uri)
+
+
+def _contacts(message: Message) -> list[tuple[Member, Uri]]:
+    found = []
+    for member in message.members(b"contact"):
+        if member.value == b"*":
+            continue
+        try:
+            found.append((member, parse_name_addr(member.value).uri))
+        except MessageError:
+            continue  # not ours to judge: it goes on as it came
+    return found
+
+
+def _replace_uri(edits: Edits, member: Member, uri: Uri, new: bytes) -> None:
+    bracketed = member.value.rfind(b"<" + uri.raw + b">")
+    start = member.start + (0 if bracketed < 0 else bracketed + 1)
+    edits.replace(start, start + len(uri.raw), new)

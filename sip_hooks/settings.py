@@ -1,0 +1,57 @@
+"""What the engine is configured with, and the addresses it speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+Address: TypeAlias = tuple[str, int]  # IPv4 address in dotted form, UDP port
+
+
+class Packet(NamedTuple):
+    """One datagram that is to leave."""
+
+    data: bytes
+    destination: Address
+    listener: str  # name of the listener from whose socket it leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One UDP socket of ours, and the name under which the neighbours on its side know it."""
+
+    name: str
+    side: Literal["phones", "pbx", "both"]  # "both": a datagram from EngineSettings.pbx is from the PBX side
+    address: str  # IPv4 address to bind
+    port: int  # UDP port to bind
+    advertised_address: str = ""  # what Via, Record-Route and Contact say; "" = address
+    advertised_port: int = 0  # 0 = port
+
+    @property
+    def bound(self) -> Address:
+        """The address that the socket has."""
+        return self.address, self.port
+
+    @property
+    def advertised(self) -> Address:
+        """The address that others are told."""
+        return self.advertised_address or self.address, self.advertised_port or self.port
+
+    @property
+    def sent_by(self) -> bytes:
+        """The address that others are told, as ``host:port``."""
+        host, port = self.advertised
+        return b"%s:%d" % (host.encode(), port)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Everything the engine needs to know. Both sides must have a listener; one "both" serves for two."""
+
+    listeners: tuple[Listener, ...]
+    pbx: Address  # next hop for whatever comes from the phones
+    media_addresses: frozenset[str]  # addresses of our relays: an offer that names one is already anchored
+    media_ports: tuple[int, int]  # their lowest and highest port
+    token_key: bytes  # HMAC key of the Contact tokens; a new key makes phones unreachable until they register
+    hold_seconds: float = 0.1  # how long an INVITE waits for ForwardCall
+    silent_limit_seconds: float = 12 * 3600.0  # a dialog that says nothing for so long is forgotten

@@ -1,0 +1,188 @@
+"""The transaction layer (RFC 3261 §17): holds all transactions and does what their tables say.
+
+Above it stands the proxy as *transaction user*; below it there is only the list of packets to send.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sip_hooks.forwarding import acknowledge, cancel, respond
+from sip_hooks.message import Message, parse
+from sip_hooks.settings import Address, Listener, Packet
+from sip_hooks.timer import Timed, Timer, TimerQueue, delay
+from sip_hooks.transaction import (
+    Act,
+    ClientKey,
+    ClientTransaction,
+    Input,
+    ServerKey,
+    ServerTransaction,
+    State,
+    Transaction,
+    client_key,
+    input_of,
+    server_key,
+)
+
+_RETRANSMITTING = (Timer.A, Timer.E, Timer.G)
+
+
+class TransactionUser(Protocol):
+    """What the layer above is told."""
+
+    def answer(self, client: ClientTransaction, response: Message, now: float) -> None:
+        """A response arrived that has to be acted on."""
+
+    def give_up(self, client: ClientTransaction, now: float) -> None:
+        """No final response will arrive."""
+
+
+class TransactionLayer:
+    """All transactions, their timers, and the packets that are to leave, in order."""
+
+    def __init__(self, user: TransactionUser) -> None:
+        self._user = user
+        self._servers: dict[ServerKey, ServerTransaction] = {}
+        self._clients: dict[ClientKey, ClientTransaction] = {}
+        self.timers = TimerQueue()
+        self.packets: list[Packet] = []
+
+    def __len__(self) -> int:
+        return len(self._servers) + len(self._clients)
+
+    def find(self, request: Message, method: bytes) -> ServerTransaction | None:
+        """Return the server transaction a request belongs to; `method` as in `server_key`."""
+        return self._servers.get(server_key(request, method))
+
+    def open_server(
+        self, request: Message, source: Address, listener: Listener, now: float
+    ) -> ServerTransaction:
+        """Open the transaction of a request that arrived for the first time."""
+        server = ServerTransaction(server_key(request, request.method), request, source, listener)
+        self._servers[server.key] = server
+        if request.method == b"INVITE":
+            self._start(server, Timer.TRYING, now)
+        return server
+
+    def open_client(
+        self,
+        key: ClientKey,
+        packet: bytes,
+        hop: tuple[Address, Listener],
+        server: ServerTransaction | None,
+        now: float,
+    ) -> ClientTransaction:
+        """Send a request to the next hop and see to it that it arrives."""
+        client = ClientTransaction(key, packet, *hop, server)
+        self._clients[key] = client
+        if server is not None:
+            server.client = client
+        is_invite = key[1] == b"INVITE"
+        self.send(packet, *hop)
+        for timer in (Timer.A, Timer.B) if is_invite else (Timer.E, Timer.F):
+            self._start(client, timer, now)
+        return client
+
+    def send(self, data: bytes, destination: Address, listener: Listener) -> None:
+        """Let one datagram leave."""
+        self.packets.append(Packet(data, destination, listener.name))
+
+    def feed_server(
+        self, server: ServerTransaction, happened: Input | Timer, now: float, response: bytes = b""
+    ) -> bool:
+        """Let something happen to a server transaction. Returns whether the message is to be passed on."""
+        actions = server.feed(happened)
+        for act in actions:
+            if isinstance(act, Timer):
+                self._start(server, act, now)
+                continue
+            if act is Act.SEND:
+                server.response = response
+            elif act is Act.SEND_TRYING:
+                server.response = respond(server.request, 100, b"Trying", server.source)
+            if act is not Act.PASS:
+                self.send(server.response, server.source, server.listener)
+        self._forget_if_over(server)
+        return Act.PASS in actions
+
+    def respond(self, server: ServerTransaction, status: int, reason: bytes, tag: bytes, now: float) -> None:
+        """Answer a request ourselves."""
+        response = respond(server.request, status, reason, server.source, tag)
+        self.feed_server(server, input_of(status), now, response)
+
+    def abandon(self, server: ServerTransaction) -> None:
+        """Forget a request that will never be answered (RFC 4320 §4.2)."""
+        server.state = State.TERMINATED
+        self._forget_if_over(server)
+
+    def receive_response(self, response: Message, now: float) -> bool:
+        """Give a response to its client transaction. Returns whether there was one."""
+        client = self._clients.get(client_key(response))
+        if client is None:
+            return False
+        self.feed_client(client, input_of(response.status), now, response)
+        return True
+
+    def feed_client(
+        self, client: ClientTransaction, happened: Input | Timer, now: float, response: Message | None = None
+    ) -> None:
+        """Let something happen to a client transaction."""
+        for act in client.feed(happened):
+            if isinstance(act, Timer):
+                self._start(client, act, now)
+            else:
+                self._act(client, act, response, now)
+        self._forget_if_over(client)
+
+    def _act(self, client: ClientTransaction, act: Act, response: Message | None, now: float) -> None:
+        if act is Act.REPEAT:
+            self.send(client.packet, client.destination, client.listener)
+        elif act is Act.SEND_CANCEL:
+            self._send_cancel(client, now)
+        elif act is Act.GIVE_UP:
+            self._user.give_up(client, now)
+        elif response is not None and act is Act.SEND_ACK:
+            self.send(acknowledge(parse(client.packet), response), client.destination, client.listener)
+        elif response is not None:
+            self._user.answer(client, response, now)
+
+    def _send_cancel(self, client: ClientTransaction, now: float) -> None:
+        key = (client.key[0], b"CANCEL")
+        if key not in self._clients:
+            reasons = client.server.cancel_reasons if client.server else []
+            packet = cancel(parse(client.packet), reasons)
+            self.open_client(key, packet, (client.destination, client.listener), None, now)
+
+    def start(self, owner: Timed, timer: Timer, at: float) -> None:
+        """Start a timer of the layer above; `fire` hands it back."""
+        self.timers.start(owner, timer, at)
+
+    def fire(self, now: float) -> list[tuple[Timed, Timer]]:
+        """Let all timers fire that are due. Returns those of the layer above."""
+        others: list[tuple[Timed, Timer]] = []
+        for owner, timer in self.timers.fired(now):
+            if isinstance(owner, Transaction):
+                owner.repeats += timer in _RETRANSMITTING
+            if isinstance(owner, ServerTransaction):
+                self.feed_server(owner, timer, now)
+            elif isinstance(owner, ClientTransaction):
+                self.feed_client(owner, timer, now)
+            else:
+                others.append((owner, timer))
+        return others
+
+    def _start(self, owner: Transaction, timer: Timer, now: float) -> None:
+        repeats = owner.repeats if timer in _RETRANSMITTING else 0
+        if timer is Timer.E and owner.state is State.PROCEEDING:
+            repeats = 16  # §17.1.2.2: every T2 once a 1xx came
+        self.timers.start(owner, timer, now + delay(timer, repeats))
+
+    def _forget_if_over(self, transaction: Transaction) -> None:
+        if transaction.state is not State.TERMINATED:
+            return
+        transaction.due.clear()
+        if isinstance(transaction, ServerTransaction):
+            self._servers.pop(transaction.key, None)
+        elif isinstance(transaction, ClientTransaction):
+            self._clients.pop(transaction.key, None)

@@ -1,0 +1,141 @@
+"""The engine on real UDP sockets: the only file here that knows asyncio.
+
+Order is all it adds: whatever the engine reports is handed to `on_event` before any packet of that moment
+leaves. It logs nothing; what is dropped is counted in `engine.counters`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from sip_hooks.engine import Engine, EngineSettings, Listener
+from sip_hooks.events import Command, Event
+from sip_hooks.settings import Address
+
+_RECEIVE_BUFFER = 1 << 20  # bytes; a registration storm is a burst of small datagrams
+
+
+class UdpTransport:
+    """Binds the listeners, feeds the engine, and tells `on_event` what happens.
+
+    `on_event` is called synchronously and may call `execute`. `utc` returns the current aware UTC instant.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        on_event: Callable[[Event], None],
+        utc: Callable[[], datetime],
+        new_id: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.engine = Engine(settings, new_id, lambda now: utc())
+        self._settings = settings
+        self._on_event = on_event
+        self._sockets: dict[str, asyncio.DatagramTransport] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_settling = False
+
+    async def open(self) -> None:
+        """Bind every listener. Raises OSError, with nothing left open, when one cannot be bound."""
+        loop = asyncio.get_running_loop()
+        try:
+            for listener in self._settings.listeners:
+                udp = _bound(listener)
+                port = partial(_Port, self, listener.name)
+                transport, _ = await loop.create_datagram_endpoint(port, sock=udp)
+                self._sockets[listener.name] = transport
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every socket; nothing more is sent or reported."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for transport in self._sockets.values():
+            transport.close()
+        self._sockets.clear()
+
+    def execute(self, command: Command) -> None:
+        """Carry out a command and send what comes of it."""
+        self.engine.execute(command, self._now())
+        self._settle()
+
+    def receive(self, data: bytes, source: Address, listener: str) -> None:
+        """Take one datagram."""
+        self.engine.receive_datagram(data, source, listener, self._now())
+        self._settle()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _settle(self) -> None:
+        """Report all events, then send all packets, then set the alarm; the outermost call does it."""
+        if self._is_settling:
+            return
+        self._is_settling = True
+        try:
+            while (event := self.engine.next_event()) is not None:
+                self._report(event)
+        finally:
+            self._is_settling = False
+        for packet in self.engine.packets_to_send():
+            if (transport := self._sockets.get(packet.listener)) is not None:
+                transport.sendto(packet.data, packet.destination)
+        self._set_alarm()
+
+    def _report(self, event: Event) -> None:
+        """Calls are fail-open: whatever goes wrong above, the message goes on."""
+        try:
+            self._on_event(event)
+        except Exception as error:
+            self.engine.counters["failed reports"] += 1
+            context = {"message": f"{type(event).__name__} could not be acted on", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def _set_alarm(self) -> None:
+        at = self.engine.next_timer()
+        if self._alarm is not None:
+            if self._alarm.when() == at and not self._alarm.cancelled():
+                return
+            self._alarm.cancel()
+        self._alarm = None
+        if at is not None and self._sockets:
+            self._alarm = asyncio.get_running_loop().call_at(at, self._alarmed)
+
+    def _alarmed(self) -> None:
+        self._alarm = None
+        self.engine.handle_timer(self._now())
+        self._settle()
+
+
+class _Port(asyncio.DatagramProtocol):
+    """One listener's socket."""
+
+    def __init__(self, owner: UdpTransport, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self._owner.receive(data, (addr[0], addr[1]), self._name)
+
+    def error_received(self, exc: Exception) -> None:
+        """A neighbour is not there (ECONNREFUSED), or a packet could not leave: its timers will tell."""
+        self._owner.engine.counters["socket errors"] += 1
+
+
+def _bound(listener: Listener) -> socket.socket:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        udp.setblocking(False)
+        udp.bind(listener.bound)
+    except OSError:
+        udp.close()
+        raise
+    return udp
