@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,7 +69,7 @@ def _path(value: object, info: ValidationInfo) -> object:
     """A relative path starts at the configuration file's directory."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError("this is not a path")
-    return Path((info.context or {}).get("base", "")) / value
+    return Path(normpath(Path((info.context or {}).get("base", "")) / value))
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

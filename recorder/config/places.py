@@ -22,7 +22,8 @@ def places(text: str) -> Mapping[Key, int]:
             table = tuple(part.strip().strip("\"'") for part in header[2].split("."))
             if header[1] == "[[":
                 found.setdefault(table, number)
-                table, counts[table] = (*table, counts[table]), counts[table] + 1
+                counts[table] += 1
+                table = (*table, counts[table] - 1)
             found.setdefault(table, number)
         elif pair := _PAIR.match(line):
             found.setdefault((*table, pair[1].strip("\"'")), number)
