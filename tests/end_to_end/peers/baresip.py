@@ -1,0 +1,176 @@
+"""baresip (Debian's baresip-core) as a phone without sound card: speaks a WAV file and writes what it hears.
+
+It is steered over its ctrl_tcp module: JSON in netstrings, commands in, answers and events out. It answers by
+itself. Its terminal module is left out, so that it runs without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from demo.phone import free_port
+from tests.end_to_end.peers.processes import PATIENCE_SECONDS, listening, stop, until
+
+Address = tuple[str, int]
+
+CONFIG = """\
+poll_method epoll
+sip_listen 127.0.0.1:{port}
+net_interface 127.0.0.1
+ctrl_tcp_listen 127.0.0.1:{control}
+audio_source aufile,{folder}/speech.wav
+audio_player aufile,{folder}/heard.wav
+audio_alert aufile,{folder}/alert.wav
+ringback_disabled yes
+rtp_ports {media}-{last_media}
+module_path {modules}
+module g711.so
+module aufile.so
+module_app menu.so
+module_app ctrl_tcp.so
+"""
+ACCOUNT = "<sip:{}@{}:{}>;auth_pass={};regint={};answermode=auto;audio_codecs={}/8000/1"
+SILENCE_SAMPLES = 60 * 8000  # after the speech, for baresip hangs up where its file ends
+MODULES = Path("/usr/lib/baresip/modules")
+
+
+def missing() -> str:
+    """Why baresip cannot be used here; empty when it can."""
+    here = shutil.which("baresip") is not None and (MODULES / "ctrl_tcp.so").exists()
+    return "" if here else "baresip is not installed (Debian: baresip-core)"
+
+
+@dataclass(slots=True)
+class Baresip:
+    """One phone as a context: `user` at `server`, its files in the new `folder`. Its voice is `speech`.
+
+    `speech`: samples (n,), int16, 8,000 a second. With a `password` it registers; else call it at `port`.
+    """
+
+    folder: Path
+    server: Address
+    user: str
+    speech: NDArray[np.int16]
+    codec: Literal["PCMU", "PCMA"] = "PCMA"
+    password: str = ""
+    port: int = field(default_factory=free_port)
+    media_port: int = field(default_factory=free_port)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    _process: asyncio.subprocess.Process | None = None
+    _reading: asyncio.Task[None] | None = None
+    _writer: asyncio.StreamWriter | None = None
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def __aenter__(self) -> Self:
+        control = self._configure()
+        with (self.folder / "screen.log").open("wb") as screen:
+            self._process = await asyncio.create_subprocess_exec(
+                "baresip",
+                "-f",
+                str(self.folder),
+                stdout=screen,
+                stderr=screen,
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        try:
+            await listening(self.port, self._process)
+            reader, self._writer = await self._connect(control)
+            self._reading = asyncio.create_task(self._read(reader))
+            interval = 600 if self.password else 0
+            account = ACCOUNT.format(self.user, *self.server, self.password, interval, self.codec)
+            self._command("uanew", account)
+            await self.event("REGISTER_OK" if self.password else "CREATE")
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._reading is not None:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
+        if self._process is not None:
+            await stop(self._process)
+
+    async def dial(self, number: str) -> None:
+        """Call a number at the server, and return when it is answered."""
+        count = len(self.events)
+        self._command("dial", "sip:{}@{}:{}".format(number, *self.server))
+        await self.event("CALL_ESTABLISHED", after=count)
+
+    async def hang_up(self) -> None:
+        count = len(self.events)
+        self._command("hangup")
+        await self.event("CALL_CLOSED", after=count)
+
+    async def event(self, kind: str, after: int = 0) -> dict[str, Any]:
+        """Wait for an event of this type among those after the first `after`."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
+            while not (found := [one for one in self.events[after:] if one["type"] == kind]):
+                await self._news.wait()
+        return found[0]
+
+    async def has_heard(self, seconds: float) -> None:
+        """Wait until that much sound has arrived in the running call, silence included."""
+        file = self.folder / "heard.wav"
+        await until(lambda: file.stat().st_size >= seconds * 16000, seconds + PATIENCE_SECONDS)
+
+    def heard(self) -> NDArray[np.int16]:
+        """What arrived, as written to its WAV file: samples (n,). Complete when the call is closed."""
+        samples: NDArray[np.int16] = soundfile.read(self.folder / "heard.wav", dtype="int16")[0]
+        return samples
+
+    def _configure(self) -> int:
+        self.folder.mkdir(parents=True)
+        padded = np.append(self.speech, np.zeros(SILENCE_SAMPLES, np.int16))
+        soundfile.write(self.folder / "speech.wav", padded, 8000, subtype="PCM_16")
+        control = free_port()
+        config = CONFIG.format(
+            port=self.port,
+            control=control,
+            folder=self.folder,
+            media=self.media_port,
+            last_media=self.media_port + 1,
+            modules=MODULES,
+        )
+        (self.folder / "config").write_text(config)
+        return control
+
+    async def _connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    return await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.sleep(0.02)
+
+    def _command(self, command: str, parameters: str = "") -> None:
+        assert self._writer is not None, "use it as a context"
+        text = json.dumps({"command": command, "params": parameters}).encode()
+        self._writer.write(b"%d:%s," % (len(text), text))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Netstrings: `length:text,`. What carries an event is kept."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
+            while True:
+                length = int((await reader.readuntil(b":"))[:-1])
+                message = json.loads((await reader.readexactly(length + 1))[:-1])
+                if "event" in message:
+                    async with self._news:
+                        self.events.append(message)
+                        self._news.notify_all()
