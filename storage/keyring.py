@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -279,6 +279,14 @@ class Keyring:
             path = self._places.keys / f"keystore.{epoch}"
             erase_file(path)
             erase_file(path.with_name(path.name + ".new"))
+
+
+def days_ahead(today: date, retention: timedelta) -> tuple[date, date]:
+    """The first and the last deadline day of calls that begin today or in the next 30 days (UTC)."""
+    start = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    last_moment = start + timedelta(days=31, microseconds=-1)
+    first, last = start + retention, last_moment + retention
+    return first.date() - timedelta(days=1), last.date() - timedelta(days=1)
 
 
 def _once(what: str, enrolled: bytes | None, given: bytes | None) -> bytes | None:
