@@ -10,7 +10,9 @@ WORKDIR /build
 RUN python -m venv /opt/doelband
 COPY requirements.lock .
 RUN /opt/doelband/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
-RUN python -m venv /opt/builder && /opt/builder/bin/pip install --no-cache-dir hatchling
+COPY requirements-dev.lock .
+RUN python -m venv /opt/builder \
+    && /opt/builder/bin/pip install --no-cache-dir --require-hashes -r requirements-dev.lock
 COPY pyproject.toml README.md ./
 COPY recorder recorder
 COPY sip_hooks sip_hooks
