@@ -44,7 +44,7 @@ def normalise(identity: str, numbering: Numbering) -> str:
     stays too, for it might be anything; "Jansen@Example.nl" becomes "jansen@example.nl".
     """
     text = _bare(identity)
-    if "@" in text:
+    if "@" in text or _is_host(text):
         return text
     number = text.translate(_SEPARATORS)
     if number[:1] == "+" and _is_digits(number[1:]):
@@ -139,6 +139,12 @@ def _without_trunk_zero(number: str, numbering: Numbering) -> str:
     if numbering.national_prefix and number.startswith(lead) and is_e164(number):
         return f"+{numbering.country_code}{number[len(lead) :]}"
     return number
+
+
+def _is_host(text: str) -> bool:
+    """An IPv4 address, which some headers hold in the place of a number."""
+    groups = text.split(".")
+    return len(groups) == 4 and all(_is_digits(it) and len(it) <= 3 for it in groups)
 
 
 def _is_digits(text: str) -> bool:

@@ -56,6 +56,7 @@ def test_one_normal_form(identity: str, expected: str) -> None:
     [
         (AMERICAN, "12125550123", "+12125550123"),
         (AMERICAN, "01131201234567", "+31201234567"),
+        (AMERICAN, "123.45.67.89", "123.45.67.89"),
         (ITALIAN, "+390612345678", "+390612345678"),
         (ITALIAN, "0612345678", "0612345678"),
     ],
