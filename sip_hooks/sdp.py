@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import is_token
-from sip_hooks.sdp_lines import Line, Media, Session, attribute, lines_of, parse_session
+from sip_hooks.sdp_lines import Line, Media, Session, attributes, lines_of, parse_session
 from sip_hooks.uri import parse_uint
 
 _HELD = b"0.0.0.0"
@@ -123,10 +123,10 @@ def describe(body: bytes) -> Description:
     obstacles = _obstacles(session)
     audio = session.audio()
     end = None
-    if audio is not None and Obstacle.IPV6 not in obstacles:
-        try:
-            end = _media_end(session, audio)
-        except MessageError:
+    try:
+        end = None if audio is None else _media_end(session, audio)
+    except MessageError:
+        if Obstacle.IPV6 not in obstacles:
             obstacles.add(Obstacle.UNREADABLE)
     origin = next((line.value for line in session.lines if line.kind == b"o"), b"")
     return Description(end, frozenset(obstacles), origin)
@@ -142,7 +142,7 @@ def rewrite(body: bytes, address: str, rtp_port: int, rtcp_port: int) -> bytes:
     """
     session = parse_session(body)
     audio = session.audio()
-    if audio is None or Obstacle.IPV6 in _obstacles(session):
+    if audio is None:
         raise MessageError("a description has no audio that could be anchored", "forward it unanchored")
     end = _media_end(session, audio)
     if not audio.port:
@@ -151,8 +151,7 @@ def rewrite(body: bytes, address: str, rtp_port: int, rtcp_port: int) -> bytes:
     port_at = audio.line.start + len(audio.kind) + 1
     edits = [(port_at, port_at + len(audio.port_text), b"%d" % rtp_port)]
     edits += _connection_edits(body, session, audio, to)
-    rtcp = attribute(audio.lines, b"rtcp")
-    if rtcp is not None:
+    for rtcp in attributes(audio.lines, b"rtcp"):
         new_port = rtp_port if end.rtcp_port == end.rtp_port else rtcp_port
         words = rtcp.value[len(b"rtcp:") :].split(b" ")
         kept = words[1:] and (words[3] if words[3] == _HELD else to)
@@ -197,7 +196,7 @@ def _obstacles(session: Session) -> set[Obstacle]:
     addresses += [line.value.upper() for line in lines if line.value[:5].lower() == b"rtcp:"]
     is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in lines)
     found = {
-        Obstacle.NO_AUDIO: audio is None or audio not in speaking,
+        Obstacle.NO_AUDIO: audio not in speaking,
         Obstacle.SEVERAL_MEDIA: sum(media.streams for media in active) > 1,
         Obstacle.IPV6: any(b"IN IP6 " in address for address in addresses),
         Obstacle.ICE: not names.isdisjoint(_ICE),
@@ -208,10 +207,11 @@ def _obstacles(session: Session) -> set[Obstacle]:
 
 
 def _media_end(session: Session, audio: Media) -> MediaEnd:
-    connections = lines_of(audio.lines, b"c") or lines_of(session.lines, b"c")
-    if len(connections) != 1:
+    own, shared = lines_of(audio.lines, b"c"), lines_of(session.lines, b"c")
+    addresses = [_connection(line) for line in (*own, *shared)]
+    if len(own or shared) != 1:
         raise MessageError("a description has no address, or several")
-    address = _connection(connections[0])
+    address = addresses[0]
     rtcp_port, rtcp_address = _rtcp(audio, address)
     codecs = _codecs(audio)
     return MediaEnd(
@@ -223,7 +223,7 @@ def _media_end(session: Session, audio: Media) -> MediaEnd:
         _direction(session, audio, address),
         _ptime(audio),
         rtcp_address.decode("ascii"),
-        attribute(audio.lines, b"rtcp-mux") is not None,
+        bool(attributes(audio.lines, b"rtcp-mux")),
     )
 
 
@@ -245,21 +245,22 @@ def _ipv4(address: bytes) -> bytes:
 
 
 def _rtcp(audio: Media, address: bytes) -> tuple[int, bytes]:
-    found = attribute(audio.lines, b"rtcp")
-    if found is None:
+    found = attributes(audio.lines, b"rtcp")
+    if not found:
         return (audio.port + 1 if audio.port else 0), address
-    words = found.value[len(b"rtcp:") :].split(b" ")
-    if len(words) not in (1, 4) or words[1:3] not in ([], [b"IN", b"IP4"]):
+    words = found[0].value[len(b"rtcp:") :].split(b" ")
+    if len(found) > 1 or len(words) not in (1, 4) or words[1:3] not in ([], [b"IN", b"IP4"]):
         raise MessageError("an rtcp attribute is malformed")
     return parse_uint(words[0], 65535), _ipv4(words[3]) if words[1:] else address
 
 
 def _codecs(audio: Media) -> list[Codec]:
-    known = dict(_STATIC_CODECS)
-    for line in audio.lines:
-        if line.kind == b"a" and line.value[:7].lower() == b"rtpmap:":
-            codec = _rtpmap(line.value[7:])
-            known[codec.payload_type] = codec
+    mapped: dict[int, Codec] = {}
+    for line in attributes(audio.lines, b"rtpmap"):
+        codec = _rtpmap(line.value[len(b"rtpmap:") :])
+        if mapped.setdefault(codec.payload_type, codec) != codec:
+            raise MessageError("two rtpmaps explain one payload type")
+    known = _STATIC_CODECS | mapped
     numbers = dict.fromkeys(parse_uint(number, 127) for number in audio.formats)
     return [known.get(number, Codec(number, "", 0, 0)) for number in numbers]
 
@@ -282,7 +283,7 @@ def _direction(session: Session, audio: Media, address: bytes) -> str:
     if not audio.port:
         return "inactive"
     for lines in (audio.lines, session.lines):
-        found = next((line.value for line in lines if line.kind == b"a" and line.value in _DIRECTIONS), None)
+        found = next((line.value for line in lines_of(lines, b"a") if line.value in _DIRECTIONS), None)
         if found:
             break
     direction = (found or b"sendrecv").decode()
@@ -292,8 +293,8 @@ def _direction(session: Session, audio: Media, address: bytes) -> str:
 
 
 def _ptime(audio: Media) -> int | None:
-    found = attribute(audio.lines, b"ptime")
+    found = attributes(audio.lines, b"ptime")
     try:
-        return None if found is None else parse_uint(found.value[len(b"ptime:") :].strip(b" "), 1000)
+        return parse_uint(found[0].value[len(b"ptime:") :].strip(b" "), 1000) if found else None
     except MessageError:
         return None

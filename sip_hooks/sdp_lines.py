@@ -41,7 +41,7 @@ class Media:
     @property
     def is_active(self) -> bool:
         """Whether the section is neither rejected nor held by port 0 (RFC 3264 §6, RFC 9143 §6)."""
-        return bool(self.port) or attribute(self.lines, b"bundle-only") is not None
+        return bool(self.port or attributes(self.lines, b"bundle-only"))
 
     @property
     def is_rtp_audio(self) -> bool:
@@ -69,15 +69,16 @@ def parse_session(body: bytes) -> Session:
     is_over = False
     for raw in body.split(b"\n"):
         text = raw.removesuffix(b"\r")
-        if text and (is_over or text[1:2] != b"=" or b"\r" in text or b"\0" in text):
-            raise MessageError("a description has a malformed line")
-        is_over = not text
-        line = Line(text[:1], text[2:], position + 2)
+        start = position + 2
         position += len(raw) + 1
-        if line.kind == b"m":
+        if not text:
+            is_over = True
+            continue
+        if is_over or text[1:2] != b"=" or b"\r" in text or b"\0" in text:
+            raise MessageError("a description has a malformed line")
+        if text[:1] == b"m":
             sections.append([])
-        if text:
-            sections[-1].append(line)
+        sections[-1].append(Line(text[:1], text[2:], start))
     if not sections[0] or sections[0][0].kind != b"v" or sections[0][0].value != b"0":
         raise MessageError("a body is no session description")
     return Session(tuple(sections[0]), tuple(_media(section) for section in sections[1:]))
@@ -106,9 +107,6 @@ def lines_of(lines: tuple[Line, ...], kind: bytes) -> list[Line]:
     return [line for line in lines if line.kind == kind]
 
 
-def attribute(lines: tuple[Line, ...], name: bytes) -> Line | None:
-    """Return the first ``a=name`` or ``a=name:value`` line, the name in any case."""
-    for line in lines:
-        if line.kind == b"a" and line.value.partition(b":")[0].lower() == name:
-            return line
-    return None
+def attributes(lines: tuple[Line, ...], name: bytes) -> list[Line]:
+    """Return the ``a=name`` and ``a=name:value`` lines, the name in any case."""
+    return [line for line in lines_of(lines, b"a") if line.value.partition(b":")[0].lower() == name]

@@ -110,8 +110,6 @@ def parse_uri(raw: bytes) -> Uri:
 def unescape(value: bytes) -> bytes:
     """Undo ``%XX``; a percent sign that escapes nothing stays as it is."""
     first, *rest = value.split(b"%")
-    if not rest:
-        return value
     pieces = [first]
     for piece in rest:
         code = piece[:2]
@@ -151,8 +149,6 @@ def _parse_sip(raw: bytes, scheme: bytes, rest: bytes) -> Uri:
 
 
 def _params(value: bytes) -> Params:
-    if not value:
-        return ()
     pairs = (piece.partition(b"=") for piece in value.split(b";") if piece)
     return tuple((name, content if equals else None) for name, equals, content in pairs)
 

@@ -58,7 +58,7 @@ def test_request_line_from_and_to_are_always_there() -> None:
         (b"Remote-Party-ID: <sip:7@pbx>;privacy=off", [("caller", "remote-party-id", "7", "7@pbx")]),
         (b"Remote-Party-ID: <sip:7@pbx>;party=Called", [("callee", "remote-party-id", "7", "7@pbx")]),
         (b"Referred-By: <sip:7@pbx>", [("caller", "referred-by", "7", "7@pbx")]),
-        (b"b: <sip:7@pbx>;cid=x", [("caller", "referred-by", "7", "7@pbx")]),
+        (b"b: <sip:7@pbx>;party=called", [("caller", "referred-by", "7", "7@pbx")]),
         (
             b"Diversion: <sip:7@pbx>;reason=no-answer, <sip:8@pbx>",
             [("callee", "diversion", "7", "7@pbx"), ("callee", "diversion", "8", "8@pbx")],

@@ -78,6 +78,7 @@ def test_the_address_of_the_audio_is_that_of_its_own_section() -> None:
     [
         (b"", 4001, "10.0.0.2", False),
         (b"a=rtcp:5001\r\n", 5001, "10.0.0.2", False),
+        (b"i=rtcp:5001\r\n", 4001, "10.0.0.2", False),
         (b"a=rtcp:5001 IN IP4 10.0.0.8\r\n", 5001, "10.0.0.8", False),
         (b"a=rtcp:4000\r\na=rtcp-mux\r\n", 4000, "10.0.0.2", True),
     ],
@@ -98,6 +99,7 @@ def test_rtcp_is_where_it_says(attribute: bytes, port: int, address: str, is_mux
         (b"c=IN IP4 10.0.0.2", b"c=IN IP4 0.0.0.0", "sendonly", True),
         (b"a=sendrecv", b"a=recvonly\r\nc=IN IP4 0.0.0.0", "inactive", True),
         (b"t=0 0\r\n", b"t=0 0\r\na=sendonly\r\n", "sendrecv", False),  # the section's own word wins
+        (b"101\r\n", b"101\r\ni=sendonly\r\n", "sendrecv", False),  # a title, no attribute
     ],
 )
 def test_hold_is_seen_in_all_its_spellings(old: bytes, new: bytes, direction: str, is_held: bool) -> None:
@@ -136,6 +138,21 @@ def test_a_ptime_that_is_no_number_is_none(value: bytes, ptime: int | None) -> N
         (b"RTP/AVP", b"RTP/SAVP", {Obstacle.SRTP}),
         (b"RTP/AVP", b"RTP/SAVPF", {Obstacle.SRTP}),
         (b"RTP/AVP", b"RTP/AVPF", set()),
+        (b"audio 4000", b"audio 0", set()),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP4 223.255.255.255", set()),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP4 224.0.0.1", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP4 10.0.2", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP4 10.0.0.0.2", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP5 10.0.0.2", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=XX IP4 10.0.0.2", {Obstacle.UNREADABLE}),
+        (b"a=ptime:20", b"a=rtpmap:8 PCMU/8000", {Obstacle.UNREADABLE}),
+        (b"a=ptime:20", b"a=rtpmap:8 PCMA/8000", set()),
+        (b"rtpmap:8 PCMA", b"rtpmap:8 P(A", {Obstacle.UNREADABLE}),
+        (b"rtpmap:8 PCMA", b"rtpmap:8 \xe9", {Obstacle.UNREADABLE}),
+        (b"", b"a=rtcp:4001\r\na=rtcp:4003\r\n", {Obstacle.UNREADABLE}),
+        (b"", b"a=rtcp:4001 IN IP4\r\n", {Obstacle.UNREADABLE}),
+        (b"", b"a=rtcp:4001 XX IP4 10.0.0.2\r\n", {Obstacle.UNREADABLE}),
+        (b"", b"a=rtcp:4001 IN IP4 10.0.0.2 x\r\n", {Obstacle.UNREADABLE}),
         (b"", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", {Obstacle.SRTP}),
         (b"", b"a=zrtp-hash:1.10 x\r\n", {Obstacle.SRTP}),
         (b"t=0 0\r\n", b"t=0 0\r\na=key-mgmt:mikey x\r\n", {Obstacle.SRTP}),
@@ -172,6 +189,8 @@ def test_every_obstacle_is_named(old: bytes, new: bytes, obstacles: set[Obstacle
         b"\r\n",
         b"<audio/>",
         b"v=1\r\n",
+        b"t=0\r\n",
+        OFFER.replace(b" RTP/AVP", b"  RTP/AVP"),
         OFFER[5:],
         OFFER.replace(b"audio 4000", b"audio 65536"),
         OFFER.replace(b"audio 4000", b"audio -1"),
@@ -221,6 +240,7 @@ def test_a_held_address_stays_and_its_port_moves() -> None:
 
 def test_a_rejected_stream_stays_as_it_is() -> None:
     body = changed(b"audio 4000", b"audio 0")
+    assert end_of(describe(body)).rtcp_port == 0
     assert rewrite(body, "192.0.2.1", 20000, 20001) == body
 
 
@@ -235,14 +255,31 @@ def test_other_active_media_keep_their_address(line_end: bytes, title: bytes) ->
 
 
 @pytest.mark.parametrize(
+    "video", [VIDEO.replace(b"5000", b"0"), VIDEO + b"c=IN IP4 10.0.0.7\r\n", VIDEO + b"c=IN IP6 ::1\r\n"]
+)
+def test_an_address_that_no_other_active_media_need_is_changed(video: bytes) -> None:
+    assert (
+        rewrite(OFFER + video, "192.0.2.1", 20000, 20001) == rewrite(OFFER, "192.0.2.1", 20000, 20001) + video
+    )
+
+
+def test_a_held_address_that_others_share_gets_no_sibling() -> None:
+    body = changed(b"c=IN IP4 10.0.0.2", b"c=IN IP4 0.0.0.0") + VIDEO
+    assert rewrite(body, "192.0.2.1", 20000, 20001) == body.replace(b"audio 4000", b"audio 20000")
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         (b"m=audio", b"m=video"),
         (b"c=IN IP4 10.0.0.2", b"c=IN IP6 ::1"),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP4 phone.example"),
+        (b"c=IN IP4 10.0.0.2\r\n", b"c=IN IP4 phone.example\r\nm=audio 1 RTP/AVP 0\r\nc=IN IP4 10.0.0.3\r\n"),
         (b"c=IN IP4 10.0.0.2\r\n", b""),
     ],
 )
 def test_what_has_no_audio_end_cannot_be_rewritten(old: bytes, new: bytes) -> None:
+    assert described(old, new).end is None
     with pytest.raises(MessageError):
         rewrite(changed(old, new), "192.0.2.1", 20000, 20001)
 
