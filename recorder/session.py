@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from purge.retention import deadline_day
-
 from recorder.decision import Direction, Kind, Outcome, Rules, Verdict, decide
 from recorder.effects import (
     CloseMedia,
@@ -65,7 +64,14 @@ class _Recording:
     """One purpose's recording of this call, part by part."""
 
     plan: dict[str, Any]
+    clip: str | None = None  # the clip of the part that `plan` names, once it is open
     ended: bool = False
+
+    def next_part(self) -> None:
+        """The part that was open has been sealed without us; a part that never was open is tried again."""
+        if self.clip is not None:
+            self.plan.update(part=self.plan["part"] + 1, previous=self.clip)
+            self.clip = None
 
 
 class Session:
@@ -164,24 +170,29 @@ class Session:
         if recording is None:
             return []
         if message["event"] == "opened":
-            recording.plan.update(previous=message["clip"], part=message["part"])
+            recording.clip = message["clip"]
             return []
         recording.ended = True
         if message["event"] == "failed":
             self._failed.add(str(message.get("reason", "capture")))
         return self._report_when_done()
 
-    def on_capture_restarted(self) -> list[Effect]:
-        """The capture process began anew: go on in a new part, or give up what it had not sealed."""
-        if self._ended_at is not None:
+    def on_capture_back(self, is_restarted: bool) -> list[Effect]:
+        """The capture process can be reached again.
+
+        If it was restarted, a running recording goes on in a new part, and of an ended call nothing more
+        will be heard. Else it goes on where it was.
+        """
+        if self._ended_at is not None and is_restarted:
             for recording in self._recordings.values():
                 recording.ended = True
             self._failed.add("capture-lost")
             return self._report_when_done()
         if not self._recording:
             return []
-        for recording in self._recordings.values():
-            recording.plan["part"] += 1
+        if is_restarted:
+            for recording in self._recordings.values():
+                recording.next_part()
         return [TellCapture(self._call, self._begin_message())]
 
     def _disturb(self, cause: str) -> None:

@@ -21,7 +21,7 @@ EPILOG = (
 
 app = typer.Typer(
     name="doelband",
-    help="Records business calls for their purpose, never a private or privileged one; destroys them in time.",
+    help="Records business calls for their purpose, never a private or privileged one; destroys in time.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=True,

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from portal.access import Action
-from storage.keydoor import KeyDoor
 
 from portal import playback
+from portal.access import Action
 from recorder.cli.installation import DEFAULT, ConfigPath, Installation, Person, account_name, work
 from recorder.cli.output import Json, facts, rows, show
 from recorder.service import places
+from storage.keydoor import KeyDoor
 from storage.model import Clip, ClipFilter
 from storage.vault import Opened, Vault
 

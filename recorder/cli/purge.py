@@ -7,7 +7,6 @@ import json
 from typing import Annotated, Any
 
 import typer
-from storage.keydoor import KeyDoor
 
 from purge import sweep as sweeping
 from purge.verdict import is_past
@@ -19,6 +18,7 @@ from recorder.service import places, purging
 from recorder.service.children import follow_supervisor
 from recorder.service.journal import start_logging
 from storage.blobs import Blobs
+from storage.keydoor import KeyDoor
 from storage.lifecycle import State
 from storage.model import By, ClipFilter
 
@@ -43,7 +43,7 @@ def run(
 ) -> None:
     """Destroy what is due now. The service does this by itself every minute; both may run at once."""
     report = work(config, lambda installation: _sweep(installation, dry_run))
-    value = {
+    value: dict[str, Any] = {
         "at": report.at,
         "dry_run": report.is_dry_run,
         "clock_trusted": report.clock.is_trusted,

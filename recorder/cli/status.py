@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from storage.keydoor import KeyDoor
 
 from recorder import control
 from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
 from recorder.cli.output import Exit, Json, facts, out, rows, show
 from recorder.service import gatekeeper, places
 from storage.errors import StorageError
+from storage.keydoor import KeyDoor
 
 Health = Annotated[
     bool, typer.Option("--health", help="Print one line; exit 0 when every process runs, 75 otherwise.")

@@ -7,7 +7,6 @@ import signal
 from datetime import timedelta
 
 import structlog
-from storage.keydoor import KeyDoor
 
 from purge.sweep import Report, sweep
 from recorder.config import Config
@@ -16,6 +15,7 @@ from storage.blobs import Blobs
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
 from storage.errors import StorageError
+from storage.keydoor import KeyDoor
 
 log = structlog.get_logger()
 

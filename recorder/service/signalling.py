@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from sip_hooks.transport import UdpTransport
 
 from recorder import control
 from recorder.channel import Dialler
@@ -36,6 +35,7 @@ from recorder.service.books import Books
 from recorder.session import Session
 from sip_hooks.events import CallOffered, Event, ForwardCall
 from sip_hooks.settings import EngineSettings, Listener
+from sip_hooks.transport import UdpTransport
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
 
@@ -59,11 +59,11 @@ class Signalling:
         self._media = MediaClient(places.media(config))
         self._capture = Dialler(places.capture(config), self._captured)
         self._capture_run: str | None = None
-        self._transport = UdpTransport(settings(config), secrets.token_bytes, self._clock.now, self._on_event)
+        self._transport = UdpTransport(settings(config), self._on_event, self._clock.now)
 
     async def start(self) -> None:
         """Open the SIP listeners. Raises OSError when an address or port cannot be had."""
-        await self._transport.start()
+        await self._transport.open()
 
     def apply(self, gate: gatekeeper.Gate) -> None:
         """The gate was looked at again: act if it is not what it was."""
@@ -87,7 +87,7 @@ class Signalling:
                 "media_connected": self._media.is_up,
                 "capture_connected": self._capture.is_up,
                 "notes_lost": self._books.lost,
-                "counters": dict(self._transport.counters),
+                "counters": dict(self._transport.engine.counters),
             }
         if message.get("op") == "calls":
             rows = [session.summary() for session in self._sessions.values()]
@@ -97,9 +97,9 @@ class Signalling:
             }
         return {"ok": False, "error": "unknown question"}
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Let recordings end as interrupted and close everything; calls in progress lose their proxy."""
-        await self._transport.close()
+        self._transport.close()
         self._media.shut()
         self._capture.close()
 
@@ -164,13 +164,14 @@ class Signalling:
             self._carry_out(call, session.on_capture(message))
 
     def _capture_greeted(self, run: str) -> None:
-        """Another run than before: what the last one had not sealed was cut short at its last chunk."""
+        """The same run goes on with what it had; another one has sealed that at its last whole chunk."""
         before, self._capture_run = self._capture_run, run
-        if before in (None, run):
+        if before is None:
             return
-        log.error("capture was restarted; running recordings go on in a new part")
+        if before != run:
+            log.error("capture was restarted; running recordings go on in a new part")
         for call, session in list(self._sessions.items()):
-            self._carry_out(call, session.on_capture_restarted())
+            self._carry_out(call, session.on_capture_back(is_restarted=before != run))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -225,7 +226,7 @@ async def run(config: Config) -> None:
     log.info("listening for SIP", listeners=[f"{it.address}:{it.port}" for it in config.listeners])
     await stop.wait()
     server.close()
-    await signalling.stop()
+    signalling.stop()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(books.flush(), 2.0)
     for task in tasks:

@@ -245,9 +245,16 @@ def test_a_restarted_capture_goes_on_in_a_new_part() -> None:
     made = recording()
     recording_id = made.recordings()[0]
     made.on_capture({"event": "opened", "recording": recording_id, "clip": "d" * 32, "part": 1})
-    (begin,) = made.on_capture_restarted()
+    (begin,) = made.on_capture_back(is_restarted=True)
     (plan,) = begin.message["recordings"]
     assert (plan["part"], plan["previous"], plan["recording"]) == (2, "d" * 32, recording_id)
+
+
+def test_a_capture_that_was_only_out_of_reach_goes_on_with_the_same_part() -> None:
+    made = recording()
+    made.on_capture({"event": "opened", "recording": made.recordings()[0], "clip": "d" * 32, "part": 1})
+    (begin,) = made.on_capture_back(is_restarted=False)
+    assert begin.message["recordings"][0]["part"] == 1
 
 
 def test_without_media_ports_the_call_goes_on_and_is_told_as_failed() -> None:

@@ -1,0 +1,29 @@
+"""The capture process over the vault: what a crash left open is sealed before the first ring is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from recorder.capture.process import CaptureSettings, run_capture
+from recorder.config import Config
+from recorder.service import places
+from storage.catalog import Catalogue
+from storage.clock import SystemClock
+from storage.vault import Vault
+
+log = structlog.get_logger()
+
+
+async def run(config: Config, ring_fds: Sequence[int]) -> None:
+    """The whole process, until SIGTERM or SIGINT."""
+    catalogue = await Catalogue.open(places.catalogue(config))
+    clock = SystemClock(config.clock.offset_file)
+    vault = await Vault.open(config.storage.directory, catalogue, clock)
+    recovered = await vault.recover()
+    if recovered.sealed or recovered.removed:
+        log.warning("recovered", sealed=len(recovered.sealed), removed=len(recovered.removed))
+    settings = CaptureSettings(places.capture(config), tuple(ring_fds))
+    await run_capture(settings, vault, clock)
+    await catalogue.close()

@@ -1,0 +1,32 @@
+"""The keys process: the day-key service and the openers, over the catalogue's grants and clips."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+import structlog
+
+from portal.book import CatalogueBook
+from portal.keyservice import KeyService
+from recorder.config import Config
+from recorder.service import places
+from storage.catalog import Catalogue
+from storage.clock import SystemClock
+
+log = structlog.get_logger()
+
+
+async def run(config: Config) -> None:
+    """The whole process, until SIGTERM or SIGINT."""
+    catalogue = await Catalogue.open(places.catalogue(config))
+    clock = SystemClock(config.clock.offset_file)
+    retentions = {name: purpose.retention for name, purpose in config.purposes.items()}
+    service = KeyService(places.keyring(config), retentions, CatalogueBook(catalogue, clock), clock)
+    serving = asyncio.create_task(service.run(places.keys(config), lambda: log.info("keys are served")))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    await catalogue.close()
