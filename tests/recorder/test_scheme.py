@@ -74,6 +74,7 @@ def test_the_canonical_form_is_canonical_json_and_reads_back() -> None:
     again = json.dumps(json.loads(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert again.encode() == document
     assert canonical(parse(document)) == document
+    assert parse(document).exclusions == (DOCTOR, COUNCIL)
 
 
 @pytest.mark.parametrize(
