@@ -1,0 +1,205 @@
+"""SIP messages as a phone or a PBX writes them, and an engine on a bench, its time in the test's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TypedDict, TypeVar, Unpack
+
+from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
+from sip_hooks.events import Anchor, CallOffered, Event, ForwardCall
+from sip_hooks.message import parse
+from sip_hooks.settings import Address
+
+US: Address = ("10.0.0.1", 5060)
+PBX: Address = ("10.0.0.2", 5060)
+PHONE: Address = ("10.0.0.9", 5070)
+OTHER: Address = ("10.0.0.8", 5080)
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+ANCHOR = Anchor("10.0.0.1", 20000, 20002)
+
+Kind = TypeVar("Kind")
+
+BOTH = (Listener("a", "both", *US),)
+TWO = (Listener("in", "phones", "10.0.0.1", 5060), Listener("out", "pbx", "10.1.0.1", 5060))
+
+
+def sdp(address: str = "10.0.0.9", port: int = 4000, *lines: str) -> bytes:
+    """A description of one audio stream."""
+    head = (
+        "v=0",
+        f"o=- 1 1 IN IP4 {address}",
+        "s=-",
+        f"c=IN IP4 {address}",
+        "t=0 0",
+        f"m=audio {port} RTP/AVP 8 0",
+    )
+    return "".join(f"{line}\r\n" for line in (*head, *lines)).encode()
+
+
+def request(
+    method: str,
+    uri: str = "sip:202@pbx.example",
+    *,
+    branch: str = "z9hG4bKphone1",
+    sender: Address = PHONE,
+    caller: str = "<sip:201@pbx.example>;tag=a",
+    callee: str = "<sip:202@pbx.example>",
+    call_id: str = "call-1",
+    number: int = 1,
+    headers: Sequence[str] = (),
+    body: bytes = b"",
+) -> bytes:
+    """One request, as its sender writes it."""
+    lines = [
+        f"{method} {uri} SIP/2.0",
+        f"Via: SIP/2.0/UDP {sender[0]}:{sender[1]};branch={branch}",
+        "Max-Forwards: 70",
+        f"From: {caller}",
+        f"To: {callee}",
+        f"Call-ID: {call_id}",
+        f"CSeq: {number} {method}",
+        *headers,
+    ]
+    return _message(lines, body)
+
+
+class Lines(TypedDict, total=False):
+    """What a request may say otherwise; see `request`."""
+
+    branch: str
+    sender: Address
+    caller: str
+    callee: str
+    call_id: str
+    number: int
+
+
+def invite(
+    uri: str = "sip:202@pbx.example",
+    *,
+    body: bytes | None = None,
+    headers: Sequence[str] = (),
+    **lines: Unpack[Lines],
+) -> bytes:
+    """An INVITE with a Contact and an offer."""
+    contact = "Contact: <sip:201@10.0.0.9:5070>"
+    return request("INVITE", uri, headers=(contact, *headers), body=sdp() if body is None else body, **lines)
+
+
+def reply(
+    to: bytes,
+    status: int = 200,
+    *,
+    tag: str = "b",
+    headers: Sequence[str] = ("Contact: <sip:202@10.0.0.8:5080>",),
+    body: bytes = b"",
+    keep_record_route: bool = True,
+) -> bytes:
+    """The response of a server to the request it received."""
+    message = parse(to)
+    lines = [f"SIP/2.0 {status} Whatever"]
+    copied = [b"via", b"from", b"to", b"call-id", b"cseq"] + [b"record-route"] * keep_record_route
+    for field in message.headers:
+        if field.name in copied:
+            line = message.raw[field.start : field.end - 2].decode()
+            if field.name == b"to" and not message.to_tag and status > 100 and tag:
+                line += f";tag={tag}"
+            lines.append(line)
+    return _message([*lines, *headers], body)
+
+
+def _message(lines: list[str], body: bytes) -> bytes:
+    kind = ["Content-Type: application/sdp"] if body else []
+    head = "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", ""])
+    return head.encode() + body
+
+
+class Bench:
+    """An engine, its clock and everything that came out of it."""
+
+    def __init__(self, listeners: tuple[Listener, ...] = BOTH) -> None:
+        drawn = count(1)
+        self.settings = EngineSettings(listeners, PBX, frozenset({"10.0.0.1"}), (20000, 30000), b"k" * 32)
+        self.engine = Engine(
+            self.settings,
+            lambda size: next(drawn).to_bytes(size, "big"),
+            lambda now: EPOCH + timedelta(seconds=now),
+        )
+        self.now = 0.0
+        self.events: list[Event] = []
+
+    def receive(self, data: bytes, source: Address = PHONE, listener: str | None = None) -> list[Packet]:
+        """Let a datagram arrive; returns what leaves."""
+        name = listener or self.settings.listeners[0].name
+        self.engine.receive_datagram(data, source, name, self.now)
+        return self.settle()
+
+    def forward(self, strip: int = 0, media: Anchor | None = None) -> list[Packet]:
+        """Answer the latest CallOffered."""
+        call = [event.call for event in self.events if isinstance(event, CallOffered)][-1]
+        self.engine.execute(ForwardCall(call, strip, media), self.now)
+        return self.settle()
+
+    def wait(self, seconds: float) -> list[Packet]:
+        """Let time pass, timer by timer; returns what leaves."""
+        end, left = self.now + seconds, []
+        while (at := self.engine.next_timer()) is not None and at <= end:
+            self.now = at
+            self.engine.handle_timer(at)
+            left += self.settle()
+        self.now = end
+        return left
+
+    def settle(self) -> list[Packet]:
+        """Take events and packets."""
+        while (event := self.engine.next_event()) is not None:
+            self.events.append(event)
+        return self.engine.packets_to_send()
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """The events of this kind so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def call(
+        self, *, media: Anchor | None = ANCHOR, offer: bytes | None = None, answer: bytes | None = None
+    ) -> bytes:
+        """Bring a call from PHONE to the PBX up to its 200; returns the INVITE as the PBX got it."""
+        self.receive(invite(body=offer))
+        (forwarded,) = self.forward(media=media)
+        body = sdp("10.0.0.8", 6000) if answer is None else answer
+        self.receive(reply(forwarded.data, body=body), PBX, self.settings.listeners[-1].name)
+        return forwarded.data
+
+
+def only(packets: list[Packet]) -> Packet:
+    """The one packet that left."""
+    assert len(packets) == 1, [packet.data[:40] for packet in packets]
+    return packets[0]
+
+
+def differences(before: bytes, after: bytes) -> tuple[list[str], list[str]]:
+    """Which lines are gone and which are new; the others must be there in the same order."""
+    old, new = before.decode().split("\r\n"), after.decode().split("\r\n")
+    gone = list(old)
+    added = []
+    for line in new:
+        if line in gone:
+            gone.remove(line)
+        else:
+            added.append(line)
+    kept_old = [line for line in old if line in new]
+    kept_new = [line for line in new if line in old]
+    assert kept_old == kept_new, "the order of untouched lines changed"
+    return gone, added
+
+
+def field_of(data: bytes, name: str) -> list[str]:
+    """All values of one header."""
+    return [value.decode() for value in parse(data).all(name.encode())]
+
+
+def routes_of(data: bytes) -> list[str]:
+    """The Routes of the caller's requests within the dialog that this response opened."""
+    return [f"Route: {value}" for value in reversed(field_of(data, "record-route"))]
