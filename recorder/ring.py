@@ -30,6 +30,7 @@ SIDE_A, SIDE_B = 0, 1
 KIND_RTP = 1
 PACKET_BYTES = 536  # G.711 of 60 ms with a header extension fits
 
+_HEADER = struct.Struct("<QQHBBI")
 RECORD = np.dtype(
     [
         ("session", "<u8"),
@@ -44,14 +45,13 @@ RECORD = np.dtype(
     ]
 )
 SLOT_BYTES = RECORD.itemsize
+PACKET_AT = _HEADER.size
 Records = NDArray[np.void]
 """A run of slots, shape (n,), dtype RECORD."""
 
 _PAGE = mmap.PAGESIZE
 _MAGIC = 0x31_474E_4952_4244  # "DBRING1" backwards
 _SLOTS, _HEAD, _TAIL = 1, 8, 16  # control words (u64); head and tail on cache lines of their own
-_HEADER = struct.Struct("<QQHBBI")
-_HEADER_BYTES = _HEADER.size
 _TRAILER = struct.Struct("<II")
 _TRAILER_AT = SLOT_BYTES - _TRAILER.size
 _MADV_DONTDUMP = 16
@@ -132,7 +132,7 @@ class RingWriter:
         view = self._view
         lap, index = divmod(head, self._slots)
         offset = _PAGE + index * SLOT_BYTES
-        body = offset + _HEADER_BYTES
+        body = offset + PACKET_AT
         end = body + length
         _HEADER.pack_into(view, offset, session, arrival_ns, length, side, KIND_RTP, 0)
         view[body:end] = packet
@@ -205,8 +205,7 @@ class RingReader:
             for index, (length, lap, checksum) in enumerate(columns)
             if lap == generation
             and length <= PACKET_BYTES
-            and crc32(view[(at := offset + index * SLOT_BYTES) : at + _HEADER_BYTES + length], lap)
-            == checksum
+            and crc32(view[(at := offset + index * SLOT_BYTES) : at + PACKET_AT + length], lap) == checksum
         ]
 
     def _reset(self, head: int) -> None:

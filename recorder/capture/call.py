@@ -1,0 +1,144 @@
+"""One call that is recorded: what is held, when it is committed, how it ends.
+
+finish      what arrived until the end is committed, the clips are sealed as `complete`; without any audio
+            they are sealed too, with a length of 0, and reported as failed: no-audio
+taint       what is held is overwritten, the clips end where they were last certain
+codec       audio that cannot be kept: as a taint, and reported as failed
+suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from recorder.capture.codecs import Codecs, Use
+from recorder.capture.orders import Begin
+from recorder.capture.track import ClipVault, Tell, Track
+from recorder.rtp import Header
+from recorder.timeline import Packet, Timeline
+from storage.records import CLOCK_RATE, Codec, Record
+
+_TICK_NS = 1_000_000_000 // CLOCK_RATE
+COMPLETE = "complete"
+
+
+class CapturedCall:
+    """Give it packets with `take`, let it `commit` now and then, end it once with `finish` or `cut`.
+
+    `now` and `now_ns` are one instant on the wall clock and on the clock of the ring's arrivals.
+    """
+
+    def __init__(self, begin: Begin, tell: Tell, now: datetime, now_ns: int) -> None:
+        self.begin = begin
+        self.is_suspended = False
+        self.refused_codec = False
+        self._codecs = begin.codecs
+        self._origin_ns = now_ns - (now - begin.started_at) // timedelta(microseconds=1) * 1000
+        first = begin.plans[0].part == 1
+        self._timeline = Timeline(0 if first else self._tick(now_ns))
+        self._horizon = _ticks(begin.horizon)
+        self._tracks = [Track(plan, tell) for plan in begin.plans]
+        self._is_opened = False
+        self._is_over = False
+        self._is_flushing = False
+
+    async def open(self, vault: ClipVault) -> None:
+        """Open the clips, one after the other; audio is held meanwhile."""
+        for track in self._tracks:
+            await track.open(vault)
+        self._is_opened = True
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether every recording of this call has failed."""
+        return self._is_opened and not any(track.is_open for track in self._tracks)
+
+    def tell_opened(self) -> None:
+        """Tell again which clips are being written."""
+        for track in self._tracks:
+            track.tell_opened()
+
+    def renegotiate(self, codecs: tuple[Codecs, Codecs]) -> None:
+        """From here on payload types mean something else; clips are told of codecs they do not know."""
+        known = set(self._kept())
+        self._codecs = codecs
+        self._write([codec for codec in self._kept() if codec not in known])
+
+    def take(self, side: int, arrival_ns: int, header: Header, payload: bytearray) -> None:
+        """Hold a packet of side a (0) or b (1). `payload` is this call's own copy, and overwritten when
+        done.
+        """
+        arrival = self._tick(arrival_ns)
+        use = self._codecs[side].use(header.payload_type)
+        if use is Use.REFUSE:
+            self.refused_codec = True
+        if use is not Use.KEEP or arrival < 0:
+            payload[:] = bytes(len(payload))
+            payload = bytearray()
+        if arrival >= 0:
+            self._timeline.hold(
+                self.begin.channels[side],
+                Packet(arrival, header.ssrc, header.sequence, header.timestamp, header.payload_type, payload),
+            )
+
+    def commit(self, now_ns: int) -> None:
+        """Write what is older than the horizon."""
+        if self._is_opened and not self.is_suspended and not self._is_over:
+            self._write(self._timeline.commit(self._tick(now_ns) - self._horizon))
+
+    async def flush(self) -> None:
+        """Make durable what was written."""
+        if self._is_flushing:  # the disk is slow: one at a time
+            return
+        self._is_flushing = True
+        try:
+            for track in self._tracks:
+                await track.flush()
+        finally:
+            self._is_flushing = False
+
+    async def finish(self, ended_at: datetime, opened: asyncio.Task[None]) -> None:
+        """Commit what had arrived by `ended_at`, overwrite the rest, seal."""
+        await opened
+        end = _ticks(ended_at - self.begin.started_at)
+        self._write(self._timeline.commit(end))
+        self.drop()
+        if self._timeline.kept:
+            self._write(self._timeline.close(end))
+            await self._seal(COMPLETE, ended_at, failed=False)
+        else:
+            await self._seal("no-audio", self.begin.started_at, failed=True)
+
+    async def cut(self, reason: str, opened: asyncio.Task[None], failed: bool = False) -> None:
+        """Seal what was committed before; what was held has been dropped (`drop`)."""
+        await opened
+        end = self._timeline.end
+        self._write(self._timeline.close(end))
+        ended_at = self.begin.started_at + timedelta(seconds=end / CLOCK_RATE)
+        await self._seal(reason, ended_at, failed)
+
+    def drop(self) -> int:
+        """Overwrite what is held, at once and for good; how many packets that were."""
+        self._is_over = True
+        return self._timeline.drop()
+
+    async def _seal(self, reason: str, ended_at: datetime, failed: bool) -> None:
+        for track in self._tracks:
+            await track.finish(reason, ended_at, failed)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        for track in self._tracks:
+            track.write(records)
+
+    def _kept(self) -> list[Codec]:
+        sides = zip(self._codecs, self.begin.channels, strict=True)
+        return [codec for side, channel in sides for codec in side.kept(channel)]
+
+    def _tick(self, instant_ns: int) -> int:
+        return (instant_ns - self._origin_ns) // _TICK_NS
+
+
+def _ticks(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1) * CLOCK_RATE // 1_000_000

@@ -1,0 +1,155 @@
+"""Orders to the capture process, read from JSON and checked before they act.
+
+    begin    session, recordings, agent_side, parties, codecs, horizon_ms   record this call codecs
+    session, codecs                                    its payload types were negotiated anew finish
+    session, ended_at                                  it is over: commit what is held, seal taint
+    session, reason, ended_at                          it must not be recorded: drop what is held, seal
+
+Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
+`opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
+
+from recorder.capture.codecs import Codecs, Offered, both_sides
+from storage.records import Parties
+from storage.vault import ClipPlan
+
+T = TypeVar("T")
+AGENT, OUTSIDE = 0, 1
+MAX_HORIZON = timedelta(seconds=30)
+
+
+class OrderError(ValueError):
+    """An order that cannot be carried out as it stands; the sender's fault. Carries no party's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A call that is to be recorded. `channels`: of side a (0) and side b (1) of the ring's records."""
+
+    session: int
+    plans: tuple[ClipPlan, ...]
+    channels: tuple[int, int]
+    codecs: tuple[Codecs, Codecs] = field(repr=False)
+    horizon: timedelta
+
+    @property
+    def started_at(self) -> datetime:
+        """Tick 0 of the clips' clock; all recordings of a call have it in common."""
+        return self.plans[0].started_at
+
+    def is_same(self, other: Begin) -> bool:
+        """Whether it orders the same parts of the same recordings."""
+        return _parts(self) == _parts(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A call's last order. `reason`: None when it ended as calls end."""
+
+    session: int
+    ended_at: datetime
+    reason: str | None
+
+
+def begin_of(message: Mapping[str, Any]) -> Begin:
+    """Read a `begin` order. Raises OrderError."""
+    return _checked(_begin_of, message)
+
+
+def ending_of(message: Mapping[str, Any]) -> Ending:
+    """Read a `finish` or `taint` order. Raises OrderError."""
+    return _checked(_ending_of, message)
+
+
+def codecs_of(message: Mapping[str, Any]) -> tuple[Codecs, Codecs]:
+    """Read the codecs of sides a and b. Raises OrderError."""
+    return _checked(_codecs_of, message)
+
+
+def session_of(message: Mapping[str, Any]) -> int:
+    """The call's number in the rings. Raises OrderError."""
+    session = message.get("session")
+    if not isinstance(session, int) or not 0 <= session < 2**64:
+        raise OrderError("session must be an unsigned 64-bit number")
+    return session
+
+
+def _checked(read: Callable[[Mapping[str, Any]], T], message: Mapping[str, Any]) -> T:
+    try:
+        return read(message)
+    except OrderError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise OrderError(
+            f"order {message.get('op')!r} lacks a member or has one of the wrong kind"
+        ) from error
+
+
+def _begin_of(message: Mapping[str, Any]) -> Begin:
+    codecs = _codecs_of(message)
+    channels = (AGENT, OUTSIDE) if message["agent_side"] == "a" else (OUTSIDE, AGENT)
+    if message["agent_side"] not in ("a", "b"):
+        raise OrderError("agent_side is a or b")
+    kept = sorted(
+        (codec for side, channel in zip(codecs, channels, strict=True) for codec in side.kept(channel)),
+        key=lambda codec: (codec.channel, codec.payload_type),
+    )
+    parties = Parties(str(message["parties"]["agent"]), str(message["parties"]["outside"]))
+    plans = tuple(
+        ClipPlan(
+            recording_id=str(row["recording"]),
+            call_id=str(row["call"]),
+            purpose=str(row["purpose"]),
+            line=str(row["line"]),
+            agent=str(row["agent"]),
+            started_at=_instant(row["started_at"]),
+            deadline_day=date.fromisoformat(row["deadline_day"]),
+            scheme_hash=str(row["scheme_hash"]),
+            part=int(row["part"]),
+            previous=row["previous"],
+            codecs=tuple(kept),
+            parties=parties,
+        )
+        for row in message["recordings"]
+    )
+    if len({plan.started_at for plan in plans}) != 1:
+        raise OrderError("a call has one or more recordings, all with the same start")
+    horizon = timedelta(milliseconds=int(message["horizon_ms"]))
+    if not timedelta() <= horizon <= MAX_HORIZON:
+        raise OrderError("horizon_ms lies between 0 and 30000")
+    return Begin(session_of(message), plans, channels, codecs, horizon)
+
+
+def _ending_of(message: Mapping[str, Any]) -> Ending:
+    reason = str(message["reason"]) if message["op"] == "taint" else None
+    return Ending(session_of(message), _instant(message["ended_at"]), reason)
+
+
+def _codecs_of(message: Mapping[str, Any]) -> tuple[Codecs, Codecs]:
+    described: dict[str, list[Offered]] = {
+        side: [
+            (int(number), str(name).upper(), int(rate))
+            for number, name, rate in message["codecs"].get(side, ())
+        ]
+        for side in ("a", "b")
+    }
+    sides = both_sides(described)
+    return sides["a"], sides["b"]
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise OrderError("an instant needs its offset from UTC")
+    return instant
+
+
+def _parts(begin: Begin) -> list[tuple[str, int]]:
+    return [(plan.recording_id, plan.part) for plan in begin.plans]

@@ -1,0 +1,143 @@
+"""One clip while it is written. Whatever fails here fails this recording and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Protocol
+
+from storage.errors import NoDayKey, Refused, StorageError
+from storage.records import Record
+from storage.vault import ClipPlan
+
+OPEN_SECONDS = 10.0
+"""How long a clip may take to be opened; its audio waits in RAM meanwhile."""
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Sealed(Protocol):
+    """What is known of a clip once it is sealed."""
+
+    @property
+    def size(self) -> int | None: ...
+
+    @property
+    def seconds(self) -> float | None: ...
+
+
+class Clip(Protocol):
+    """What capture needs of a clip that is open. `write` is quick; the others leave the event loop free."""
+
+    @property
+    def clip_id(self) -> str: ...
+
+    def write(self, record: Record) -> None: ...
+
+    async def flush(self) -> None: ...
+
+    async def finish(self, reason: str, ended_at: datetime) -> Sealed: ...
+
+
+class ClipVault(Protocol):
+    """What capture needs of the vault."""
+
+    async def begin(self, plan: ClipPlan) -> Clip: ...
+
+
+class Track:
+    """A clip from its opening to its end. Exactly one `sealed` or `failed` is told at the end."""
+
+    def __init__(self, plan: ClipPlan, tell: Tell) -> None:
+        self.plan = plan
+        self._tell = tell
+        self._clip: Clip | None = None
+        self._lock = asyncio.Lock()
+        self._is_over = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written to."""
+        return self._clip is not None and not self._is_over
+
+    async def open(self, vault: ClipVault) -> None:
+        """Open the clip, or fail."""
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                self._clip = await vault.begin(self.plan)
+        except Exception as error:
+            self._fail(reason_of(error))
+        else:
+            self.tell_opened()
+
+    def tell_opened(self) -> None:
+        """Tell which clip is being written; also to signalling that has come back."""
+        if self._clip is not None and not self._is_over:
+            self._event("opened")
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Append; a clip that cannot be written is given up."""
+        if self._clip is None or self._is_over:
+            return
+        try:
+            for record in records:
+                self._clip.write(record)
+        except Exception as error:
+            self._fail(reason_of(error))
+
+    async def flush(self) -> None:
+        """Make durable what was written."""
+        async with self._lock:
+            if self._clip is None or self._is_over:
+                return
+            try:
+                await self._clip.flush()
+            except Exception as error:
+                self._fail(reason_of(error))
+
+    async def finish(self, reason: str, ended_at: datetime, failed: bool) -> None:
+        """Seal the clip. `failed`: what was to be recorded was not, although what there is stays sealed."""
+        async with self._lock:
+            if self._clip is None or self._is_over:
+                return
+            try:
+                sealed = await self._clip.finish(reason, ended_at)
+            except Exception as error:
+                self._fail(reason_of(error))
+                return
+            self._is_over = True
+            event = "failed" if failed else "sealed"
+            self._event(event, reason=reason, seconds=sealed.seconds, bytes=sealed.size)
+
+    def _fail(self, reason: str) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._event("failed", reason=reason, seconds=0, bytes=0)
+
+    def _event(self, event: str, **rest: object) -> None:
+        clip = self._clip.clip_id if self._clip is not None else None
+        self._tell(
+            {
+                "event": event,
+                "recording": self.plan.recording_id,
+                "clip": clip,
+                "part": self.plan.part,
+                **rest,
+            }
+        )
+
+
+def reason_of(error: Exception) -> str:
+    """A code for why a recording failed."""
+    if isinstance(error, NoDayKey):
+        return "no-day-key"
+    if isinstance(error, Refused):
+        return error.reason
+    if isinstance(error, TimeoutError):
+        return "storage-too-slow"
+    cause = error.__cause__ if isinstance(error, StorageError) else error
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk-full"
+    return "storage" if isinstance(error, StorageError | OSError) else "internal"

@@ -1,0 +1,429 @@
+"""What capture makes of the ring: both legs in every clip of the call, and nothing that nobody ordered."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.capture.codecs import Use, both_sides
+from recorder.capture.orders import OrderError, begin_of, ending_of
+from recorder.capture.process import Capture, CaptureSettings
+from recorder.channel import Dialler, Message
+from recorder.ring import SIDE_A, SIDE_B, RingWriter
+from storage.errors import NoDayKey, WriteFailed
+from storage.records import Audio, Codec, Gap, Quality
+from tests.fakes.relay import Tap, soon
+from tests.fakes.rtp import PCMA, PCMU, SAMPLES, TELEPHONE_EVENT, packet, speech
+from tests.fakes.vault import FakeClip, FakeVault
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MS = 1_000_000
+AGENT, OUTSIDE = speech(1, 400), speech(2, 400)
+
+
+def begin(*purposes: str, session: int = 7, part: int = 1, **changes: Any) -> Message:
+    rows = [
+        {
+            "recording": f"{index:032x}",
+            "call": "c" * 32,
+            "purpose": purpose,
+            "line": "sales",
+            "agent": "anna",
+            "started_at": START.isoformat(),
+            "deadline_day": "2026-04-01",
+            "scheme_hash": "f" * 64,
+            "part": part,
+            "previous": None if part == 1 else "e" * 32,
+        }
+        for index, purpose in enumerate(purposes or ("coaching",))
+    ]
+    message: Message = {
+        "op": "begin",
+        "session": session,
+        "recordings": rows,
+        "agent_side": "a",
+        "parties": {"agent": "201", "outside": "+31201234567"},
+        "codecs": {"a": [[8, "PCMA", 8000], [101, "telephone-event", 8000]], "b": [[8, "PCMA", 8000]]},
+        "horizon_ms": 2000,
+    }
+    return message | changes
+
+
+class Site:
+    """Capture with a ring, a vault and signalling; time stands still until it is moved."""
+
+    def __init__(self, directory: Path, grace_seconds: float) -> None:
+        self.tap = Tap(slots=1024)
+        self.writer = RingWriter(self.tap.fd)
+        self.vault = FakeVault()
+        self.ms = 0
+        self.is_stopped = False
+        settings = CaptureSettings(directory / "capture.sock", (self.tap.fd,), grace_seconds=grace_seconds)
+        self.capture = Capture(settings, self.vault, self.now, lambda: (5000 + self.ms) * MS)
+        self.events: list[Message] = []
+        self.signalling = Dialler(settings.socket, self.events.append)
+
+    def now(self) -> datetime:
+        return START + timedelta(milliseconds=self.ms)
+
+    async def begin(self, *purposes: str, **changes: Any) -> list[FakeClip]:
+        """Order a recording and wait until its clips are open."""
+        opened = len(self.vault.clips)
+        message = begin(*purposes, **changes)
+        self.signalling.send(message)
+        await soon(lambda: len(self.vault.clips) == opened + len(message["recordings"]))
+        await soon(lambda: len(self.told("opened")) >= len(self.vault.clips))
+        return self.vault.clips[opened:]
+
+    def hear(self, side: int, index: int, payload: bytes, *, session: int = 7, kind: int = PCMA) -> None:
+        """Packet `index` of a side arrives now."""
+        data = packet(index, index * SAMPLES, payload, ssrc=side + 1, payload_type=kind)
+        assert self.writer.write(session, side, (5000 + self.ms) * MS, memoryview(data))
+
+    def talk(self, until_ms: int, session: int = 7) -> None:
+        """Both sides speak, the agent on side a; the rings are read every 100 ms."""
+        while self.ms < until_ms:
+            index = self.ms // 20
+            self.hear(SIDE_A, index, AGENT[index], session=session)
+            self.hear(SIDE_B, index, OUTSIDE[index], session=session)
+            self.ms += 20
+            if self.ms % 100 == 0:
+                self.capture.beat()
+
+    async def end(self, op: str, **rest: Any) -> None:
+        """Send the call's last order and wait for its last event."""
+        before = len(self.told("sealed") + self.told("failed"))
+        message = {"op": op, "session": 7, "ended_at": self.now().isoformat(), **rest}
+        self.signalling.send(message)
+        await soon(lambda: len(self.told("sealed") + self.told("failed")) > before)
+
+    def told(self, event: str) -> list[Message]:
+        return [each for each in self.events if each["event"] == event]
+
+    async def stop(self) -> None:
+        """As SIGTERM does."""
+        if not self.is_stopped:
+            self.is_stopped = True
+            await self.capture.stop()
+
+    async def close(self) -> None:
+        self.signalling.close()
+        await self.stop()
+        self.writer.close()
+        self.tap.close()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(tmp_path, grace_seconds=0.2)
+    await soon(lambda: site.signalling.is_up)
+    yield site
+    await site.close()
+
+
+def said(voice: list[bytes], first: int, last: int) -> list[tuple[int, bytes]]:
+    return [(index * SAMPLES, voice[index]) for index in range(first, last)]
+
+
+async def test_both_legs_go_aligned_into_every_clip_of_the_call(site: Site) -> None:
+    clips = await site.begin("coaching", "evidence")
+    site.talk(3000)
+    await site.end("finish")
+    assert [clip.plan.purpose for clip in clips] == ["coaching", "evidence"]
+    for clip in clips:
+        assert clip.audio(0) == said(AGENT, 0, 150)
+        assert clip.audio(1) == said(OUTSIDE, 0, 150)
+        assert clip.ended == ("complete", site.now())
+    await soon(lambda: len(site.told("sealed")) == 2)
+    assert [(it["part"], it["seconds"], it["reason"]) for it in site.told("sealed")] == [
+        (1, 3.0, "complete")
+    ] * 2
+    assert site.tap.is_blank()
+
+
+async def test_the_agent_is_channel_0_on_whichever_side(site: Site) -> None:
+    (clip,) = await site.begin(agent_side="b")
+    site.talk(100)
+    await site.end("finish")
+    assert (clip.audio(0), clip.audio(1)) == (said(OUTSIDE, 0, 5), said(AGENT, 0, 5))
+
+
+async def test_a_packet_reaches_a_clip_only_when_it_is_older_than_the_horizon(site: Site) -> None:
+    (clip,) = await site.begin()
+    site.talk(1900)
+    assert clip.records == []
+    site.talk(2500)
+    assert clip.audio(0) == said(AGENT, 0, 26)
+
+
+async def test_a_taint_drops_exactly_the_horizon(site: Site) -> None:
+    (clip,) = await site.begin()
+    site.talk(5000)
+    site.hear(SIDE_A, 250, AGENT[250])
+    await site.end("taint", reason="transferred")
+    assert clip.audio(0) == said(AGENT, 0, 151)
+    assert clip.audio(1) == said(OUTSIDE, 0, 151)
+    assert clip.ended == ("transferred", START + timedelta(milliseconds=151 * 20))
+    assert site.tap.is_blank()
+    assert site.told("sealed")[0]["seconds"] == 3.02
+
+
+async def test_a_taint_holds_for_good(site: Site) -> None:
+    await site.begin()
+    await site.end("taint", reason="transferred")
+    site.signalling.send(begin(part=2))
+    await soon(lambda: bool(site.told("failed")))
+    assert site.told("failed")[0]["reason"] == "tainted"
+    site.talk(3000)
+    assert len(site.vault.clips) == 1
+    assert site.tap.is_blank()
+
+
+async def test_a_taint_that_comes_before_the_begin_holds_too(site: Site) -> None:
+    site.signalling.send({"op": "taint", "session": 7, "reason": "refer", "ended_at": START.isoformat()})
+    site.signalling.send(begin())
+    await soon(lambda: bool(site.told("failed")))
+    assert site.vault.clips == []
+
+
+async def test_what_nobody_ordered_is_discarded_and_overwritten(site: Site) -> None:
+    (clip,) = await site.begin()
+    for index in range(10):
+        site.hear(SIDE_A, index, AGENT[index], session=8)
+    site.capture.beat()
+    assert site.tap.is_blank()
+    assert site.capture.discarded == 10
+    await site.end("finish")
+    assert clip.audio(0) == []
+
+
+async def test_what_came_before_the_order_is_not_in_the_clip(site: Site) -> None:
+    site.hear(SIDE_A, 0, AGENT[0])
+    site.ms = 20
+    (clip,) = await site.begin()
+    site.hear(SIDE_A, 1, AGENT[1])
+    site.ms = 40
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 1, 2)
+
+
+async def test_nothing_before_the_start_or_after_the_end_is_in_the_clip(site: Site) -> None:
+    site.ms = -40
+    (clip,) = await site.begin()
+    for index in range(6):
+        site.hear(SIDE_A, index, AGENT[index])
+        site.ms += 20
+    ended_at = (START + timedelta(milliseconds=30)).isoformat()
+    site.signalling.send({"op": "finish", "session": 7, "ended_at": ended_at})
+    await soon(lambda: clip.ended is not None)
+    assert [payload for _, payload in clip.audio(0)] == AGENT[2:4]
+
+
+async def test_a_loss_and_the_silent_end_are_marked(site: Site) -> None:
+    (clip,) = await site.begin()
+    for index in (0, 1, 3):
+        site.ms = index * 20
+        site.hear(SIDE_A, index, AGENT[index])
+    site.ms = 200
+    await site.end("finish")
+    assert [it for it in clip.records if isinstance(it, Gap)] == [
+        Gap(0, 2 * SAMPLES, SAMPLES),
+        Gap(0, 4 * SAMPLES, 6 * SAMPLES),
+        Gap(1, 0, 10 * SAMPLES),
+    ]
+    assert Quality(0, received=3, lost=1, late=0, duplicated=0) in clip.records
+
+
+async def test_dialled_digits_are_never_kept(site: Site) -> None:
+    (clip,) = await site.begin()
+    site.talk(100)
+    site.hear(SIDE_A, 5, b"\x01\x0a\x00\xa0", kind=TELEPHONE_EVENT)
+    site.ms = 120
+    site.talk(200)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, 5) + said(AGENT, 6, 10)
+    assert {it.payload_type for it in clip.records if isinstance(it, Audio)} == {PCMA}
+
+
+async def test_a_codec_that_cannot_be_kept_fails_the_recording(site: Site) -> None:
+    (clip,) = await site.begin(codecs={"a": [[9, "G722", 8000], [8, "PCMA", 8000]], "b": []})
+    site.talk(3000)
+    site.hear(SIDE_A, 150, b"x" * 160, kind=9)
+    site.capture.beat()
+    await soon(lambda: bool(site.told("failed")))
+    assert site.told("failed")[0]["reason"] == "codec"
+    assert clip.ended is not None
+    assert clip.audio(0) == said(AGENT, 0, 51)
+
+
+async def test_codecs_negotiated_anew_are_told_to_the_clip(site: Site) -> None:
+    (clip,) = await site.begin()
+    assert clip.plan.codecs == tuple(
+        Codec(channel, *codec) for channel in (0, 1) for codec in ((0, "PCMU", 8000), (8, "PCMA", 8000))
+    )
+    site.signalling.send({"op": "codecs", "session": 7, "codecs": {"a": [[96, "PCMU", 8000]], "b": []}})
+    await soon(lambda: len(clip.records) == 2)
+    assert clip.records == [Codec(0, 96, "PCMU", 8000), Codec(1, 96, "PCMU", 8000)]
+    site.hear(SIDE_A, 0, AGENT[0], kind=96)
+    site.ms = 20
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, 1)
+
+
+async def test_a_call_without_audio_is_sealed_empty_and_reported_as_failed(site: Site) -> None:
+    (clip,) = await site.begin()
+    site.ms = 5000
+    await site.end("finish")
+    assert clip.ended == ("no-audio", START)
+    assert clip.records == []
+    assert [(it["reason"], it["seconds"]) for it in site.told("failed")] == [("no-audio", 0.0)]
+
+
+async def test_audio_waits_in_memory_while_the_clip_is_being_opened(site: Site) -> None:
+    site.vault.is_ready.clear()
+    site.signalling.send(begin(horizon_ms=0))
+    await soon(lambda: site.capture.is_recording(7))
+    site.talk(1000)
+    site.vault.is_ready.set()
+    await soon(lambda: bool(site.told("opened")))
+    site.capture.beat()
+    assert site.vault.clips[0].audio(0) == said(AGENT, 0, 50)
+
+
+async def test_a_clip_that_cannot_be_opened_fails_alone(site: Site) -> None:
+    site.vault.refusals["evidence"] = NoDayKey("open a clip", "make keys")
+    site.signalling.send(begin("evidence", "coaching"))
+    await soon(lambda: bool(site.told("opened")))
+    site.talk(100)
+    await site.end("finish")
+    assert [(it["recording"][-1], it["reason"]) for it in site.told("failed")] == [("0", "no-day-key")]
+    assert [(it["recording"][-1], it["reason"]) for it in site.told("sealed")] == [("1", "complete")]
+
+
+@pytest.mark.parametrize("beats", [1, 10])
+async def test_a_full_disk_fails_one_recording_and_nothing_else(site: Site, beats: int) -> None:
+    first, second = await site.begin("coaching", "evidence", horizon_ms=0)
+    try:
+        raise WriteFailed("write", "free space") from OSError(errno.ENOSPC, "full")
+    except WriteFailed as error:
+        first.failing = error
+    site.talk(beats * 100)
+    await soon(lambda: bool(site.told("failed")))
+    assert (site.told("failed")[0]["clip"], site.told("failed")[0]["reason"]) == (first.clip_id, "disk-full")
+    site.talk(2000)
+    await site.end("finish")
+    assert second.audio(0) == said(AGENT, 0, 100)
+    assert len(site.told("failed") + site.told("sealed")) == 2
+
+
+async def test_what_was_written_is_made_durable_every_second(site: Site) -> None:
+    (clip,) = await site.begin()
+    for second in range(1, 4):
+        site.talk(second * 1000)
+        await soon(lambda second=second: clip.flushes == second)  # type: ignore[misc]
+
+
+async def test_signalling_that_comes_back_in_time_goes_on_with_the_same_part(site: Site) -> None:
+    (clip,) = await site.begin(horizon_ms=0)
+    site.talk(1000)
+    site.signalling.close()
+    await soon(lambda: site.capture.is_suspended(7))
+    site.talk(1500)
+    assert len(clip.audio(0)) == 50
+    site.signalling = Dialler(site.capture.path, site.events.append)
+    site.signalling.send(begin(horizon_ms=0))
+    await soon(lambda: not site.capture.is_suspended(7))
+    site.talk(2000)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, 100)
+    assert len(site.vault.clips) == 1
+    assert [it["run"] for it in site.told("hello")] == [site.told("hello")[0]["run"]] * 2
+
+
+async def test_signalling_that_stays_away_ends_the_clip_where_it_was_last_certain(site: Site) -> None:
+    (clip,) = await site.begin()
+    site.talk(5000)
+    site.signalling.close()
+    await soon(lambda: site.capture.is_suspended(7))
+    site.talk(6000)
+    await soon(lambda: clip.ended is not None)
+    assert clip.ended == ("signalling-lost", START + timedelta(milliseconds=151 * 20))
+    assert clip.audio(0) == said(AGENT, 0, 151)
+    assert not site.capture.is_recording(7)
+
+
+async def test_a_stop_seals_what_is_certain_as_interrupted(site: Site) -> None:
+    (clip,) = await site.begin()
+    site.talk(3000)
+    await site.stop()
+    assert clip.ended is not None
+    assert clip.ended[0] == "interrupted"
+    assert clip.audio(0) == said(AGENT, 0, 51)
+
+
+async def test_a_later_part_does_not_repeat_the_silence_before_it(site: Site) -> None:
+    site.ms = 4000
+    (clip,) = await site.begin(part=2)
+    site.talk(4100)
+    await site.end("finish")
+    assert clip.records[0] == Audio(0, 4000 * 8, 200 * SAMPLES, PCMA, AGENT[200])
+
+
+async def test_a_second_order_for_a_session_in_use_is_refused(site: Site) -> None:
+    await site.begin()
+    site.signalling.send(begin("evidence", "coaching"))
+    await soon(lambda: len(site.told("failed")) == 2)
+    assert {it["reason"] for it in site.told("failed")} == {"session-in-use"}
+
+
+async def test_an_order_that_makes_no_sense_is_refused_and_harms_nobody(site: Site) -> None:
+    (clip,) = await site.begin()
+
+    async def check(**message: Any) -> None:
+        before = len(site.told("refused"))
+        site.signalling.send(message)
+        await soon(lambda: len(site.told("refused")) == before + 1)
+        assert "+31" not in str(site.told("refused")[-1])
+
+    await check(op="dance")
+    await check(op="finish", session=7)
+    await check(op="taint", session=7, ended_at=START.isoformat())
+    await check(**begin(session=-1))
+    await check(**begin(recordings=[]))
+    await check(**begin(agent_side="c"))
+    await check(**begin(horizon_ms=10**6))
+    site.talk(100)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, 5)
+
+
+def test_instants_without_an_offset_are_refused() -> None:
+    with pytest.raises(OrderError):
+        ending_of({"op": "finish", "session": 1, "ended_at": "2026-03-02T09:00:00"})
+
+
+def test_parties_are_in_no_representation() -> None:
+    assert "+31201234567" not in repr(begin_of(begin()))
+
+
+def test_a_payload_type_means_what_either_side_named_it() -> None:
+    sides = both_sides(
+        {"a": [(8, "PCMA", 8000), (96, "PCMU", 8000)], "b": [(9, "G722", 8000), (97, "OPUS", 48000)]}
+    )
+
+    def check(side: str, payload_type: int, expected: Use) -> None:
+        assert sides[side].use(payload_type) is expected
+
+    check("a", 8, Use.KEEP)
+    check("a", 96, Use.KEEP)
+    check("b", 96, Use.KEEP)
+    check("a", PCMU, Use.KEEP)
+    check("a", 9, Use.REFUSE)
+    check("b", 97, Use.REFUSE)
+    check("a", 13, Use.LEAVE_OUT)
+    check("a", 101, Use.LEAVE_OUT)
