@@ -1,4 +1,4 @@
-"""The demo's recorder: a configuration file as a user would write it, and the command line to look through."""
+"""The demo's recorder: a configuration file as a user would write it, and the command line."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def legs(path: Path) -> tuple[Samples, Samples]:
 
 
 def correlation(said: Samples, recorded: Samples) -> float:
-    """Between -1 and 1: the correlation of all that was said with the recording, shifted to where it fits best."""
+    """The correlation of all that was said with the recording, shifted to where it fits best; at most 1."""
     size = 1 << (len(said) + len(recorded)).bit_length()
     spectrum = np.fft.rfft(recorded, size) * np.conj(np.fft.rfft(said, size))
     products = np.fft.irfft(spectrum, size)

@@ -44,8 +44,8 @@ class Call:
     call: str
     decision: str
     reason: str
-    purpose: str = "–"
-    deadline: str = "–"
+    purpose: str = "-"
+    deadline: str = "-"
     seconds: float = 0.0
     bytes: int = 0
     sealed: str = "no clip"

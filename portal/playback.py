@@ -100,19 +100,23 @@ def check_target(path: Path, overwrite: bool = False) -> str:
 
 
 def write(samples: Samples, path: Path, overwrite: bool = False) -> None:
-    """Write a WAV or FLAC file, 16 bits, for its owner only (0600). Raises Conflict, NotPlayable, Unavailable.
+    """Write a WAV or FLAC file, 16 bits, for its owner only. Raises Conflict, NotPlayable, Unavailable.
 
-    Without `overwrite` a file that is there is never touched, also not one that appeared meanwhile.
+    Without `overwrite` a file that is there is never touched, also not one that appeared meanwhile. A piece
+    of a file is not left behind.
     """
     sound_format = check_target(path, overwrite)
     try:
         with path.open("wb" if overwrite else "xb") as file:
             path.chmod(0o600)
-            write_to(samples, file, sound_format)
+            try:
+                write_to(samples, file, sound_format)
+            except BaseException:
+                path.unlink()
+                raise
     except FileExistsError as error:
         raise Conflict(f"write {path}", "it is there already; choose another name") from error
     except (OSError, soundfile.SoundFileError) as error:
-        path.unlink(missing_ok=True)
         raise Unavailable(f"write {path}", f"look at the disk and its permissions ({error})") from error
 
 

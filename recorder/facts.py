@@ -29,18 +29,20 @@ def first_facts(offered: CallOffered, approved: bool, obstacles: Iterable[str]) 
 
 
 def with_identities(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
-    """The same facts and these identities: a party is the union of all that any header ever said of it."""
+    """The same facts and these identities: a party is the union of all that any header ever said of it.
+
+    A Contact that only repeats what the other party is called tells nothing of its own: some phones answer
+    with the Contact of the one who called (pyVoIP does).
+    """
     inside, outside, everyone = set(facts.inside), set(facts.outside), set(facts.everyone)
     ours = "caller" if facts.direction is Direction.OUTBOUND else "callee"
     for identity in identities:
         names = {name for name in (identity.value, identity.address) if name}
         everyone |= names
-        if identity.header in NAMES_OTHERS:
-            continue
-        if identity.role == ours:
-            inside |= names
-        else:
-            outside |= names
+        own, other = (inside, outside) if identity.role == ours else (outside, inside)
+        is_echo = identity.header == "contact" and names <= other
+        if identity.header not in NAMES_OTHERS and not is_echo:
+            own |= names
     return replace(facts, inside=frozenset(inside), outside=frozenset(outside), everyone=frozenset(everyone))
 
 

@@ -155,7 +155,7 @@ def parse_via(value: bytes) -> Via:
     head, semicolon, rest = value.partition(b";")
     protocol = head.replace(b"\t", b" ").split(b"/", 2)
     words = [word for word in protocol[-1].split(b" ") if word]
-    if len(protocol) != 3 or len(words) < 2 or not is_token(words[0]):
+    if len(words) < 2 or not is_token(words[0]):
         raise MessageError("a Via has no transport or no host")
     if protocol[0].strip(b" ").upper() != b"SIP" or protocol[1].strip(b" ") != b"2.0":
         raise MessageError("a Via is of another protocol than SIP/2.0")
@@ -253,8 +253,6 @@ def _trimmed(value: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _unquoted(value: bytes) -> bytes:
-    if b"\\" not in value:
-        return value
     out, position = [], 0
     while (escape := value.find(b"\\", position)) >= 0:
         out += [value[position:escape], value[escape + 1 : escape + 2]]

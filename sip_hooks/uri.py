@@ -91,8 +91,8 @@ def parse_uri(raw: bytes) -> Uri:
 
     Raises :class:`MessageError` for anything that two readers could understand differently.
     """
-    scheme, colon, rest = raw.partition(b":")
-    if not colon or not scheme or scheme.translate(None, _SCHEME) or scheme[:1].translate(None, ALPHA):
+    scheme, _, rest = raw.partition(b":")
+    if not scheme or scheme.translate(None, _SCHEME) or scheme[:1].translate(None, ALPHA):
         raise MessageError("a URI has no scheme")
     if len(raw.translate(None, _NEVER)) != len(raw) or not rest:
         raise MessageError("a URI is empty or has a space, quote, bracket or control character in it")

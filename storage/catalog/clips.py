@@ -68,9 +68,9 @@ class Clips:
             return set(await connection.scalars(select(clip.c.id).where(clip.c.state != State.ERASED)))
 
     async def count_by_state(self) -> dict[State, int]:
-        query = select(clip.c.state, func.count()).group_by(clip.c.state)
+        query = select(clip.c.state, func.count().label("number")).group_by(clip.c.state)
         async with self._database.read() as connection:
-            counted: dict[State, int] = dict((await connection.execute(query)).tuples().all())
+            counted = {row.state: row.number for row in await connection.execute(query)}
         return {state: counted.get(state, 0) for state in State}
 
     async def _step(self, clip_id: str, step: Step, by: By, values: dict[str, object]) -> Clip:

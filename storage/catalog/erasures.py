@@ -45,7 +45,7 @@ class Erasures:
     async def keep_evidence(self, days: Sequence[DestroyedDay], by: By) -> None:
         """The key service's word that these day keys are gone. The first word for a day is kept."""
         async with self._database.write() as connection:
-            known = set((await connection.execute(_EVIDENCE_KEYS)).tuples())
+            known = {(row.purpose, row.day) for row in await connection.execute(_EVIDENCE_KEYS)}
             fresh = [each for each in days if (each.purpose, each.day) not in known]
             if fresh:
                 await connection.execute(insert(destroyed_day), [asdict(each) for each in fresh])

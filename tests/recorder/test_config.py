@@ -276,6 +276,27 @@ def test_a_contradiction_is_refused(change: tuple[str, str], expected: str) -> N
     check(change, expected)
 
 
+EVERYWHERE = 'address = "0.0.0.0"\nadvertised = "192.0.2.10"\n'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (LOCAL, EVERYWHERE),
+        (f"[media]\n{LOCAL}", f"[media]\n{EVERYWHERE}"),
+        ("20000-20999", "20000-20003"),
+        ("20000-20999", "1024-2047"),
+        ("[pbx]", LISTENER.replace("5060", "5061")),
+    ],
+)
+def test_what_is_just_allowed_is_used(change: tuple[str, str]) -> None:
+    assert parse(small(change), "c", BASE)
+
+
+def test_an_address_that_means_all_addresses_overlaps_each_of_them() -> None:
+    check(("[pbx]", LISTENER.replace(LOCAL, EVERYWHERE)), "c.toml:6: listeners[1]: same address", "c.toml:")
+
+
 def test_the_private_prefix_begins_no_other_number() -> None:
     check(
         ('prefix = "*31"', 'prefix = "2"'),

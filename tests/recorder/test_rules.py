@@ -194,12 +194,28 @@ def test_whole_numbers_and_listed_patterns_are_outside_parties(dialled: str) -> 
     check(outbound("201", dialled=dialled), Kind.BUSINESS, recorded=("coaching",))
 
 
+@pytest.mark.parametrize(
+    ("dialled", "kind"),
+    [
+        ("250", Kind.PRIVILEGED),
+        ("112", Kind.EMERGENCY),
+        ("290", Kind.INTERNAL),
+        ("0612345678", Kind.BUSINESS),
+    ],
+)
+def test_what_is_dialled_names_the_other_party_even_if_no_header_repeats_it(dialled: str, kind: Kind) -> None:
+    facts = replace(outbound("201", dialled=dialled), outside=frozenset(), everyone=frozenset({"201"}))
+    assert decide(facts, RULES).kind is kind
+
+
 def test_an_outside_party_may_be_anonymous_an_inside_party_may_not() -> None:
     unknown = replace(inbound("201", SERVICE, caller="anonymous"), anonymous=True)
     check(unknown, Kind.BUSINESS, recorded=("coaching",))
     check(replace(unknown, anonymous=False), Kind.UNCERTAIN)
     ours = replace(outbound("201"), anonymous=True)
     assert check(ours, Kind.UNCERTAIN, Reason.INSIDE_ANONYMOUS).purposes["coaching"].action is Action.HOLD
+    both = replace(outbound("201", dialled="*8"), anonymous=True)
+    check(both, Kind.UNCERTAIN, Reason.INSIDE_ANONYMOUS, Reason.OUTSIDE_UNKNOWN)
 
 
 def test_nothing_is_recorded_before_the_answer() -> None:

@@ -257,6 +257,14 @@ def test_a_capture_that_was_only_out_of_reach_goes_on_with_the_same_part() -> No
     assert begin.message["recordings"][0]["part"] == 1
 
 
+def test_a_phone_that_answers_with_the_callers_contact_is_not_taken_for_the_caller() -> None:
+    echo = (Identity("callee", "contact", "201", "201@pbx.example"),)
+    made = anchored()
+    made.on_event(negotiated(), ANSWER)
+    effects = made.on_event(replace(answered(), identities=answered().identities + echo), ANSWER)
+    assert [it.level for it in of_kind(effects, Tap)] == ["all"]
+
+
 def test_without_media_ports_the_call_goes_on_and_is_told_as_failed() -> None:
     made = session(offered("201", "+31612345678"))
     made.begin()

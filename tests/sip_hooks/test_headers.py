@@ -92,6 +92,7 @@ def test_an_address_is_display_uri_and_parameters(
         b'"A" sip:a@b',
         b"< sip:a@b >",
         b"<sip:a@b",
+        b"<sip:a@bc",
         b"<sip:a@b>x",
         b"<sip:a@b> tag=1",
         b"<sip:a@b>;=1",
@@ -124,7 +125,9 @@ def test_a_via_may_have_space_around_everything() -> None:
     ],
 )
 def test_a_branch_identifies_only_with_something_behind_its_cookie(value: bytes, has_magic: bool) -> None:
-    assert parse_via(value).has_magic is has_magic
+    via = parse_via(value)
+    assert via.has_magic is has_magic
+    assert via.branch != b""
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,9 @@ def test_a_branch_identifies_only_with_something_behind_its_cookie(value: bytes,
     [
         b"",
         b"SIP/2.0/UDP",
+        b"SIP",
+        b"SIP a",
+        b"SIP/2.0/U(P a",
         b"SIP/2.0 a",
         b"SIP/7.0/UDP a",
         b"HTTP/2.0/UDP a",

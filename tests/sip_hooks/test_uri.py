@@ -58,6 +58,11 @@ def test_a_uri_is_taken_apart_over_its_own_bytes(
         b"201@pbx",
         b":201@pbx",
         b"5ip:201@pbx",
+        b"s!p:201@pbx",
+        b"x:",
+        b"x",
+        b"sip:201@[::1]x5060",
+        b"sip:201@[::g]",
         b"<sip:201@pbx>",
         b"sip:201@pbx ",
         b"sip:2 01@pbx",
@@ -107,6 +112,7 @@ def test_an_identity_compares_without_escapes_separators_and_case(
 
 def test_parameters_are_found_in_any_case_and_flags_are_empty() -> None:
     uri = parse_uri(b"sip:a@b;Transport=TCP;lr;x=;;maddr=1.2.3.4?h=v")
+    assert uri.params[1:3] == ((b"lr", None), (b"x", b""))
     assert [uri.param(name) for name in (b"transport", b"LR", b"x", b"maddr", b"h")] == [
         b"TCP",
         b"",

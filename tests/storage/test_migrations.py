@@ -1,0 +1,66 @@
+"""The migrations make what the tables say, from an installed package, whoever comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from storage.catalog import Catalogue
+from storage.errors import Corrupt, Unavailable
+from storage.tables import SCHEMA_REVISION, metadata
+
+
+def test_the_newest_migration_is_the_one_the_code_expects() -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
+
+
+async def test_migrations_and_tables_agree(tmp_path: Path) -> None:
+    await (await Catalogue.open(tmp_path / "catalogue.db")).close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, metadata) == []
+    finally:
+        engine.dispose()
+
+
+async def test_several_may_open_a_new_catalogue_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    opened = await asyncio.gather(*(Catalogue.open(path) for _ in range(4)))
+    for catalogue in opened:
+        assert (await catalogue.audit.verify()).rows == 0
+        await catalogue.close()
+
+
+async def test_a_catalogue_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    await (await Catalogue.open(path)).close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(Corrupt, match="use the version that wrote it"):
+        await Catalogue.open(path)
+
+
+async def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.db").write_bytes(b"not a database, but long enough to be looked at" * 40)
+    with pytest.raises(Corrupt):
+        await Catalogue.open(tmp_path / "catalogue.db")
+
+
+async def test_a_catalogue_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="ascii")
+    with pytest.raises(Unavailable):
+        await Catalogue.open(tmp_path / "file" / "catalogue.db")
