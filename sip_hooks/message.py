@@ -159,7 +159,7 @@ def parse(raw: bytes) -> Message:
     start = len(raw) - len(raw.lstrip(_CRLF))
     line_end = raw.find(_CRLF, start)
     head_end = raw.find(b"\r\n\r\n", start) + 2
-    if line_end < 0 or head_end < 2:
+    if head_end < 2:
         raise MessageError("a message has no end of its headers")
     line = raw[start:line_end]
     headers = parse_fields(raw, line_end + 2, head_end)

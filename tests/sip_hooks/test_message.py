@@ -101,6 +101,26 @@ def test_what_cannot_be_represented_is_refused(raw: bytes) -> None:
         parse(raw)
 
 
+def test_the_limits_themselves_are_allowed() -> None:
+    assert len(parse(b"A b SIP/2.0\r\n" + b"X: y\r\n" * 256 + b"\r\n").headers) == 256
+    assert len(parse(b"A b SIP/2.0\r\n\r\n".ljust(65535, b"x")).raw) == 65535
+
+
+def test_what_is_absent_is_empty_or_refused() -> None:
+    bare = parse(b"SIP/2.0 200 OK\r\nSubject: a, b\r\n\r\n")
+    assert (bare.call_id, bare.from_tag, bare.to_tag, bare.content_type, bare.vias) == (
+        b"",
+        b"",
+        b"",
+        b"",
+        [],
+    )
+    assert bare.all(b"subject") == [b"a, b"]
+    for read in (lambda: bare.cseq, lambda: bare.top_via):
+        with pytest.raises(MessageError):
+            read()
+
+
 def test_line_ends_before_the_start_line_are_ignored() -> None:
     message = parse(b"\r\n\r\n" + INVITE)
     assert (message.method, message.body, validate(message)) == (b"INVITE", b"v=0\r\n", None)
