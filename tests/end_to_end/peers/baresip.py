@@ -79,6 +79,7 @@ class Baresip:
                 "baresip",
                 "-f",
                 str(self.folder),
+                cwd=self.folder,
                 stdout=screen,
                 stderr=screen,
                 stdin=asyncio.subprocess.DEVNULL,
