@@ -3,43 +3,71 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
+import typer.core
+import typer.main
 
-from recorder.cli import calls, clips, config, grants, processes, purge, scheme, setup, status
 from recorder.cli.output import Exit, complain
-from recorder.config import ConfigError
-from recorder.control import NotRunning
-from storage.errors import NotFound, Refused, StorageError, Unavailable
 
 EPILOG = (
     "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by policy, 5 configuration, "
     "6 findings, 75 try again later."
 )
 
+COMMANDS = {
+    "setup": "setup",
+    "keygen": "setup",
+    "config": "config",
+    "scheme": "scheme",
+    "serve": "processes",
+    "status": "status",
+    "calls": "calls",
+    "clips": "clips",
+    "grant": "grants",
+    "purge": "purge",
+    "signalling": "processes",
+    "relay": "processes",
+    "capture": "processes",
+    "keys": "processes",
+}
+"""Every command, and the module of this package that has it. A module is loaded when it is asked for: the
+processes that `serve` starts load nothing of the others."""
+
+
+class Commands(typer.core.TyperGroup):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"recorder.cli.{COMMANDS[cmd_name]}")
+        group: typer.Typer | None = getattr(module, "app", None)
+        if group is None:
+            group = typer.Typer(add_completion=False)
+            group.command(cmd_name, hidden=cmd_name in INNER)(getattr(module, cmd_name))
+        command = typer.main.get_command(group)
+        command.name = cmd_name
+        return command
+
+
+INNER = frozenset({"signalling", "relay", "capture", "keys"})
+"""Single processes, which `serve` starts."""
+
 app = typer.Typer(
     name="doelband",
+    cls=Commands,
     help="Records business calls for their purpose, never a private or privileged one; destroys in time.",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(setup.setup)
-app.command()(setup.keygen)
-app.add_typer(config.app, name="config")
-app.add_typer(scheme.app, name="scheme")
-app.command()(processes.serve)
-app.command()(status.status)
-app.command()(calls.calls)
-app.add_typer(clips.app, name="clips")
-app.add_typer(grants.app, name="grant")
-app.add_typer(purge.app, name="purge")
-for process in (processes.signalling, processes.relay, processes.capture, processes.keys):
-    app.command(rich_help_panel="Single processes, started by `serve`")(process)
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,6 +99,10 @@ def main() -> None:
 
 def _exit_of(error: Exception) -> Exit | None:
     """The status for an error that has an answer; None for a fault of our own, which shows its traceback."""
+    from recorder.config import ConfigError
+    from recorder.control import NotRunning
+    from storage.errors import NotFound, Refused, StorageError, Unavailable
+
     kinds: tuple[tuple[type[Exception], Exit], ...] = (
         (ConfigError, Exit.CONFIGURATION),
         (NotFound, Exit.NOT_FOUND),

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from recorder import control
-from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
+from recorder.cli.installation import Installation, work
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Json, out, rows, show
 from recorder.service import places
 

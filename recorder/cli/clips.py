@@ -9,14 +9,17 @@ import typer
 
 from portal import playback
 from portal.access import Action
-from recorder.cli.installation import DEFAULT, ConfigPath, Installation, Person, account_name, work
+from recorder.cli.installation import Installation, account_name, work
+from recorder.cli.options import DEFAULT, ConfigPath, Person
 from recorder.cli.output import Json, facts, rows, show
 from recorder.service import places
 from storage.keydoor import KeyDoor
 from storage.model import Clip, ClipFilter
 from storage.vault import Opened, Vault
 
-app = typer.Typer(help="Recordings: find them, and open them for their purpose.", no_args_is_help=True)
+app = typer.Typer(
+    help="Recordings: find them, and open them for their purpose.", no_args_is_help=True, add_completion=False
+)
 
 Purpose = Annotated[
     str,

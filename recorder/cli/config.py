@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from recorder.cli.installation import DEFAULT, ConfigPath
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, complain, show
 from recorder.config import findings, load
 from recorder.scheme import scheme_hash
 
-app = typer.Typer(help="Look at the configuration file.", no_args_is_help=True)
+app = typer.Typer(help="Look at the configuration file.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -10,14 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from portal import access
-from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
+from recorder.cli.installation import Installation, work
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Json, facts, rows, show
 from storage import bundle
 from storage.errors import NotFound, Refused
 from storage.model import Grant
 from storage.signing import load_key, public_bytes, sign
 
-app = typer.Typer(help="Who may listen, for which purpose, until when (KSF 3.3).", no_args_is_help=True)
+app = typer.Typer(
+    help="Who may listen, for which purpose, until when (KSF 3.3).",
+    no_args_is_help=True,
+    add_completion=False,
+)
 KeyFile = Annotated[
     Path, typer.Option("--key", help="Management's private key (PEM), made with `doelband keygen`.")
 ]

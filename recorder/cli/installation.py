@@ -10,9 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-import typer
+from typing import TypeVar
 
 from recorder.config import Config, load
 from recorder.service import places
@@ -21,21 +19,6 @@ from storage.clock import SystemClock
 from storage.errors import NotFound
 from storage.model import By
 
-ConfigPath = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="DOELBAND_CONFIG", help="The configuration file.", show_default=True
-    ),
-]
-DEFAULT = Path("/etc/doelband/config.toml")
-Person = Annotated[
-    str | None,
-    typer.Option(
-        "--as",
-        help="The person you act for, when you work as root or as the service's own user. "
-        "The audit log names both.",
-    ),
-]
 T = TypeVar("T")
 
 

@@ -1,4 +1,7 @@
-"""`doelband serve` and the single processes that it starts."""
+"""`doelband serve` and the single processes that it starts.
+
+Each loads only what it needs: a relay has no business with keys or catalogue.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,7 @@ from typing import Annotated
 
 import typer
 
-from recorder.cli.installation import DEFAULT, ConfigPath
-from recorder.config import load
-from recorder.relay.worker import run_worker
-from recorder.service import capturing, keeping, supervisor
-from recorder.service import signalling as signalling_process
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.service.children import follow_supervisor
 from recorder.service.journal import start_logging
 
@@ -28,6 +27,9 @@ def serve(config: ConfigPath = DEFAULT) -> None:
 
     Before the first start: `doelband setup`. While it runs: `doelband status`, `doelband calls`.
     """
+    from recorder.config import load
+    from recorder.service import supervisor
+
     start_logging("supervisor")
     loaded, path = load(config), config.absolute()
     supervisor.prepare(loaded, path)
@@ -36,8 +38,11 @@ def serve(config: ConfigPath = DEFAULT) -> None:
 
 def signalling(config: ConfigPath = DEFAULT) -> None:
     """SIP in and out, the decision, and the book of calls."""
+    from recorder.config import load
+    from recorder.service.signalling import run
+
     _child("signalling")
-    asyncio.run(signalling_process.run(load(config)))
+    asyncio.run(run(load(config)))
 
 
 def relay(
@@ -45,20 +50,28 @@ def relay(
     ring_fd: Annotated[int, typer.Option(help="Descriptor of the ring.")],
 ) -> None:
     """Media in and out; no keys, no disk, no configuration."""
+    from recorder.relay.worker import run_worker
+
     _child("relay")
     run_worker(control_fd, ring_fd)
 
 
 def capture(ring_fd: RingFds, config: ConfigPath = DEFAULT) -> None:
     """From the rings to sealed clips; public keys only."""
+    from recorder.config import load
+    from recorder.service.capturing import run
+
     _child("capture")
-    asyncio.run(capturing.run(load(config), ring_fd))
+    asyncio.run(run(load(config), ring_fd))
 
 
 def keys(config: ConfigPath = DEFAULT) -> None:
     """The day-key service and one opener per purpose."""
+    from recorder.config import load
+    from recorder.service.keeping import run
+
     _child("keys")
-    asyncio.run(keeping.run(load(config)))
+    asyncio.run(run(load(config)))
 
 
 def _child(name: str) -> None:

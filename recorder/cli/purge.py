@@ -11,7 +11,8 @@ import typer
 from purge import sweep as sweeping
 from purge.verdict import is_past
 from purge.witness import look, take
-from recorder.cli.installation import DEFAULT, ConfigPath, Installation, account_name, work
+from recorder.cli.installation import Installation, account_name, work
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, facts, out, rows, show
 from recorder.config import load
 from recorder.service import places, purging
@@ -22,7 +23,9 @@ from storage.keydoor import KeyDoor
 from storage.lifecycle import State
 from storage.model import By, ClipFilter
 
-app = typer.Typer(help="Destruction at the deadline, and its certificates.", no_args_is_help=True)
+app = typer.Typer(
+    help="Destruction at the deadline, and its certificates.", no_args_is_help=True, add_completion=False
+)
 
 
 @app.command()

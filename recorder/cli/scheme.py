@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from recorder.cli.installation import DEFAULT, ConfigPath, Installation, work
+from recorder.cli.installation import Installation, work
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, facts, out, show
 from recorder.config import load
 from recorder.gate import Act, sign_approval

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from recorder.cli.installation import DEFAULT, ConfigPath
+from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Json, facts, show
 from recorder.config import load
 from recorder.service import founding
