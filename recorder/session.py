@@ -90,6 +90,7 @@ class Session:
         self._number: int | None = None
         self._ends: dict[str, MediaEnd] = {}
         self._caller_end: MediaEnd | None = None
+        self._winner: str | None = None
         self._recordings: dict[str, _Recording] = {}
         self._recording = False
         self._failed: set[str] = set()
@@ -217,19 +218,29 @@ class Session:
             return []
         self._caller_end = event.caller or self._caller_end
         if event.callee:
-            self._ends = {**({} if event.answered else self._ends), event.to_tag: event.callee}
+            self._add_end(event.to_tag, event.callee, event.answered)
+        is_final = event.answered and len(self._ends) == 1
         effects: list[Effect] = []
         if self._caller_end:
             types = _payload_types(self._ends.values())
-            effects.append(self._remote("a", [self._caller_end], types, event.answered))
+            effects.append(self._remote("a", [self._caller_end], types, is_final))
         if self._ends:
             types = _payload_types([self._caller_end] if self._caller_end else [])
-            effects.append(self._remote("b", list(self._ends.values()), types, event.answered))
+            effects.append(self._remote("b", list(self._ends.values()), types, is_final))
         if self._recording:
             effects.append(
                 TellCapture(self._call, {"op": "codecs", "session": self._number, "codecs": self._codecs()})
             )
         return effects
+
+    def _add_end(self, to_tag: str, end: MediaEnd, answered: bool) -> None:
+        """Early forks are all heard until one wins. The winner, or the latest before, stands last."""
+        if answered and self._winner is None:
+            self._winner, self._ends = to_tag, {}
+        elif self._winner not in (None, to_tag):
+            self._ends = {to_tag: end, **self._ends}
+            return
+        self._ends = {**self._ends, to_tag: end}
 
     def _remote(
         self, side: Literal["a", "b"], ends: list[MediaEnd], receives: set[int], final: bool
@@ -340,7 +351,7 @@ class Session:
         ]
 
     def _codecs(self) -> dict[str, list[list[Any]]]:
-        end = next(iter(self._ends.values()), None)
+        end = next(reversed(self._ends.values()), None)
         sides = {"a": self._caller_end, "b": end}
         return {
             side: [[it.payload_type, it.name, it.rate] for it in described.codecs] if described else []

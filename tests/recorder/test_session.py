@@ -189,6 +189,13 @@ def test_an_early_fork_keeps_every_source_until_one_wins() -> None:
     assert winner.remotes == (("192.0.2.22", 7000, 7001),) and winner.final
 
 
+def test_a_second_answer_does_not_take_the_media_from_the_first() -> None:
+    made = recording()
+    second = replace(negotiated(), to_tag="u", callee=description("192.0.2.22", 7000).end)
+    (both,) = [it for it in of_kind(made.on_event(second, ANSWER), SetRemote) if it.side == "b"]
+    assert both.remotes[-1] == ("192.0.2.20", 6000, 6001) and not both.final
+
+
 @pytest.mark.parametrize("cause", list(Disturbance))
 def test_any_disturbance_stops_the_recording_for_good(cause: Disturbance) -> None:
     made = recording()
