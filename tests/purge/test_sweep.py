@@ -143,6 +143,7 @@ async def test_a_clock_that_jumps_forward_stops_the_purge(site: Installation) ->
     site.clock.jump(days=30)
     report = await site.sweep()
     assert (report.clock.is_trusted, report.clock.reason) == (False, ClockReason.JUMP)
+    assert report.judged == ()
     assert await states(site) == {clip: State.SEALED}
     assert await site.catalogue.clock.highest() == highest
     site.clock.jump(days=-30)

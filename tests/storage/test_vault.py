@@ -346,6 +346,14 @@ async def test_a_finish_whose_row_cannot_be_written_is_recovered(place: Place) -
     assert (await place.vault.read(clip.id, place.k2(clip))).ending is Ending.TRUNCATED
 
 
+async def test_a_condemned_clip_is_not_read_while_its_key_still_lives(place: Place) -> None:
+    clip = await (await place.vault.begin(plan())).finish("bye", START)
+    k2 = place.k2(clip)
+    await place.catalogue.erasures.condemn([clip.id], By("purge", START))
+    with pytest.raises(Refused):
+        await place.vault.read(clip.id, k2)
+
+
 async def test_only_a_sealed_clip_is_read(place: Place) -> None:
     writer = await place.vault.begin(plan())
     k2 = place.k2(await only(place))
