@@ -8,7 +8,7 @@ from itertools import count
 from typing import TypedDict, TypeVar, Unpack
 
 from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
-from sip_hooks.events import Anchor, CallOffered, Event, ForwardCall
+from sip_hooks.events import Anchor, CallDisturbed, CallOffered, Disturbance, Event, ForwardCall
 from sip_hooks.message import parse
 from sip_hooks.settings import Address
 
@@ -203,3 +203,71 @@ def field_of(data: bytes, name: str) -> list[str]:
 def routes_of(data: bytes) -> list[str]:
     """The Routes of the caller's requests within the dialog that this response opened."""
     return [f"Route: {value}" for value in reversed(field_of(data, "record-route"))]
+
+
+DIALOG = "<sip:202@pbx.example>;tag=b"
+TARGET = "sip:202@10.0.0.8:5080"
+
+
+def answered(bench: Bench) -> tuple[bytes, bytes]:
+    """A call that the PBX answered; returns the INVITE as the PBX got it and the 200 as the phone got it."""
+    bench.receive(invite())
+    forwarded = only(bench.forward(media=ANCHOR)).data
+    answer = reply(forwarded, body=sdp("10.0.0.8", 6000))
+    return forwarded, only(bench.receive(answer, PBX, bench.settings.listeners[-1].name)).data
+
+
+def within(
+    method: str,
+    uri: str = TARGET,
+    number: int = 2,
+    headers: tuple[str, ...] = (),
+    tag: str = "b",
+    *,
+    branch: str = "",
+    body: bytes = b"",
+) -> bytes:
+    """A request of the caller within the dialog."""
+    return request(
+        method,
+        uri,
+        branch=branch or f"z9hG4bK{method}",
+        callee=f"<sip:202@pbx.example>;tag={tag}",
+        number=number,
+        headers=headers,
+        body=body,
+    )
+
+
+def from_callee(method: str, headers: tuple[str, ...] = (), body: bytes = b"") -> bytes:
+    """A request of the callee within the dialog."""
+    return request(
+        method,
+        "sip:201@10.0.0.9:5070",
+        body=body,
+        branch="z9hG4bKpbx",
+        sender=PBX,
+        caller="<sip:202@pbx.example>;tag=b",
+        callee="<sip:201@pbx.example>;tag=a",
+        headers=headers,
+    )
+
+
+def registered(bench: Bench, phone: tuple[str, int] = PHONE) -> str:
+    """Register a phone; returns its Contact as the PBX knows it."""
+    contact = f"Contact: <sip:{201 if phone == PHONE else 202}@{phone[0]}:{phone[1]}>"
+    data = request("REGISTER", "sip:pbx.example", sender=phone, call_id="r", headers=[contact])
+    return field_of(only(bench.receive(data, phone)).data, "contact")[0].strip("<>")
+
+
+def causes(bench: Bench) -> list[Disturbance]:
+    """Why the calls so far were disturbed."""
+    return [event.cause for event in bench.of(CallDisturbed)]
+
+
+def reinvite(answer: bytes, body: bytes, number: int = 2, headers: tuple[str, ...] = ()) -> bytes:
+    """A re-INVITE of the caller."""
+    lines = (*routes_of(answer), "Contact: <sip:201@10.0.0.9:5070>", *headers)
+    return request(
+        "INVITE", TARGET, branch=f"z9hG4bKre{number}", callee=DIALOG, number=number, headers=lines, body=body
+    )
