@@ -14,6 +14,7 @@ _SCHEMES = ("tel:", "sip:", "sips:")
 _SHORTEST_REST = 3  # digits after a prefix: 0112 is 112 with a prefix, 01 is not a number
 _E164_DIGITS = range(7, 16)
 _LARGEST_RANGE = 100_000
+_OCTETS = frozenset(str(octet) for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def normalise(identity: str, numbering: Numbering) -> str:
     stays too, for it might be anything; "Jansen@Example.nl" becomes "jansen@example.nl".
     """
     text = _bare(identity)
-    if "@" in text or _is_host(text):
+    if _is_host(text):
         return text
     number = text.translate(_SEPARATORS)
     if number[:1] == "+" and _is_digits(number[1:]):
@@ -72,7 +73,7 @@ def outward_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """The readings of a number that may have been dialled with the prefix for an outside line."""
     found = forms(identity, numbering)
     user = _bare(identity).partition("@")[0]
-    if numbering.outside_line and user.startswith(numbering.outside_line):
+    if user.startswith(numbering.outside_line):
         found |= forms(user[len(numbering.outside_line) :], numbering)
     return found
 
@@ -136,7 +137,7 @@ def _bare(identity: str) -> str:
 def _without_trunk_zero(number: str, numbering: Numbering) -> str:
     """ "+31 (0)20 …" is how people write +3120."""
     lead = f"+{numbering.country_code}{numbering.national_prefix}"
-    if numbering.national_prefix and number.startswith(lead) and is_e164(number):
+    if number.startswith(lead):
         return f"+{numbering.country_code}{number[len(lead) :]}"
     return number
 
@@ -144,7 +145,7 @@ def _without_trunk_zero(number: str, numbering: Numbering) -> str:
 def _is_host(text: str) -> bool:
     """An IPv4 address, which some headers hold in the place of a number."""
     groups = text.split(".")
-    return len(groups) == 4 and all(_is_digits(it) and len(it) <= 3 for it in groups)
+    return len(groups) == 4 and all(it in _OCTETS for it in groups)
 
 
 def _is_digits(text: str) -> bool:
@@ -170,8 +171,8 @@ def _beginning(text: str, numbering: Numbering) -> str:
 
 def _ends(text: str) -> tuple[str, str] | None:
     """Both ends if this is a range: a hyphen between numbers of one length, so not "020-1234567"."""
-    low, hyphen, high = (part.strip() for part in text.partition("-"))
-    if not hyphen or not _is_dialable(low) or not _is_dialable(high) or len(low) != len(high):
+    low, _, high = (part.strip() for part in text.partition("-"))
+    if not _is_dialable(low) or not _is_dialable(high) or len(low) != len(high):
         return None
     return low, high
 

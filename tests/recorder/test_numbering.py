@@ -44,6 +44,11 @@ ITALIAN = Numbering(country_code="39", national_prefix="")
         ("sip:Jansen@Example.NL", "jansen@example.nl"),
         ("", ""),
         ("+", "+"),
+        ("+a.b", "+a.b"),
+        ("06.12.34.56.78", "+31612345678"),
+        ("020.123.45.67", "+31201234567"),
+        ("10.0.0.256", "1000256"),
+        ("10.0.0.25", "10.0.0.25"),
         ("٠٦١٢٣٤٥٦٧٨", "٠٦١٢٣٤٥٦٧٨"),
     ],
 )
@@ -76,6 +81,7 @@ def test_an_address_is_read_as_itself_its_user_and_the_users_number() -> None:
 def test_an_outside_line_may_stand_in_front() -> None:
     assert "+31612345678" in outward_forms("00612345678", BEHIND_A_ZERO)
     assert "+31612345678" not in outward_forms("00612345678", DUTCH)
+    assert outward_forms("90612345678", BEHIND_A_ZERO) == forms("90612345678", BEHIND_A_ZERO)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +117,7 @@ def test_trailing_digits_are_not_a_number(identity: str) -> None:
         ("+31112", False),
         ("+1234567890123456", False),
         ("31201234567", False),
+        ("+٣١٢٠١٢٣٤٥٦٧", False),
         ("+3120123456x", False),
         ("", False),
     ],
@@ -123,7 +130,7 @@ def test_a_whole_international_number(form: str, expected: bool) -> None:
     ("pattern", "inside", "outside"),
     [
         ("201", ["201", "201@pbx"], ["2010", "20", "+201"]),
-        ("200-219", ["200", "219", "210@pbx"], ["199", "220", "20", "2000", "2xx", "21a"]),
+        ("200-219", ["200", "219", "210@pbx"], ["199", "220", "20", "2000", "2xx", "21a", "21-"]),
         ("+31201234500-+31201234599", ["0201234550", "+31201234599"], ["0201234600", "550"]),
         ("0201234500-0201234599", ["0201234550", "+31201234500"], ["0201234600"]),
         ("0900*", ["09001234", "+319001234", "0031 900 1234"], ["0800123", "900"]),
@@ -131,6 +138,9 @@ def test_a_whole_international_number(form: str, expected: bool) -> None:
         ("doctor@example.nl", ["Doctor@example.nl"], ["doctor", "doctor@elsewhere.nl"]),
         ("020-1234567", ["0201234567"], ["020", "021"]),
         ("*8", ["*8"], ["*81", "8"]),
+        ("abc-200", ["abc-200"], ["150"]),
+        ("200-abc", ["200-abc"], ["250"]),
+        ("100000-199999", ["100000", "199999"], ["99999"]),
     ],
 )
 def test_patterns(pattern: str, inside: list[str], outside: list[str]) -> None:
@@ -140,7 +150,7 @@ def test_patterns(pattern: str, inside: list[str], outside: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", " ", "219-200", "200-200", "*", "jan*", "0000000-9999999", "2*1", "a*b"]
+    "pattern", ["", " ", "219-200", "200-200", "*", "jan*", "1000000-1100000", "0012-0112", "2*1", "a*b"]
 )
 def test_a_pattern_that_says_nothing_is_refused_with_what_to_write(pattern: str) -> None:
     with pytest.raises(PatternError, match="write"):
