@@ -28,7 +28,7 @@ class Spoken:
 def pbx(port: int) -> Iterator[Registrar]:
     """Run the registrar in a thread of its own."""
     registrar = Registrar(
-        {number: PASSWORD for number in NUMBERS}, {BUSINESS_NUMBER: AGENT}, ("127.0.0.1", port)
+        dict.fromkeys(NUMBERS, PASSWORD), {BUSINESS_NUMBER: AGENT}, ("127.0.0.1", port)
     )
     loop = asyncio.new_event_loop()
     ready, done = threading.Event(), asyncio.Event()

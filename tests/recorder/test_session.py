@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,8 +53,6 @@ def description(address: str, port: int, codec: int = 8, name: str = "PCMA") -> 
 
 
 def policy(**changes: Any) -> Policy:
-    from pathlib import Path
-
     scheme = parse(CONFIGURATION, "test.toml", Path("/")).scheme()
     retention = {it.name: it.retention for it in scheme.purposes}
     made = Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), "192.0.2.10")
@@ -84,11 +83,11 @@ def offered(caller: str, callee: str, from_side: Side = Side.PHONES, **changes: 
     return replace(event, **changes)
 
 
-def session(event: CallOffered, in_force: Policy | None = None) -> Session:
+def session(event: CallOffered, in_force: Policy | None = None) -> Any:
     return Session(event, in_force or policy(), ids)
 
 
-def anchored(event: CallOffered | None = None) -> Session:
+def anchored(event: CallOffered | None = None) -> Any:
     """A call of the agent to a customer whose ports are open and whose media is known."""
     made = session(event or offered("201", "+31612345678"))
     made.begin()
@@ -106,7 +105,7 @@ def answered() -> CallAnswered:
     return CallAnswered(CALL, ANSWER, "t", named("callee", "+31612345678"))
 
 
-def recording() -> Session:
+def recording() -> Any:
     made = anchored()
     made.on_event(negotiated(), ANSWER)
     made.on_event(answered(), ANSWER)
@@ -234,7 +233,7 @@ def test_the_end_of_the_call_seals_and_gives_the_ports_back() -> None:
     made = recording()
     effects = made.on_event(CallEnded(CALL, END, "bye", 200), END)
     assert [type(it) for it in effects] == [Tap, TellCapture, CloseMedia]
-    assert effects[1].message["op"] == "finish"  # type: ignore[union-attr]
+    assert effects[1].message["op"] == "finish"
     assert not made.is_over
     (note,) = made.on_capture({"event": "sealed", "recording": made.recordings()[0], "clip": "d" * 32})
     assert (note.outcome, note.purposes, note.seconds) == ("recorded", ("coaching",), 60.0)
