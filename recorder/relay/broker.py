@@ -35,6 +35,7 @@ class BrokerSettings:
     high_port: int
     rest_seconds: float = 30.0
     receive_buffer_bytes: int = 32768
+    open_seconds: float = OPEN_SECONDS
 
 
 @dataclass(slots=True)
@@ -212,7 +213,7 @@ class MediaBroker:
         call = self._allocate(session, index, str(message.get("address")))
         self._calls[session] = call
         try:
-            await self._workers[index].ask(_opening(call), OPEN_SECONDS, call.sockets)
+            await self._workers[index].ask(_opening(call), self._settings.open_seconds, call.sockets)
         except (OrderError, TimeoutError):
             if self._calls.get(session) is call:
                 self._discard(call)

@@ -23,7 +23,13 @@ class MediaClient:
     Use it inside a running event loop. `remote`, `tap` and `close` never block and keep their order.
     """
 
-    def __init__(self, path: Path, on_up: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_up: Callable[[], None] = lambda: None,
+        open_seconds: float = OPEN_SECONDS,
+    ) -> None:
+        self._open_seconds = open_seconds
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._sequence = 0
         self._dialler = Dialler(path, self._answered, on_up, self._fail_waiting)
@@ -37,10 +43,12 @@ class MediaClient:
         """Bind ports for a call on our `address`: (RTP port shown to the caller, RTP port shown to the
         callee).
 
-        Raises MediaUnavailable within 50 ms.
+        Raises MediaUnavailable, within `open_seconds` (50 ms).
         """
         try:
-            answer = await self._ask({"op": "open", "session": session, "address": address}, OPEN_SECONDS)
+            answer = await self._ask(
+                {"op": "open", "session": session, "address": address}, self._open_seconds
+            )
         except TimeoutError as error:
             self.close(session)  # it may come about yet
             raise MediaUnavailable("the media broker did not answer in time") from error

@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorder.capture.codecs import Use, both_sides
-from recorder.capture.orders import OrderError, begin_of, ending_of
 from recorder.capture.process import Capture, CaptureSettings
 from recorder.channel import Dialler, Message
 from recorder.ring import SIDE_A, SIDE_B, RingWriter
 from storage.errors import NoDayKey, WriteFailed
 from storage.records import Audio, Codec, Gap, Quality
+from tests.fakes.orders import START, begin
 from tests.fakes.relay import Tap, soon
-from tests.fakes.rtp import PCMA, PCMU, SAMPLES, TELEPHONE_EVENT, packet, speech
+from tests.fakes.rtp import PCMA, SAMPLES, TELEPHONE_EVENT, packet, speech
 from tests.fakes.vault import FakeClip, FakeVault
 
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MS = 1_000_000
 AGENT, OUTSIDE = speech(1, 400), speech(2, 400)
-
-
-def begin(*purposes: str, session: int = 7, part: int = 1, **changes: Any) -> Message:
-    rows = [
-        {
-            "recording": f"{index:032x}",
-            "call": "c" * 32,
-            "purpose": purpose,
-            "line": "sales",
-            "agent": "anna",
-            "started_at": START.isoformat(),
-            "deadline_day": "2026-04-01",
-            "scheme_hash": "f" * 64,
-            "part": part,
-            "previous": None if part == 1 else "e" * 32,
-        }
-        for index, purpose in enumerate(purposes or ("coaching",))
-    ]
-    message: Message = {
-        "op": "begin",
-        "session": session,
-        "recordings": rows,
-        "agent_side": "a",
-        "parties": {"agent": "201", "outside": "+31201234567"},
-        "codecs": {"a": [[8, "PCMA", 8000], [101, "telephone-event", 8000]], "b": [[8, "PCMA", 8000]]},
-        "horizon_ms": 2000,
-    }
-    return message | changes
 
 
 class Site:
@@ -400,30 +370,3 @@ async def test_an_order_that_makes_no_sense_is_refused_and_harms_nobody(site: Si
     site.talk(100)
     await site.end("finish")
     assert clip.audio(0) == said(AGENT, 0, 5)
-
-
-def test_instants_without_an_offset_are_refused() -> None:
-    with pytest.raises(OrderError):
-        ending_of({"op": "finish", "session": 1, "ended_at": "2026-03-02T09:00:00"})
-
-
-def test_parties_are_in_no_representation() -> None:
-    assert "+31201234567" not in repr(begin_of(begin()))
-
-
-def test_a_payload_type_means_what_either_side_named_it() -> None:
-    sides = both_sides(
-        {"a": [(8, "PCMA", 8000), (96, "PCMU", 8000)], "b": [(9, "G722", 8000), (97, "OPUS", 48000)]}
-    )
-
-    def check(side: str, payload_type: int, expected: Use) -> None:
-        assert sides[side].use(payload_type) is expected
-
-    check("a", 8, Use.KEEP)
-    check("a", 96, Use.KEEP)
-    check("b", 96, Use.KEEP)
-    check("a", PCMU, Use.KEEP)
-    check("a", 9, Use.REFUSE)
-    check("b", 97, Use.REFUSE)
-    check("a", 13, Use.LEAVE_OUT)
-    check("a", 101, Use.LEAVE_OUT)

@@ -1,0 +1,37 @@
+"""What signalling may order of capture, and what a payload type means."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.capture.codecs import Use, both_sides
+from recorder.capture.orders import OrderError, begin_of, ending_of
+from tests.fakes.orders import begin
+from tests.fakes.rtp import PCMU
+
+
+def test_instants_without_an_offset_are_refused() -> None:
+    with pytest.raises(OrderError):
+        ending_of({"op": "finish", "session": 1, "ended_at": "2026-03-02T09:00:00"})
+
+
+def test_parties_are_in_no_representation() -> None:
+    assert "+31201234567" not in repr(begin_of(begin()))
+
+
+def test_a_payload_type_means_what_either_side_named_it() -> None:
+    sides = both_sides(
+        {"a": [(8, "PCMA", 8000), (96, "PCMU", 8000)], "b": [(9, "G722", 8000), (97, "OPUS", 48000)]}
+    )
+
+    def check(side: str, payload_type: int, expected: Use) -> None:
+        assert sides[side].use(payload_type) is expected
+
+    check("a", 8, Use.KEEP)
+    check("a", 96, Use.KEEP)
+    check("b", 96, Use.KEEP)
+    check("a", PCMU, Use.KEEP)
+    check("a", 9, Use.REFUSE)
+    check("b", 97, Use.REFUSE)
+    check("a", 13, Use.LEAVE_OUT)
+    check("a", 101, Use.LEAVE_OUT)
