@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sip_hooks.events import CallEnded, CallOffered, ForwardCall, MediaNegotiated, PassedUntouched
 from sip_hooks.message import parse
-from sip_hooks.settings import Address, Listener
+from sip_hooks.settings import Listener
 from tests.fakes.sip import (
     ANCHOR,
     BOTH,
