@@ -23,8 +23,8 @@ ANSWER_SECONDS = 30.0
 _KINDS: Mapping[str, type[StorageError]] = {
     "not-found": NotFound,
     "unavailable": Unavailable,
+    "forgery": Forgery,  # before what it is a kind of
     "corrupt": Corrupt,
-    "forgery": Forgery,
 }
 
 
