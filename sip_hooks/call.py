@@ -226,11 +226,10 @@ class Pass(Timed):
 
     def end(
         self, cause: Literal["bye", "cancelled", "rejected", "timeout", "error"], status: int, at: datetime
-    ) -> Iterator[Event]:
-        """Yield CallEnded, once."""
-        if not self.is_ended:
-            self.is_ended = True
-            yield CallEnded(self.call, at, cause, status)
+    ) -> CallEnded:
+        """Return the event of its end, the last one that is reported."""
+        self.is_ended = True
+        return CallEnded(self.call, at, cause, status)
 
     def fail(self, exchange: Exchange) -> Iterator[Event]:
         """Yield what is to be reported when a request within the dialog will never be answered."""
@@ -247,8 +246,7 @@ class Pass(Timed):
                 raise MessageError("a call has more forks than any PBX makes")
             dialog = self.dialogs[tag] = Dialog(Party(self.callee_side, tag, source), self._offer_end)
         dialog.callee.learn(response, source)
-        if routes or response.status >= 200:
-            dialog.callee.routes = routes
+        dialog.callee.routes = routes
 
     def dialog_of(self, request: Message, sender: Role) -> Dialog | None:
         """Return the fork a request belongs to; with an unknown tag the one that answered, or the last."""

@@ -7,7 +7,7 @@ are shown into events and edits. A request is *planned* (where does it go, whose
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal
 from zlib import crc32
@@ -175,12 +175,12 @@ class Proxy:
         call = exchange.call
         call.heard_at = now
         if exchange.dialog is None and request.method == b"INVITE" and not request.to_tag:
-            self.events.extend(call.forward(request, edits, exchange))
+            self._report(call, call.forward(request, edits, exchange))
             return
         sender = call.party(exchange.sender, exchange.dialog)
         if sender is not None and request.method in _TARGET_REFRESHING:
             sender.learn(request, source)
-        self.events.extend(call.request(request, edits, exchange))
+        self._report(call, call.request(request, edits, exchange))
         if request.method == b"BYE" and call.winner in (None, exchange.dialog):
             self._end(call, "bye", 200, now)
 
@@ -230,8 +230,6 @@ class Proxy:
             self._respond(server, 481, b"Call/Transaction Does Not Exist", now)
             return
         self._respond(server, 200, b"OK", now)
-        if invite.is_answered:
-            return
         invite.is_cancelled = True
         invite.cancel_reasons = server.request.all(b"reason")
         if invite.client is not None:
@@ -246,7 +244,7 @@ class Proxy:
         for name, cause in _MENTIONS:
             if (value := request.first(name)) is not None:
                 for call in self.passes.mentioned(value):
-                    self.events.append(CallDisturbed(call.call, cause, ()))
+                    self._report(call, [CallDisturbed(call.call, cause, ())])
 
     # --- responses
 
@@ -282,7 +280,7 @@ class Proxy:
         is_opening = exchange.dialog is None and client.key[1] == b"INVITE"
         if is_opening and response.status < 300:
             self._record_route(response, edits, client, call)
-        self.events.extend(call.response(response, edits, exchange, self._utc(now)))
+        self._report(call, call.response(response, edits, exchange, self._utc(now)))
         if is_opening and response.status >= 300:
             is_cancelled = response.status == 487 or (
                 client.server is not None and client.server.is_cancelled
@@ -317,7 +315,7 @@ class Proxy:
         if exchange.dialog is None and client.key[1] == b"INVITE":
             self._end(exchange.call, "cancelled" if server.is_cancelled else "timeout", status, now)
         else:
-            self.events.extend(exchange.call.fail(exchange))
+            self._report(exchange.call, exchange.call.fail(exchange))
 
     # --- time
 
@@ -343,9 +341,15 @@ class Proxy:
             else:
                 self._end(call, "timeout", 408, now)
 
+    def _report(self, call: Pass, events: Iterable[Event]) -> None:
+        """Report what a pass makes of a message; nothing comes after its end, edits are made all the same."""
+        made = list(events)
+        if not call.is_ended:
+            self.events.extend(made)
+
     def _end(self, call: Pass, cause: Cause, status: int, now: float) -> None:
         if not call.is_ended:
-            self.events.extend(call.end(cause, status, self._utc(now)))
+            self.events.append(call.end(cause, status, self._utc(now)))
             call.due.clear()
             self.layer.start(call, Timer.LINGER, now + delay(Timer.LINGER, 0))
 

@@ -95,12 +95,10 @@ def restore_contacts(message: Message, edits: Edits, tokens: ContactTokens) -> N
 def _contacts(message: Message) -> list[tuple[Member, Uri]]:
     found = []
     for member in message.members(b"contact"):
-        if member.value == b"*":
-            continue
         try:
             found.append((member, parse_name_addr(member.value).uri))
         except MessageError:
-            continue  # not ours to judge: it goes on as it came
+            continue  # "*", or not ours to judge: it goes on as it came
     return found
 
 

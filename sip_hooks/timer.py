@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 T1 = 0.5  # round-trip estimate, seconds (§17.1.1.1)
@@ -53,6 +53,7 @@ _FIRST = {
     Timer.CANCELLED: 64 * T1,
     Timer.LINGER: 64 * T1,
 }
+_SMALLEST_SWEEP = 1024
 _CAPPED = (Timer.E, Timer.G)
 _DOUBLING = (Timer.A, *_CAPPED)
 
@@ -76,21 +77,33 @@ class Timed:
 
 
 class TimerQueue:
-    """All running timers. Starting a timer again moves it; stopping is removing it from `due`."""
+    """All running timers. Starting a timer again moves it; stopping is removing it from `due`.
+
+    A stopped timer stays in the heap until it comes to the top or the heap has doubled; then all of them are
+    swept out, so that a call of a minute is not held for the hours of its longest timer.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timed, Timer]] = []
         self._order = count()
+        self._sweep_at = _SMALLEST_SWEEP
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def start(self, owner: Timed, timer: Timer, at: float) -> None:
         """Let `timer` of `owner` fire at the monotonic second `at`."""
         owner.due[timer] = at
         heappush(self._heap, (at, next(self._order), owner, timer))
+        if len(self._heap) >= self._sweep_at:
+            self._heap = [entry for entry in self._heap if _is_running(entry)]
+            heapify(self._heap)
+            self._sweep_at = max(_SMALLEST_SWEEP, 2 * len(self._heap))
 
     def next(self) -> float | None:
         """Return when the next timer fires."""
         heap = self._heap
-        while heap and heap[0][2].due.get(heap[0][3]) != heap[0][0]:
+        while heap and not _is_running(heap[0]):
             heappop(heap)
         return heap[0][0] if heap else None
 
@@ -100,3 +113,8 @@ class TimerQueue:
             _, _, owner, timer = heappop(self._heap)
             del owner.due[timer]
             yield owner, timer
+
+
+def _is_running(entry: tuple[float, int, Timed, Timer]) -> bool:
+    at, _, owner, timer = entry
+    return owner.due.get(timer) == at

@@ -184,11 +184,6 @@ class ServerTransaction(Transaction):
         self.cancel_reasons: list[bytes] = []  # Reason values of the CANCEL (RFC 3326)
         self.context: object = None  # what the proxy knows of it
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether a final response was sent."""
-        return self.state not in (State.TRYING, State.PROCEEDING)
-
 
 class ClientTransaction(Transaction):
     """Towards the next hop. `server` is None for a request of our own (CANCEL)."""

@@ -148,11 +148,9 @@ class TransactionLayer:
             self._user.answer(client, response, now)
 
     def _send_cancel(self, client: ClientTransaction, now: float) -> None:
-        key = (client.key[0], b"CANCEL")
-        if key not in self._clients:
-            reasons = client.server.cancel_reasons if client.server else []
-            packet = cancel(parse(client.packet), reasons)
-            self.open_client(key, packet, (client.destination, client.listener), None, now)
+        reasons = client.server.cancel_reasons if client.server else []
+        packet = cancel(parse(client.packet), reasons)
+        self.open_client((client.key[0], b"CANCEL"), packet, (client.destination, client.listener), None, now)
 
     def start(self, owner: Timed, timer: Timer, at: float) -> None:
         """Start a timer of the layer above; `fire` hands it back."""

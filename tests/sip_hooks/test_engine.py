@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sip_hooks.events import CallEnded, CallOffered, ForwardCall, MediaNegotiated, PassedUntouched
 from sip_hooks.message import parse
 from sip_hooks.settings import Listener
+from sip_hooks.timer import Timed, Timer, TimerQueue
 from tests.fakes.sip import (
     ANCHOR,
     BOTH,
@@ -105,6 +106,47 @@ def test_a_refusal_that_nobody_acknowledges_is_repeated_and_then_forgotten() -> 
     repeated = [packet for packet in bench.wait(100) if packet.destination == PHONE]
     assert len(repeated) == 10  # Timer G: 0.5, 1, 2, then every 4 seconds until Timer H
     assert (bench.engine.calls, bench.engine.transactions) == (0, 0)
+
+
+def test_a_request_that_is_worked_on_is_repeated_more_slowly() -> None:
+    bench = Bench()
+    sent = only(bench.receive(request("MESSAGE")))
+    bench.receive(reply(sent.data, 100), PBX)
+    assert [len(bench.wait(seconds)) for seconds in (0.6, 3.8, 4.0, 4.0)] == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKphone1\r\n", b""),
+        (b"Content-Length: 0", b"Content-Length: 9"),
+    ],
+)
+def test_a_malformed_response_is_dropped_and_the_next_one_counts(before: bytes, after: bytes) -> None:
+    bench = Bench()
+    good = reply(only(bench.receive(request("OPTIONS"))).data)
+    bad = good.replace(b"Via: " + before if not after else before, after)
+    assert bad != good
+    assert bench.receive(bad, PBX) == []
+    assert bench.engine.counters["malformed responses"] == 1
+    assert len(bench.receive(good, PBX)) == 1
+
+
+def test_nothing_is_reported_after_the_end() -> None:
+    bench = Bench()
+    _, answer = answered(bench)
+    for number, method in enumerate(("BYE", "REFER", "INFO"), 2):
+        only(bench.receive(within(method, number=number, headers=tuple(routes_of(answer)))))
+    assert isinstance(bench.events[-1], CallEnded)
+
+
+def test_calls_that_are_over_are_not_held_by_their_longest_timer() -> None:
+    queue = TimerQueue()
+    for number in range(100_000):
+        owner = Timed()
+        queue.start(owner, Timer.SILENCE, 43_200.0 + number)
+        owner.due.clear()
+    assert len(queue) <= 1024
 
 
 def test_a_side_without_a_listener_is_a_configuration_fault() -> None:
