@@ -65,7 +65,10 @@ def test_events_are_there_before_the_packet_they_are_about() -> None:
 
 def test_what_is_over_is_forgotten() -> None:
     bench = Bench()
-    _, answer = answered(bench)
+    bench.receive(invite())
+    forwarded = only(bench.forward()).data
+    for status in (180, 200):
+        answer = only(bench.receive(reply(forwarded, status), PBX)).data
     sent = only(bench.receive(within("BYE", headers=tuple(routes_of(answer)))))
     bench.receive(reply(sent.data), sent.destination)
     assert (bench.engine.calls, bench.engine.transactions) == (1, 4)
@@ -115,20 +118,15 @@ def test_a_request_that_is_worked_on_is_repeated_more_slowly() -> None:
     assert [len(bench.wait(seconds)) for seconds in (0.6, 3.8, 4.0, 4.0)] == [1, 0, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (b"SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKphone1\r\n", b""),
-        (b"Content-Length: 0", b"Content-Length: 9"),
-    ],
-)
-def test_a_malformed_response_is_dropped_and_the_next_one_counts(before: bytes, after: bytes) -> None:
+def test_a_malformed_response_is_dropped_and_the_next_one_counts() -> None:
     bench = Bench()
     good = reply(only(bench.receive(request("OPTIONS"))).data)
-    bad = good.replace(b"Via: " + before if not after else before, after)
-    assert bad != good
-    assert bench.receive(bad, PBX) == []
-    assert bench.engine.counters["malformed responses"] == 1
+    without_our_peer = good.replace(b"Via: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKphone1\r\n", b"")
+    too_short = good.replace(b"Content-Length: 0", b"Content-Length: 9")
+    for bad in (without_our_peer, too_short):
+        assert bad != good
+        assert bench.receive(bad, PBX) == []
+    assert bench.engine.counters["malformed responses"] == 2
     assert len(bench.receive(good, PBX)) == 1
 
 

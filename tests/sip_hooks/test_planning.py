@@ -132,6 +132,22 @@ def test_the_prefix_is_stripped_from_every_request_uri_that_carries_it() -> None
     assert sent.startswith(b"ACK sip:202@pbx.example SIP/2.0\r\n")
 
 
+def test_a_request_uri_that_names_us_within_a_dialog_goes_to_the_pbx() -> None:
+    bench = Bench()
+    bench.receive(invite("sip:202@10.0.0.1"))
+    answer = only(bench.receive(reply(only(bench.forward()).data, headers=()), PBX)).data
+    for headers in ((), tuple(routes_of(answer))):
+        assert only(bench.receive(within("ACK", "sip:202@10.0.0.1", 1, headers))).destination == PBX
+
+
+def test_only_the_dialled_user_is_stripped() -> None:
+    bench = Bench()
+    bench.receive(invite("sip:*9202@pbx.example"))
+    answer = only(bench.receive(reply(only(bench.forward(strip=2)).data), PBX)).data
+    sent = only(bench.receive(within("INFO", "sip:*9203@10.0.0.8", 2, tuple(routes_of(answer))))).data
+    assert sent.startswith(b"INFO sip:*9203@10.0.0.8 SIP/2.0\r\n")
+
+
 def test_a_dialog_that_was_forgotten_still_reaches_the_far_end() -> None:
     _, answer = answered(Bench())
     bench = Bench()  # as after a restart

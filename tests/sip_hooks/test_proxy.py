@@ -266,6 +266,13 @@ def test_a_bad_request_is_answered_what_it_is_owed(before: bytes, after: bytes, 
     assert bench.receive(request("ACK").replace(before, after)) == [], "an ACK is never answered"
 
 
+def test_an_answer_of_ours_adds_no_second_tag() -> None:
+    answer = only(
+        Bench().receive(request("BYE", callee=DIALOG).replace(b"Forwards: 70", b"Forwards: 0"))
+    ).data
+    assert answer.count(b";tag=") == 2 and b"To: " + DIALOG.encode() + b"\r\n" in answer
+
+
 def test_a_420_names_what_is_not_supported() -> None:
     data = request("OPTIONS", headers=["Proxy-Require: foo, bar"])
     assert field_of(only(Bench().receive(data)).data, "unsupported") == ["foo", "bar"]
