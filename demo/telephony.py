@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from demo.installation import AGENT, BUSINESS_NUMBER, CUSTOMER, DOCTOR, HOME
@@ -27,9 +27,7 @@ class Spoken:
 @contextlib.contextmanager
 def pbx(port: int) -> Iterator[Registrar]:
     """Run the registrar in a thread of its own."""
-    registrar = Registrar(
-        dict.fromkeys(NUMBERS, PASSWORD), {BUSINESS_NUMBER: AGENT}, ("127.0.0.1", port)
-    )
+    registrar = Registrar(dict.fromkeys(NUMBERS, PASSWORD), {BUSINESS_NUMBER: AGENT}, ("127.0.0.1", port))
     loop = asyncio.new_event_loop()
     ready, done = threading.Event(), asyncio.Event()
 
