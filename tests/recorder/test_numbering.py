@@ -49,6 +49,7 @@ ITALIAN = Numbering(country_code="39", national_prefix="")
         ("020.123.45.67", "+31201234567"),
         ("10.0.0.256", "1000256"),
         ("10.0.0.25", "10.0.0.25"),
+        ("10.20.30.40.50", "1020304050"),
         ("٠٦١٢٣٤٥٦٧٨", "٠٦١٢٣٤٥٦٧٨"),
     ],
 )
@@ -150,7 +151,7 @@ def test_patterns(pattern: str, inside: list[str], outside: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", " ", "219-200", "200-200", "*", "jan*", "1000000-1100000", "0012-0112", "2*1", "a*b"]
+    "pattern", ["", " ", "219-200", "200-200", "*", "jan*", "1000000-1100000", "0012-0212", "2*1", "a*b"]
 )
 def test_a_pattern_that_says_nothing_is_refused_with_what_to_write(pattern: str) -> None:
     with pytest.raises(PatternError, match="write"):
