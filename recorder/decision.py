@@ -39,6 +39,7 @@ class Kind(StrEnum):
     PRIVATE = "private"
     EMERGENCY = "emergency"
     PRIVILEGED = "privileged"
+    RELATED = "related"
     INTERNAL = "internal"
     UNLISTED = "unlisted"
     UNAPPROVED = "unapproved"
@@ -66,6 +67,7 @@ class Reason(StrEnum):
     PRIVATE_PREFIX = "private-prefix"
     EMERGENCY_NUMBER = "emergency-number"
     EXCLUDED = "excluded"
+    WITHHELD_ELSEWHERE = "withheld-elsewhere"
     INTERNAL_CALL = "internal-call"
     NO_AGENT = "no-enrolled-agent"
     SEVERAL_AGENTS = "several-agents"
@@ -99,6 +101,7 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         Reason.PRIVATE_PREFIX: Effect(Action.REFRAIN, Kind.PRIVATE, Outcome.NONE),
         Reason.EMERGENCY_NUMBER: Effect(Action.REFRAIN, Kind.EMERGENCY, Outcome.NONE),
         Reason.EXCLUDED: Effect(Action.REFRAIN, Kind.PRIVILEGED, Outcome.NONE),
+        Reason.WITHHELD_ELSEWHERE: Effect(Action.REFRAIN, Kind.RELATED, Outcome.NONE),
         # outside the scheme                                                          KSF 1.3, 3.2
         Reason.INTERNAL_CALL: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
         Reason.NO_AGENT: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
@@ -124,7 +127,9 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
     }
 )
 
-WITHHELD = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.INTERNAL, Kind.UNLISTED})
+WITHHELD = frozenset(
+    {Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.RELATED, Kind.INTERNAL, Kind.UNLISTED}
+)
 """The verdicts of these kinds name no line, no agent and no purpose, so that nobody can write them down."""
 
 
@@ -137,6 +142,7 @@ class CallFacts:
     `outside` is the other party's headers (From or To, P-Asserted-Identity, Remote-Party-ID, Contact …).
     `everyone` is every identity in any header, Diversion, History-Info and Referred-By included.
     `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
+    `withheld_elsewhere`: another pass of the same conversation is private or privileged.
     `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
     """
 
@@ -149,6 +155,7 @@ class CallFacts:
     answered: bool = False
     approved: bool = False
     already_anchored: bool = False
+    withheld_elsewhere: bool = False
     obstacles: frozenset[str] = frozenset()
     disturbances: frozenset[str] = frozenset()
     failures: frozenset[str] = frozenset()

@@ -56,7 +56,6 @@ class CloseMedia:
 class TellCapture:
     """An order to the capture process, in its own words (recorder.capture)."""
 
-    call: str
     message: dict[str, Any] = field(repr=False)
 
 

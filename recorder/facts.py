@@ -13,7 +13,9 @@ NAMES_OTHERS = frozenset({"diversion", "history-info", "referred-by", "refer-to"
 """Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
 
 
-def first_facts(offered: CallOffered, approved: bool, obstacles: Iterable[str]) -> CallFacts:
+def first_facts(
+    offered: CallOffered, approved: bool, obstacles: Iterable[str], withheld_elsewhere: bool
+) -> CallFacts:
     """What is known when the INVITE arrives."""
     outbound = offered.from_side is Side.PHONES
     facts = CallFacts(
@@ -21,6 +23,7 @@ def first_facts(offered: CallOffered, approved: bool, obstacles: Iterable[str]) 
         dialled=offered.dialled,
         anonymous=offered.anonymous,
         approved=approved,
+        withheld_elsewhere=withheld_elsewhere,
         already_anchored=offered.already_anchored,
         obstacles=frozenset(obstacles),
         disturbances=frozenset(it.value for it in offered.disturbances),

@@ -163,6 +163,12 @@ def _anchored_once(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.ALREADY_ANCHORED)
 
 
+def _withheld_elsewhere(facts: CallFacts) -> Iterator[Opinion]:
+    """What one pass of a conversation shows of who speaks counts for all of them."""
+    if facts.withheld_elsewhere:
+        yield Opinion(Reason.WITHHELD_ELSEWHERE)
+
+
 def _undisturbed(facts: CallFacts) -> Iterator[Opinion]:
     if facts.disturbances:
         yield Opinion(Reason.DISTURBED, details=tuple(sorted(facts.disturbances)))
@@ -175,5 +181,13 @@ def _possible(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.FAILURE, details=tuple(sorted(facts.failures)))
 
 
-CALL_RULES: Rules = (_approval, _inside_known, _answered, _anchored_once, _undisturbed, _possible)
+CALL_RULES: Rules = (
+    _withheld_elsewhere,
+    _approval,
+    _inside_known,
+    _answered,
+    _anchored_once,
+    _undisturbed,
+    _possible,
+)
 """The rules that no scheme can change."""

@@ -77,14 +77,18 @@ class _Recording:
 class Session:
     """One pass of one dialog, from its INVITE to its end and to the last word of the capture process."""
 
-    def __init__(self, offered: CallOffered, policy: Policy, new_id: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, offered: CallOffered, policy: Policy, new_id: Callable[[int], bytes], withheld: bool = False
+    ) -> None:
+        """`withheld`: another pass of the same conversation is private or privileged."""
         self._policy = policy
         self._new_id = new_id
         self._call = offered.call
+        self.conversation = offered.conversation
         self._started_at = offered.at
         self._answered_at: datetime | None = None
         self._ended_at: datetime | None = None
-        self._facts = first_facts(offered, policy.approved, _obstacles(offered))
+        self._facts = first_facts(offered, policy.approved, _obstacles(offered), withheld)
         self._verdict = decide(self._facts, policy.rules)
         self._media: Anchor | None = None
         self._number: int | None = None
@@ -97,9 +101,14 @@ class Session:
         self._reported = False
 
     @property
-    def has_ended(self) -> bool:
-        """The call is over; a recording of it may still be on its way to being sealed."""
-        return self._ended_at is not None
+    def number(self) -> int | None:
+        """The number that relay and capture know the call by; None when its media passes us by."""
+        return self._number if self._ended_at is None else None
+
+    @property
+    def withholds(self) -> bool:
+        """This call is private or privileged by what it shows itself."""
+        return self._verdict.kind in KEPT_AS_COUNT and not self._facts.withheld_elsewhere
 
     @property
     def is_over(self) -> bool:
@@ -157,6 +166,11 @@ class Session:
             self._facts = with_identities(self._facts, event.identities)
         return effects + self._decide(at)
 
+    def withhold(self, at: datetime) -> list[Effect]:
+        """Another pass of the same conversation has turned out private or privileged."""
+        self._facts = replace(self._facts, withheld_elsewhere=True)
+        return self._decide(at)
+
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
         """Another policy is in force from now on."""
         self._policy = policy
@@ -194,7 +208,7 @@ class Session:
         if is_restarted:
             for recording in self._recordings.values():
                 recording.next_part()
-        return [TellCapture(self._call, self._begin_message())]
+        return [TellCapture(self._begin_message())]
 
     def _disturb(self, cause: str) -> None:
         self._facts = replace(self._facts, disturbances=self._facts.disturbances | {cause})
@@ -228,9 +242,7 @@ class Session:
             types = _payload_types([self._caller_end] if self._caller_end else [])
             effects.append(self._remote("b", list(self._ends.values()), types, is_final))
         if self._recording:
-            effects.append(
-                TellCapture(self._call, {"op": "codecs", "session": self._number, "codecs": self._codecs()})
-            )
+            effects.append(TellCapture({"op": "codecs", "session": self._number, "codecs": self._codecs()}))
         return effects
 
     def _add_end(self, to_tag: str, end: MediaEnd, answered: bool) -> None:
@@ -288,7 +300,7 @@ class Session:
                     "previous": None,
                 }
             )
-        return [TellCapture(self._call, self._begin_message()), Tap(self._number, "all")]
+        return [TellCapture(self._begin_message()), Tap(self._number, "all")]
 
     def _begin_message(self) -> dict[str, Any]:
         return {
@@ -307,7 +319,7 @@ class Session:
         self._recording = False
         reason = self._verdict.reasons[0].value if self._verdict.reasons else "unlisted"
         message = {"op": "taint", "session": self._number, "reason": reason, "ended_at": at.isoformat()}
-        return [Tap(self._number, "none"), TellCapture(self._call, message)]
+        return [Tap(self._number, "none"), TellCapture(message)]
 
     def _on_end(self, event: CallEnded) -> list[Effect]:
         self._ended_at = event.at
@@ -315,7 +327,7 @@ class Session:
         if self._recording:
             self._recording = False
             message = {"op": "finish", "session": self._number, "ended_at": event.at.isoformat()}
-            effects = [Tap(self._number or 0, "none"), TellCapture(self._call, message)]
+            effects = [Tap(self._number or 0, "none"), TellCapture(message)]
         if self._number is not None:
             effects.append(CloseMedia(self._number))
         return effects + self._report_when_done()
@@ -330,6 +342,8 @@ class Session:
     def _report(self) -> list[Effect]:
         assert self._ended_at is not None
         verdict = self._verdict
+        if self._facts.withheld_elsewhere:
+            return []  # the other pass is counted
         if kind := KEPT_AS_COUNT.get(verdict.kind):
             return [NoteWithheld(self._ended_at.date(), kind)]
         if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:

@@ -6,6 +6,7 @@ edits of that message; what it returns are the events to be reported before the 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -138,6 +139,7 @@ class Pass(Timed):
             identities(invite).is_anonymous,
             unescape(self._tokens.original(parse_uri(invite.request_uri)).user).decode("latin-1"),
             description,
+            hashlib.sha256(self.call_id).hexdigest()[:32],
             is_ours(end, settings.media_addresses, settings.media_ports),
             tuple(cause for cause, is_there in found.items() if is_there),
         )

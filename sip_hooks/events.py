@@ -58,6 +58,7 @@ class CallOffered:
     anonymous: bool  # the caller withholds its identity: Privacy header, or From anonymous
     dialled: str = field(repr=False)  # user part of the Request-URI, unescaped, prefix included
     description: Description | None = field(repr=False)  # the offer; None if it comes later (late offer)
+    conversation: str  # hash of the Call-ID: the passes of one dialog have it in common
     already_anchored: bool  # the offer names a media port of ours: an earlier pass anchored it
     disturbances: tuple[
         Disturbance, ...

@@ -20,7 +20,7 @@ from sip_hooks.pass_table import PassTable
 from sip_hooks.registration import ContactTokens
 from sip_hooks.routing import Router, RouteSet, address_of
 from sip_hooks.settings import Address, EngineSettings, Listener
-from sip_hooks.uri import parse_uri
+from sip_hooks.uri import after_characters, parse_uri
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,9 +40,10 @@ class Plan:
     def request_uri(self, strip: int, dialled: bytes) -> bytes:
         """Return the Request-URI without its first `strip` characters where it names the dialled user."""
         uri = parse_uri(self.uri)
-        if not strip or uri.user != dialled or len(dialled) <= strip:
+        rest = after_characters(dialled, strip)
+        if not strip or uri.user != dialled or not rest:
             return self.uri
-        return uri.with_user(dialled[strip:])
+        return uri.with_user(rest)
 
 
 class Planner:

@@ -107,6 +107,14 @@ def parse_uri(raw: bytes) -> Uri:
     return Uri(raw, lowered)
 
 
+def after_characters(user: bytes, count: int) -> bytes:
+    """What is left of an escaped user without its first `count` characters; an escape is one character."""
+    at = 0
+    for _ in range(count):
+        at += 3 if unescape(user[at : at + 3]) != user[at : at + 3] and user[at : at + 1] == b"%" else 1
+    return user[at:]
+
+
 def unescape(value: bytes) -> bytes:
     """Undo ``%XX``; a percent sign that escapes nothing stays as it is."""
     first, *rest = value.split(b"%")

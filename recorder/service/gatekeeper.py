@@ -23,6 +23,11 @@ class Gate:
     approved: bool
     reason: str
     policy: Policy
+    in_force: tuple[str, ...]  # hashes of the schemes that must all permit
+
+    def stands_like(self, other: Gate) -> bool:
+        """Whether nothing has changed since."""
+        return (self.approved, self.reason, self.in_force) == (other.approved, other.reason, other.in_force)
 
 
 async def look(config: Config, catalogue: Catalogue) -> Gate:
@@ -31,10 +36,10 @@ async def look(config: Config, catalogue: Catalogue) -> Gate:
     try:
         status = await status_of(config, catalogue)
     except StorageError:
-        return Gate(False, UNREADABLE, _policy(config, scheme, (scheme,), approved=False))
-    return Gate(
-        status.approved, status.reason.value, _policy(config, scheme, status.in_force, status.approved)
-    )
+        return Gate(False, UNREADABLE, _policy(config, scheme, (scheme,), approved=False), ())
+    policy = _policy(config, scheme, status.in_force, status.approved)
+    hashes = tuple(scheme_hash(it) for it in status.in_force)
+    return Gate(status.approved, status.reason.value, policy, hashes)
 
 
 async def status_of(config: Config, catalogue: Catalogue) -> GateStatus:

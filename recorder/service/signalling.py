@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from recorder import control
+from recorder.calls import Calls
 from recorder.channel import Dialler
 from recorder.config import Config
 from recorder.effects import (
@@ -32,8 +33,7 @@ from recorder.effects import (
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
-from recorder.session import Session
-from sip_hooks.events import CallOffered, Event, ForwardCall
+from sip_hooks.events import Event, ForwardCall
 from sip_hooks.settings import EngineSettings, Listener
 from sip_hooks.transport import UdpTransport
 from storage.catalog import Catalogue
@@ -53,8 +53,7 @@ class Signalling:
         self._books = books
         self._gate = gate
         self._clock = SystemClock(config.clock.offset_file)
-        self._sessions: dict[str, Session] = {}
-        self._by_recording: dict[str, str] = {}
+        self._calls = Calls(gate.policy, secrets.token_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._media = MediaClient(places.media(config))
         self._capture = Dialler(places.capture(config), self._captured)
@@ -67,13 +66,11 @@ class Signalling:
 
     def apply(self, gate: gatekeeper.Gate) -> None:
         """The gate was looked at again: act if it is not what it was."""
-        if (gate.approved, gate.reason) == (self._gate.approved, self._gate.reason):
+        if gate.stands_like(self._gate):
             return
         self._gate = gate
         _log_gate(gate)
-        now = self._clock.now()
-        for call, session in list(self._sessions.items()):
-            self._carry_out(call, session.on_policy(gate.policy, now))
+        self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
 
     def answer(self, message: control.Message) -> control.Message:
         """Answer `doelband status` and `doelband calls`."""
@@ -81,7 +78,7 @@ class Signalling:
             return {
                 "ok": True,
                 "pid": os.getpid(),
-                "calls": len(self._sessions),
+                "calls": len(self._calls),
                 "recording": self._gate.approved,
                 "gate": self._gate.reason,
                 "media_connected": self._media.is_up,
@@ -90,7 +87,7 @@ class Signalling:
                 "counters": dict(self._transport.engine.counters),
             }
         if message.get("op") == "calls":
-            rows = [session.summary() for session in self._sessions.values()]
+            rows = self._calls.summaries()
             return {
                 "ok": True,
                 "calls": [row | {"started_at": row["started_at"].isoformat()} for row in rows],
@@ -104,21 +101,11 @@ class Signalling:
         self._capture.close()
 
     def _on_event(self, event: Event) -> None:
-        session = self._sessions.get(event.call)
-        if isinstance(event, CallOffered):
-            session = self._sessions[event.call] = Session(event, self._gate.policy, secrets.token_bytes)
-            self._carry_out(event.call, session.begin())
-        elif session is not None:
-            self._carry_out(event.call, session.on_event(event, self._clock.now()))
+        self._carry_out(self._calls.on_event(event, self._clock.now()))
 
-    def _carry_out(self, call: str, effects: Iterable[Effect]) -> None:
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             self._act(effect)
-        session = self._sessions.get(call)
-        if session is not None and session.is_over:
-            del self._sessions[call]
-            for recording in session.recordings():
-                self._by_recording.pop(recording, None)
 
     def _act(self, effect: Effect) -> None:
         match effect:
@@ -132,8 +119,8 @@ class Signalling:
                 self._media.tap(number, level)
             case CloseMedia(number):
                 self._media.close(number)
-            case TellCapture(call, message):
-                self._tell_capture(call, message)
+            case TellCapture(message):
+                self._capture.send(message)
             case NoteOutcome() | NoteWithheld():
                 self._books.note(effect)
 
@@ -143,25 +130,13 @@ class Signalling:
             ports = await self._media.open(number, self._config.media.address)
         except MediaUnavailable as error:
             log.error("call not anchored, so not recorded; it goes on", why=str(error))
-        session = self._sessions.get(call)
-        if session is not None and not session.has_ended:
-            self._carry_out(call, session.media_opened(ports))
-        elif ports is not None:
-            self._media.close(number)
-
-    def _tell_capture(self, call: str, message: dict[str, Any]) -> None:
-        for row in message.get("recordings", ()):
-            self._by_recording[row["recording"]] = call
-        self._capture.send(message)
+        self._carry_out(self._calls.media_opened(call, number, ports))
 
     def _captured(self, message: control.Message) -> None:
         if message.get("event") == "hello":
             self._capture_greeted(str(message.get("run")))
-            return
-        call = self._by_recording.get(str(message.get("recording")))
-        session = self._sessions.get(call) if call else None
-        if call and session is not None:
-            self._carry_out(call, session.on_capture(message))
+        else:
+            self._carry_out(self._calls.on_capture(message))
 
     def _capture_greeted(self, run: str) -> None:
         """The same run goes on with what it had; another one has sealed that at its last whole chunk."""
@@ -170,8 +145,7 @@ class Signalling:
             return
         if before != run:
             log.error("capture was restarted; running recordings go on in a new part")
-        for call, session in list(self._sessions.items()):
-            self._carry_out(call, session.on_capture_back(is_restarted=before != run))
+        self._carry_out(self._calls.on_capture_back(is_restarted=before != run))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

@@ -77,6 +77,7 @@ def offered(caller: str, callee: str, from_side: Side = Side.PHONES, **changes: 
         anonymous=False,
         dialled=callee,
         description=description("192.0.2.31", 4000),
+        conversation="f" * 32,
         already_anchored=False,
         disturbances=(),
     )

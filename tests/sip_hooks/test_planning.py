@@ -132,6 +132,13 @@ def test_the_prefix_is_stripped_from_every_request_uri_that_carries_it() -> None
     assert sent.startswith(b"ACK sip:202@pbx.example SIP/2.0\r\n")
 
 
+def test_an_escaped_prefix_is_stripped_by_its_characters() -> None:
+    bench = Bench()
+    bench.receive(invite("sip:%2331202@pbx.example"))
+    forwarded = only(bench.forward(strip=3)).data
+    assert forwarded.startswith(b"INVITE sip:202@pbx.example SIP/2.0\r\n")
+
+
 def test_a_request_uri_that_names_us_within_a_dialog_goes_to_the_pbx() -> None:
     bench = Bench()
     bench.receive(invite("sip:202@10.0.0.1"))

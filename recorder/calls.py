@@ -1,0 +1,96 @@
+"""All calls that run, and what one pass of a conversation means for the others.
+
+Through a PBX that is a proxy itself, one dialog crosses us twice. Where one of the passes is private or
+privileged, the whole conversation is: the other pass may show less of who speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from recorder.effects import CloseMedia, Effect
+from recorder.session import Policy, Session
+from sip_hooks.events import CallOffered, Event
+
+
+class Calls:
+    """The sessions of all running calls. Events in, effects out; `new_id(n)` draws n bytes."""
+
+    def __init__(self, policy: Policy, new_id: Callable[[int], bytes]) -> None:
+        self._policy = policy
+        self._new_id = new_id
+        self._sessions: dict[str, Session] = {}
+        self._passes: dict[str, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """What may be shown of the running calls."""
+        return [session.summary() for session in self._sessions.values()]
+
+    def on_event(self, event: Event, at: datetime) -> list[Effect]:
+        """Take in one event of the signalling."""
+        if isinstance(event, CallOffered):
+            return self._offer(event, at)
+        session = self._sessions.get(event.call)
+        if session is None:
+            return []
+        effects = session.on_event(event, at) + self._tell_others(event.call, session, at)
+        self._forget(event.call)
+        return effects
+
+    def media_opened(self, call: str, number: int, ports: tuple[int, int] | None) -> list[Effect]:
+        """The answer to OpenMedia: ports, or None. A call that has gone on without them gives them back."""
+        session = self._sessions.get(call)
+        if session is not None and session.number == number:
+            return session.media_opened(ports)
+        return [CloseMedia(number)] if ports is not None else []
+
+    def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
+        """Another policy is in force from now on, for running calls too."""
+        self._policy = policy
+        return [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
+
+    def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
+        """The capture process tells of a recording."""
+        effects: list[Effect] = []
+        for call, session in list(self._sessions.items()):
+            if message.get("recording") in session.recordings():
+                effects += session.on_capture(message)
+                self._forget(call)
+        return effects
+
+    def on_capture_back(self, is_restarted: bool) -> list[Effect]:
+        """The capture process can be reached again, the same run of it or another."""
+        effects: list[Effect] = []
+        for call, session in list(self._sessions.items()):
+            effects += session.on_capture_back(is_restarted)
+            self._forget(call)
+        return effects
+
+    def _offer(self, event: CallOffered, at: datetime) -> list[Effect]:
+        others = self._passes.setdefault(event.conversation, set())
+        withheld = any(self._sessions[it].withholds for it in others)
+        session = Session(event, self._policy, self._new_id, withheld)
+        self._sessions[event.call] = session
+        others.add(event.call)
+        return self._tell_others(event.call, session, at) + session.begin()
+
+    def _tell_others(self, call: str, session: Session, at: datetime) -> list[Effect]:
+        """A pass that turns out private or privileged takes the conversation's other passes with it."""
+        if not session.withholds:
+            return []
+        others = self._passes[session.conversation] - {call}
+        return [effect for it in sorted(others) for effect in self._sessions[it].withhold(at)]
+
+    def _forget(self, call: str) -> None:
+        session = self._sessions[call]
+        if session.is_over:
+            del self._sessions[call]
+            passes = self._passes[session.conversation]
+            passes.discard(call)
+            if not passes:
+                del self._passes[session.conversation]

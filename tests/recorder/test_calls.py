@@ -1,0 +1,99 @@
+"""All running calls: what one pass of a conversation means for the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from recorder.calls import Calls
+from recorder.effects import CloseMedia, Forward, NoteOutcome, NoteWithheld, OpenMedia, Tap
+from sip_hooks.events import CallAnswered, CallDisturbed, CallEnded, Disturbance, MediaNegotiated, Side
+from tests.recorder.test_session import (
+    ANSWER,
+    CALL,
+    END,
+    PORTS,
+    START,
+    answered,
+    ids,
+    named,
+    negotiated,
+    of_kind,
+    offered,
+    policy,
+)
+
+OTHER = "d" * 32
+
+
+def calls() -> Calls:
+    return Calls(policy(), ids)
+
+
+def offer(running: Calls, *numbers: str, call: str = CALL, side: Side = Side.PHONES) -> list[Any]:
+    return list(running.on_event(offered(*numbers, side, call=call), START))
+
+
+def end(running: Calls, call: str) -> list[Any]:
+    return list(running.on_event(CallEnded(call, END, "bye", 200), END))
+
+
+def recorded(running: Calls) -> None:
+    (asked,) = of_kind(offer(running, "201", "+31612345678"), OpenMedia)
+    running.media_opened(CALL, asked.session, PORTS)
+    running.on_event(negotiated(), ANSWER)
+    assert of_kind(list(running.on_event(answered(), ANSWER)), Tap)
+
+
+def test_a_private_call_that_comes_back_from_the_pbx_without_its_prefix_stays_private() -> None:
+    running = calls()
+    offer(running, "201", "*31+31201234567")
+    back = offer(running, "+31612345678", "201", call=OTHER, side=Side.PBX)
+    assert back == [Forward(OTHER, 0, None)]
+    notes = end(running, OTHER) + end(running, CALL)
+    assert notes == [NoteWithheld(END.date(), "private")]
+
+
+def test_a_doctor_seen_in_one_pass_stops_the_recording_of_the_other() -> None:
+    running = calls()
+    recorded(running)
+    effects = offer(running, "+31612345678", "250", call=OTHER, side=Side.PBX)
+    assert [it.level for it in of_kind(effects, Tap)] == ["none"]
+    notes = of_kind(end(running, OTHER) + end(running, CALL), NoteWithheld)
+    assert len(notes) == 1
+
+
+def test_a_doctor_who_joins_one_pass_later_stops_the_recording_of_the_other() -> None:
+    running = calls()
+    offer(running, "+31612345678", "+31201234567", call=OTHER)
+    recorded(running)
+    changed = CallDisturbed(OTHER, Disturbance.IDENTITY_CHANGED, named("callee", "250"))
+    assert [it.level for it in of_kind(list(running.on_event(changed, ANSWER)), Tap)] == ["none"]
+
+
+def test_another_conversation_is_not_concerned() -> None:
+    running = calls()
+    offer(running, "201", "250")
+    event = replace(offered("201", "+31612345678"), call=OTHER, conversation="e" * 32)
+    assert of_kind(list(running.on_event(event, START)), OpenMedia)
+
+
+def test_ports_that_come_after_the_call_has_gone_are_given_back() -> None:
+    running = calls()
+    (asked,) = offer(running, "201", "+31612345678")
+    end(running, CALL)
+    assert running.media_opened(CALL, asked.session, PORTS) == [CloseMedia(asked.session)]
+
+
+def test_a_call_is_forgotten_when_its_recordings_are_sealed() -> None:
+    running = calls()
+    recorded(running)
+    assert of_kind(end(running, CALL), NoteOutcome) == [] and len(running) == 1
+    notes = running.on_capture({"event": "sealed", "recording": ids(16).hex()})
+    assert of_kind(list(notes), NoteOutcome) and len(running) == 0
+
+
+def test_events_of_unknown_calls_are_ignored() -> None:
+    running = calls()
+    events = (CallAnswered(CALL, ANSWER, "t", ()), MediaNegotiated(CALL, "t", None, None, True, frozenset()))
+    assert [running.on_event(it, ANSWER) for it in events] == [[], []]
