@@ -69,9 +69,7 @@ class Keystore:
 def seal(store: Keystore, provider: EpochKeys) -> bytes:
     """The file's bytes, under the K0 that `provider` has for the store's epoch."""
     key, nonce = secrets.token_bytes(32), secrets.token_bytes(_NONCE_BYTES)
-    header = canonical_json(
-        {"epoch": store.epoch, "provider": provider.name, "key": _text(provider.seal(store.epoch, key))}
-    )
+    header = canonical_json({"provider": provider.name, "key": _text(provider.seal(store.epoch, key))})
     front = _MAGIC + _LENGTH.pack(len(header)) + header
     return front + nonce + AESGCM(key).encrypt(nonce, canonical_json(_plain(store)), front)
 
@@ -83,8 +81,8 @@ def unseal(data: bytes, epoch: int, provider: EpochKeys) -> Keystore:
         (length,) = _LENGTH.unpack_from(data, len(_MAGIC))
         header = parse_canonical(data[start : start + length])
         wrapped, body = base64.b64decode(header["key"]), data[start + length :]
-        if not data.startswith(_MAGIC) or header["epoch"] != epoch:
-            raise ValueError("not a keystore of this epoch")
+        if not data.startswith(_MAGIC):
+            raise ValueError("not a keystore")
         key = provider.open(epoch, wrapped)
         nonce, sealed = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
         content = AESGCM(key).decrypt(nonce, sealed, data[: start + length])

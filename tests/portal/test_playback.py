@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from portal import playback
 from portal.playback import (
     RATE,
     NotPlayable,
@@ -151,6 +152,17 @@ def test_a_file_is_overwritten_only_when_asked(samples: Samples, tmp_path: Path)
     assert path.read_bytes() == b"mine"
     write(samples, path, overwrite=True)
     assert path.read_bytes().startswith(b"RIFF")
+
+
+def test_a_file_that_appears_meanwhile_is_not_touched(
+    samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"mine")
+    monkeypatch.setattr(playback, "check_target", lambda *_: "WAV")
+    with pytest.raises(Conflict):
+        write(samples, path)
+    assert path.read_bytes() == b"mine"
 
 
 def test_a_name_must_say_the_format(tmp_path: Path) -> None:

@@ -127,12 +127,14 @@ def test_another_recorder_is_not_believed(made: Made) -> None:
 def test_another_clip_under_the_same_key_is_no_substitute(made: Made) -> None:
     """The commitment binds the key only; the close record binds the audio."""
     other = Made(
-        records=[PARTIES, End("other")],
+        records=[PARTIES, *speech(1, b"\x2a" * 8), *SMALL[3:]],
         ks=made.ks,
         k2=made.k2,
         day_private=made.day_private,
         purpose_private=made.purpose_private,
     )
+    assert len(other.file) == len(made.file)
+    assert list(reading(other).records) == other.records
     assert other.h == made.h
     with pytest.raises(PayloadFailure):
         reading(made, other.file)
@@ -259,6 +261,17 @@ def test_a_file_without_a_whole_prologue_holds_nothing(tmp_path: Path, made: Mad
         path.write_bytes(made.file[:size])
         with pytest.raises(HeaderFailure):
             cut_to_whole_chunks(path)
+
+
+def test_what_is_no_clip_is_not_cut(tmp_path: Path, made: Made) -> None:
+    path = tmp_path / "clip"
+    lengths = (MAGIC + struct.pack(">I", length) for length in (0, 4097, 2**32 - 1))
+    for start in (b"x" * FRONT_BYTES, made.file[:4].upper() + made.file[4:FRONT_BYTES], *lengths):
+        content = start + bytes(10_000)
+        path.write_bytes(content)
+        with pytest.raises(HeaderFailure):
+            cut_to_whole_chunks(path)
+        assert path.read_bytes() == content
 
 
 WRONG_HEADERS: list[dict[str, object]] = [

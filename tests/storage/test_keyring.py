@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -228,9 +229,9 @@ class Steps:
         for owner, name in ((os, "fsync"), (os, "fchmod"), (Path, "replace"), (Path, "unlink")):
             monkeypatch.setattr(owner, name, self._dying(getattr(owner, name)))
 
-    def _dying(self, step: object) -> object:
+    def _dying(self, step: Callable[..., object]) -> object:
         def run(*args: object) -> object:
-            result = step(*args)  # type: ignore[operator]
+            result = step(*args)
             self.taken += 1
             if self.taken == self._at:
                 raise self._failure
@@ -285,6 +286,30 @@ def test_a_full_disk_at_any_step_can_be_retried_by_the_running_service(tmp_path:
         if steps.taken < at:
             return
     raise AssertionError("never got through")
+
+
+def test_a_crash_while_trying_again_loses_no_living_key(tmp_path: Path) -> None:
+    """A first attempt fails after the new keystore is in place; the second must not touch its K0."""
+    tried = 0
+    for at, again_at in product(range(1, 20), range(1, 9)):
+        root = tmp_path / f"{at}-{again_at}"
+        places = Places(root / "keys", root / "provider", root / "storage")
+        with Keyring.create(places, "acme", ["coaching"]) as ring:
+            ring.ensure_days({"coaching": [D1, D2]})
+            second, epoch = wrapped(ring, "coaching", D2), ring.store.epoch
+            with pytest.MonkeyPatch.context() as patch, suppress(Unavailable):
+                Steps(patch, at, OSError)
+                ring.destroy_days([("coaching", D1)])
+            if not ((places.keys / f"keystore.{epoch + 1}").exists() and ring.store.epoch == epoch):
+                continue
+            with pytest.MonkeyPatch.context() as patch, suppress(Crash):
+                Steps(patch, again_at)
+                ring.destroy_days([("coaching", D1)])
+        tried += 1
+        with Keyring.load(places) as loaded:
+            assert opens(loaded, places, "coaching", D2, second)
+            assert ("coaching", D1) in loaded.store.destroyed
+    assert tried >= 8
 
 
 def test_one_process_at_a_time(ring: Keyring, places: Places) -> None:
