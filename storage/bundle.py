@@ -66,7 +66,7 @@ class Bundle:
             return self.purposes[purpose]
         except KeyError:
             raise NoDayKey(
-                f"find the key of the purpose {purpose}", "add it with `doelband keys init`"
+                f"find the key of the purpose {purpose}", "add it with `doelband setup`"
             ) from None
 
 
@@ -135,7 +135,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise NotFound(f"read {path}", "set the keys up with `doelband keys init`") from error
+        raise NotFound(f"read {path}", "set the keys up with `doelband setup`") from error
     except OSError as error:
         raise Unavailable(f"read {path}", f"give it to the recorder's user ({error.strerror})") from error
 

@@ -125,7 +125,7 @@ class Keyring:
         provider = FileEpochKeys(places.epochs)
         epochs = _files(places.keys)
         if not epochs:
-            raise NotFound(f"open the keystore in {places.keys}", "set it up with `doelband keys init`")
+            raise NotFound(f"open the keystore in {places.keys}", "set it up with `doelband setup`")
         lock = _lock(places.keys)
         try:
             epoch = max(epochs)

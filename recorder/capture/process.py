@@ -231,7 +231,8 @@ class Capture:
             headers,
             strict=True,
         )
-        with memoryview(records.view(np.uint8)) as raw:  # type: ignore[arg-type]
+        octets: Any = records.view(np.uint8)  # numpy's arrays are buffers; their stubs do not say so
+        with memoryview(octets) as raw:
             for index, (session, side, arrival_ns, header) in enumerate(rows):
                 found = running.get(session)
                 if found is None or header is None or side > 1:

@@ -35,6 +35,9 @@ class FakeClip:
         self._check()
         self.flushes += 1
 
+    def has_flushed(self, times: int) -> bool:
+        return self.flushes == times
+
     async def finish(self, reason: str, ended_at: datetime) -> FakeSealed:
         self._check()
         self.ended = reason, ended_at

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from portal.access import GRANT_LABEL, Action, ClipFacts, Grant, grant_document
 from portal.keyservice import KeyService
 from portal.openers import Entry, SealedClip, SignedGrant
@@ -76,7 +78,9 @@ class FakeBook:
         return [(entry.actor, entry.action, entry.reason) for entry in self.entries]
 
 
-def granted(person: str = ME, purpose: str = "coaching", signer: object = MANAGEMENT) -> SignedGrant:
+def granted(
+    person: str = ME, purpose: str = "coaching", signer: Ed25519PrivateKey = MANAGEMENT
+) -> SignedGrant:
     grant = Grant(
         id="9a" * 16,
         person=person,
@@ -88,7 +92,7 @@ def granted(person: str = ME, purpose: str = "coaching", signer: object = MANAGE
         granted_at=NOW,
     )
     document = grant_document(grant)
-    return SignedGrant(document, signing.sign(signer, GRANT_LABEL, document))  # type: ignore[arg-type]
+    return SignedGrant(document, signing.sign(signer, GRANT_LABEL, document))
 
 
 def sealed(places: Places, purpose: str = "coaching", day: date = DAY) -> SealedClip:

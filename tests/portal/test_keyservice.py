@@ -7,6 +7,7 @@ import socket
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,7 +193,8 @@ def test_another_account_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None
         def getsockopt(self, *_: int) -> bytes:
             return keyservice._PEER.pack(1, 4_000_000, 1)
 
-    assert keyservice._peer(Stranger()) == Peer("uid-4000000", is_trusted=False)  # type: ignore[arg-type]
+    stranger: Any = Stranger()
+    assert keyservice._peer(stranger) == Peer("uid-4000000", is_trusted=False)
 
 
 BAD_LINES = [

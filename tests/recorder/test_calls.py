@@ -30,8 +30,8 @@ def calls() -> Calls:
     return Calls(policy(), ids)
 
 
-def offer(running: Calls, *numbers: str, call: str = CALL, side: Side = Side.PHONES) -> list[Any]:
-    return list(running.on_event(offered(*numbers, side, call=call), START))
+def offer(running: Calls, caller: str, callee: str, call: str = CALL, side: Side = Side.PHONES) -> list[Any]:
+    return list(running.on_event(offered(caller, callee, side, call=call), START))
 
 
 def end(running: Calls, call: str) -> list[Any]:
