@@ -1,0 +1,153 @@
+"""A running installation: `doelband serve` with all its child processes, and a PBX, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from demo import listening
+from demo.__main__ import media_range
+from demo.installation import AGENT, BUSINESS_NUMBER, CUSTOMER, DOCTOR, HOME, PREFIX, Installation, until
+from demo.phone import free_port
+from demo.telephony import pbx
+from recorder import control
+
+__all__ = ["AGENT", "BUSINESS_NUMBER", "CUSTOMER", "DOCTOR", "HOME", "PREFIX"]
+
+COLLEAGUE = "203"
+CLIENT = "+31611223344"
+SPECIALIST = "+31201112233"
+FORWARDED = "+31611223355"
+UNLISTED = "230"
+PATIENCE_SECONDS = 40.0
+
+USERS = (AGENT, COLLEAGUE, UNLISTED, DOCTOR, CUSTOMER, CLIENT, HOME, SPECIALIST, FORWARDED)
+"""Who has an account at the PBX. AGENT and COLLEAGUE are extensions of the one enrolled agent; DOCTOR and
+SPECIALIST are excluded, one inside and one outside.
+"""
+
+LISTENERS = {"coaching": "anna", "assessment": "bert"}
+"""Who may listen, for each purpose."""
+
+WRITTEN = {
+    'purposes = ["coaching"]': 'purposes = ["coaching", "assessment"]',
+    f'extensions = ["{AGENT}"]': f'extensions = ["{AGENT}", "{COLLEAGUE}"]',
+    f'numbers = ["{DOCTOR}"]': f'numbers = ["{DOCTOR}", "{SPECIALIST}"]',
+}
+"""What this installation has otherwise than the demo's."""
+
+
+class Recorder(Installation):
+    """One installation in `directory`, at `address`. `otherwise`: more replacements in its configuration."""
+
+    def __init__(self, directory: Path, otherwise: Mapping[str, str] | None = None) -> None:
+        super().__init__(directory)
+        self.address = ("127.0.0.1", free_port())
+        self.pbx_port = free_port()
+        self.configure(self.address[1], self.pbx_port, media_range())
+        text = self.config.read_text(encoding="utf-8")
+        for old, new in {**WRITTEN, **(otherwise or {})}.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        self.config.write_text(text, encoding="utf-8")
+
+    def set_up(self) -> None:
+        """Make the keys and let management say who may listen."""
+        council, management = (str(self.keygen(name)) for name in ("council", "management"))
+        self.tell("setup", "--council", f"{council}.pub", "--management", f"{management}.pub")
+        end = (datetime.now(UTC) + timedelta(days=400)).date().isoformat()
+        for purpose, person in LISTENERS.items():
+            self.tell("grant", "add", person, "--purpose", purpose, "--until", end, "--key", management)
+
+    def start(self) -> None:
+        """Start the service and wait until everything runs. Its temporary files go into `directory` too."""
+        temporary = self.directory / "temporary"
+        temporary.mkdir(exist_ok=True)
+        command = [str(Path(sys.executable).with_name("doelband")), "serve", "--config", str(self.config)]
+        with self.log.open("ab") as log:
+            self._service = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "TMPDIR": str(temporary)},
+            )
+        until(self.is_ready, bool, PATIENCE_SECONDS)
+
+    def is_ready(self) -> bool:
+        """Whether all processes run and know each other."""
+        signalling = self.answer("signalling", "status")
+        return (
+            all(self.pids().values())
+            and bool(signalling.get("media_connected") and signalling.get("capture_connected"))
+            and (self.directory / "run" / "keys.sock").exists()
+        )
+
+    def sign(self) -> None:
+        """The works council approves, and the running service has seen it."""
+        self.tell("scheme", "sign", "--key", str(self.directory / "council.key"))
+        until(lambda: self.answer("signalling", "status").get("recording"), bool, PATIENCE_SECONDS)
+
+    def answer(self, process: str, question: str) -> dict[str, Any]:
+        """What a running process answers; nothing while it does not run."""
+        path = self.directory / "run" / f"{process}.sock"
+        try:
+            return asyncio.run(control.ask(path, {"op": question}))
+        except control.NotRunning:
+            return {}
+
+    def pids(self) -> dict[str, int | None]:
+        """Every process by its name, the supervisor too; None for one that is starting."""
+        status = self.answer("supervisor", "status")
+        processes = {it["name"]: it["pid"] for it in status.get("processes", [])}
+        return {"supervisor": status.get("pid"), **processes}
+
+    def clips(self, purpose: str = "coaching") -> list[dict[str, Any]]:
+        """The clips of a purpose, the newest first."""
+        found: list[dict[str, Any]] = self.tell("clips", "list", "--purpose", purpose)
+        return found
+
+    def sealed(self, count: int, purpose: str = "coaching") -> list[dict[str, Any]]:
+        """Wait until there are so many clips of a purpose, all sealed."""
+        return until(
+            lambda: self.clips(purpose),
+            lambda it: len(it) == count and all(clip["state"] == "sealed" for clip in it),
+            PATIENCE_SECONDS,
+        )
+
+    def export(self, clip: str, purpose: str = "coaching") -> tuple[listening.Samples, listening.Samples]:
+        """Export a clip as its listener would; returns agent and outside party, (n,) each."""
+        file = self.directory / f"{clip}.wav"
+        self.tell("clips", "export", clip, str(file), *self.listener(purpose))
+        samples = listening.legs(file)
+        file.unlink()
+        return samples
+
+    def listener(self, purpose: str) -> list[str]:
+        """The words in which somebody who may listens for this purpose."""
+        return ["--as", LISTENERS[purpose], "--purpose", purpose, "--reason", "an end-to-end test"]
+
+
+@contextlib.contextmanager
+def running(
+    directory: Path, otherwise: Mapping[str, str] | None = None, signed: bool = True
+) -> Iterator[Recorder]:
+    """An installation that is set up, serves, has its PBX beside it and, if `signed`, may record."""
+    recorder = Recorder(directory, otherwise)
+    recorder.set_up()
+    with pbx(recorder.pbx_port, USERS) as exchange:
+        exchange.numbers = {**exchange.numbers, PREFIX + HOME: HOME}  # should the prefix not be stripped
+        recorder.start()
+        try:
+            if signed:
+                recorder.sign()
+            yield recorder
+        finally:
+            recorder.stop()

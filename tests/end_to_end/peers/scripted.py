@@ -1,0 +1,295 @@
+"""A scripted phone: says exactly the A-law bytes it is given, every 20 ms, and keeps what it hears.
+
+It registers, rings, answers everything, follows the route it was shown (RFC 3261 §12), and may be in several
+calls at once. It is the quick and exact one; real phones stand beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+import struct
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from demo.registrar import Message
+from tests.fakes.rtp import PCMA, SAMPLES
+
+Address = tuple[str, int]
+PATIENCE_SECONDS = 30.0
+_HOST = "127.0.0.1"
+
+
+class Ear(asyncio.DatagramProtocol):
+    """One call's media socket. `payloads`: by RTP sequence number, A-law."""
+
+    def __init__(self) -> None:
+        self.payloads: dict[int, bytes] = {}
+        self.news = asyncio.Event()
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        if len(data) > 12 and data[1] & 0x7F == PCMA:
+            self.payloads[int.from_bytes(data[2:4], "big")] = data[12:]
+            self.news.set()
+
+
+@dataclass(slots=True)
+class Call:
+    """One call as one phone lives it."""
+
+    id: str
+    phone: Phone
+    local: str
+    remote: str
+    ear: Ear
+    media: asyncio.DatagramTransport
+    target: str = ""
+    routes: list[str] = field(default_factory=list)
+    towards: Address = ("", 0)
+    number: int = 1
+    sent: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def speak(self, alaw: bytes) -> None:
+        """Say this, 20 ms after 20 ms, from where the last speech ended."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        for index, start in enumerate(range(0, len(alaw), SAMPLES)):
+            await asyncio.sleep(begin + index * 0.02 - loop.time())
+            header = struct.pack("!BBHII", 0x80, PCMA, self.sent & 0xFFFF, self.sent * SAMPLES, 0x5111F0E5)
+            self.media.sendto(header + alaw[start : start + SAMPLES], self.towards)
+            self.sent += 1
+
+    async def hears(self, packets: int) -> None:
+        """Wait until so many packets have arrived since the beginning."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.ear.payloads) < packets:
+                self.ear.news.clear()
+                await self.ear.news.wait()
+
+    def heard(self) -> bytes:
+        """What has arrived, in the order of its numbers."""
+        return b"".join(payload for _, payload in sorted(self.ear.payloads.items()))
+
+    async def hang_up(self) -> None:
+        """Send BYE and wait for the answer."""
+        await self.request("BYE")
+        self.ended.set()
+
+    async def request(self, method: str, *extra: str) -> int:
+        """Send a request within the dialog; returns the status of its answer."""
+        self.number += 1
+        answer = await self.phone.ask(self.lines(method, self.number, extra))
+        return int(answer.start.split(b" ")[1])
+
+    def lines(self, method: str, number: int, extra: tuple[str, ...] = ()) -> list[str]:
+        """A request within the dialog, without its Via."""
+        return [
+            f"{method} {self.target} SIP/2.0",
+            *(f"Route: {route}" for route in self.routes),
+            *("Max-Forwards: 70", f"From: {self.local}", f"To: {self.remote}", f"Call-ID: {self.id}"),
+            f"CSeq: {number} {method}",
+            *extra,
+        ]
+
+
+class Phone(asyncio.DatagramProtocol):
+    """`number` at `server`. As a context: registered inside. `says`: header fields of its 200 to INVITE."""
+
+    def __init__(self, number: str, password: str, server: Address, says: tuple[str, ...] = ()) -> None:
+        self.number = number
+        self.server = server
+        self.says = says
+        self.calls: dict[str, Call] = {}
+        self._password = password
+        self._transport: asyncio.DatagramTransport
+        self._waiting: dict[bytes, asyncio.Future[Message]] = {}
+        self._answers: dict[bytes, bytes] = {}  # to requests, by branch and method
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(_HOST, 0))
+        await self._register()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for call in self.calls.values():
+            call.media.close()
+        self._transport.close()
+
+    @property
+    def contact(self) -> str:
+        address, port = self._transport.get_extra_info("sockname")
+        return f"sip:{self.number}@{address}:{port}"
+
+    async def dial(self, number: str) -> Call:
+        """Call a number; returns when it is answered. RuntimeError: it was refused."""
+        call = await self._new_call(
+            f"{secrets.token_hex(8)}@{_HOST}", f"<{self._uri(self.number)}>;tag={secrets.token_hex(4)}", ""
+        )
+        call.target, call.remote = self._uri(number), f"<{self._uri(number)}>"
+        lines = call.lines("INVITE", 1, (f"Contact: <{self.contact}>",))
+        answer = await self.ask(lines, _description(call))
+        if not answer.start.startswith(b"SIP/2.0 2"):
+            raise RuntimeError(f"{self.number} called and got {answer.start!r}")
+        call.remote = answer.first(b"to").decode()
+        call.target = _uri_in(answer.first(b"contact"))
+        call.routes = [value.decode() for value in reversed(answer.every(b"record-route"))]
+        call.towards = _described(answer)
+        self._send(call.lines("ACK", 1))
+        return call
+
+    async def taken(self, call_id: str) -> Call:
+        """This phone's end of a call that another one made, when it has been acknowledged."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
+            await self._news.wait_for(lambda: call_id in self.calls)
+        return self.calls[call_id]
+
+    async def ask(self, lines: list[str], body: bytes = b"") -> Message:
+        """Send a request and return its final answer. On loopback nothing is lost, so it is sent once."""
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        branch = self._send(lines, body)
+        self._waiting[branch] = answer
+        return await asyncio.wait_for(answer, PATIENCE_SECONDS)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        message = Message.parse(data)
+        if message.start.startswith(b"SIP/2.0"):
+            branch = _branch(message)
+            if not message.start.startswith(b"SIP/2.0 1") and branch in self._waiting:
+                answer = self._waiting[branch]
+                if not answer.done():
+                    answer.set_result(message)
+            return
+        task = asyncio.create_task(self._take(message, addr))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, request: Message, source: Address) -> None:
+        method = request.start.split(b" ")[0]
+        if method == b"ACK":
+            await self._acknowledged(request.first(b"call-id").decode())
+            return
+        key = _branch(request) + method
+        if key not in self._answers:
+            self._answers[key] = b""  # being made
+            self._answers[key] = await self._answer(method, request, source)
+        if self._answers[key]:
+            self._transport.sendto(self._answers[key], source)
+
+    async def _answer(self, method: bytes, request: Message, source: Address) -> bytes:
+        call = self.calls.get(request.first(b"call-id").decode())
+        if method == b"INVITE" and call is None:
+            return await self._ring(request, source)
+        if method == b"BYE" and call is not None:
+            call.ended.set()
+        return _reply(request, "200 OK")
+
+    async def _ring(self, invite: Message, source: Address) -> bytes:
+        to = f"{invite.first(b'to').decode()};tag={secrets.token_hex(4)}"
+        call = await self._new_call(invite.first(b"call-id").decode(), to, invite.first(b"from").decode())
+        call.target = _uri_in(invite.first(b"contact"))
+        call.routes = [value.decode() for value in invite.every(b"record-route")]
+        call.towards = _described(invite)
+        invite.replace(b"to", to.encode())
+        self._transport.sendto(_reply(invite, "180 Ringing", (f"Contact: <{self.contact}>",)), source)
+        return _reply(invite, "200 OK", (f"Contact: <{self.contact}>", *self.says), _description(call))
+
+    async def _acknowledged(self, call_id: str) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def _new_call(self, call_id: str, local: str, remote: str) -> Call:
+        loop = asyncio.get_running_loop()
+        media, ear = await loop.create_datagram_endpoint(Ear, local_addr=(_HOST, 0))
+        call = Call(call_id, self, local, remote, ear, media)
+        self.calls[call_id] = call
+        async with self._news:
+            self._news.notify_all()
+        return call
+
+    async def _register(self) -> None:
+        own = f"<{self._uri(self.number)}>"
+        target = self._uri("").replace("@", "")
+        lines = [
+            f"REGISTER {target} SIP/2.0",
+            *("Max-Forwards: 70", f"From: {own};tag={secrets.token_hex(4)}", f"To: {own}"),
+            *(f"Call-ID: {secrets.token_hex(8)}", "CSeq: 1 REGISTER", f"Contact: <{self.contact}>"),
+        ]
+        challenge = (await self.ask(lines)).first(b"www-authenticate").decode()
+        realm, nonce = (re.findall(f'{name}="([^"]*)"', challenge)[0] for name in ("realm", "nonce"))
+        secret = _md5(self.number, realm, self._password)
+        response = _md5(secret, nonce, _md5("REGISTER", target))
+        lines[5] = "CSeq: 2 REGISTER"
+        lines.append(
+            f'Authorization: Digest username="{self.number}", realm="{realm}", nonce="{nonce}", '
+            f'uri="{target}", response="{response}", algorithm=MD5'
+        )
+        answer = await self.ask(lines)
+        if not answer.start.startswith(b"SIP/2.0 200"):
+            raise RuntimeError(f"{self.number} registered and got {answer.start!r}")
+
+    def _uri(self, user: str) -> str:
+        return "sip:{}@{}:{}".format(user, *self.server)
+
+    def _send(self, lines: list[str], body: bytes = b"") -> bytes:
+        branch = f"z9hG4bK{secrets.token_hex(8)}"
+        address, port = self._transport.get_extra_info("sockname")
+        via = f"Via: SIP/2.0/UDP {address}:{port};branch={branch};rport"
+        self._transport.sendto(_encoded([lines[0], via, *lines[1:]], body), self.server)
+        return branch.encode()
+
+
+async def converse(caller: Phone, callee: Phone, number: str, said: tuple[bytes, bytes]) -> tuple[Call, Call]:
+    """One call: both say their piece at once, hear the other's to its end, the caller hangs up."""
+    call = await caller.dial(number)
+    taken = await callee.taken(call.id)
+    await asyncio.gather(call.speak(said[0]), taken.speak(said[1]))
+    await asyncio.gather(call.hears(taken.sent), taken.hears(call.sent))
+    await call.hang_up()
+    await asyncio.wait_for(taken.ended.wait(), PATIENCE_SECONDS)
+    return call, taken
+
+
+def _description(call: Call) -> bytes:
+    address, port = call.media.get_extra_info("sockname")
+    lines = ("v=0", f"o=- 1 1 IN IP4 {address}", "s=-", f"c=IN IP4 {address}", "t=0 0")
+    media = (f"m=audio {port} RTP/AVP {PCMA}", "a=ptime:20", "a=sendrecv")
+    return "".join(f"{line}\r\n" for line in (*lines, *media)).encode()
+
+
+def _described(message: Message) -> Address:
+    address = re.findall(rb"c=IN IP4 (\S+)", message.body)[0].decode()
+    return address, int(re.findall(rb"m=audio (\d+)", message.body)[0])
+
+
+def _reply(request: Message, status: str, extra: tuple[str, ...] = (), body: bytes = b"") -> bytes:
+    lines = [f"SIP/2.0 {status}"]
+    for name in (b"via", b"record-route", b"from", b"to", b"call-id", b"cseq"):
+        lines += [f"{name.decode().title()}: {value.decode()}" for value in request.every(name)]
+    return _encoded([*lines, *extra], body)
+
+
+def _encoded(lines: list[str], body: bytes) -> bytes:
+    kind = ["Content-Type: application/sdp"] if body else []
+    return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def _branch(message: Message) -> bytes:
+    branch: bytes = re.findall(rb"branch=([^;,\s]+)", message.first(b"via"))[0]
+    return branch
+
+
+def _uri_in(value: bytes) -> str:
+    return value.partition(b"<")[2].partition(b">")[0].decode()
+
+
+def _md5(*parts: str) -> str:
+    return hashlib.md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()
