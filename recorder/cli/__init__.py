@@ -49,7 +49,7 @@ class Commands(typer.core.TyperGroup):
         module = import_module(f"recorder.cli.{COMMANDS[cmd_name]}")
         group: typer.Typer | None = getattr(module, "app", None)
         if group is None:
-            group = typer.Typer(add_completion=False)
+            group = typer.Typer(add_completion=False, rich_markup_mode="markdown")
             group.command(cmd_name, hidden=cmd_name in INNER)(getattr(module, cmd_name))
         command = typer.main.get_command(group)
         command.name = cmd_name
@@ -66,7 +66,7 @@ app = typer.Typer(
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 
 

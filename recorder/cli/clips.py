@@ -18,7 +18,10 @@ from storage.model import Clip, ClipFilter
 from storage.vault import Opened, Vault
 
 app = typer.Typer(
-    help="Recordings: find them, and open them for their purpose.", no_args_is_help=True, add_completion=False
+    help="Recordings: find them, and open them for their purpose.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
 )
 
 Purpose = Annotated[

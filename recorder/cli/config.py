@@ -12,7 +12,12 @@ from recorder.cli.output import Exit, Json, complain, show
 from recorder.config import findings, load
 from recorder.scheme import scheme_hash
 
-app = typer.Typer(help="Look at the configuration file.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Look at the configuration file.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
 
 
 @app.callback()

@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Who may listen, for which purpose, until when (KSF 3.3).",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
 )
 KeyFile = Annotated[
     Path, typer.Option("--key", help="Management's private key (PEM), made with `doelband keygen`.")

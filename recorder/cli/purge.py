@@ -24,7 +24,10 @@ from storage.lifecycle import State
 from storage.model import By, ClipFilter
 
 app = typer.Typer(
-    help="Destruction at the deadline, and its certificates.", no_args_is_help=True, add_completion=False
+    help="Destruction at the deadline, and its certificates.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
 )
 
 
