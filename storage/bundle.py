@@ -65,9 +65,7 @@ class Bundle:
         try:
             return self.purposes[purpose]
         except KeyError:
-            raise NoDayKey(
-                f"find the key of the purpose {purpose}", "add it with `doelband setup`"
-            ) from None
+            raise NoDayKey(f"find the key of the purpose {purpose}", "add it with `doelband setup`") from None
 
 
 def write_pin(directory: Path, kb_public: bytes) -> None:
@@ -94,7 +92,7 @@ def load(directory: Path) -> Bundle:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(
             f"read the bundle in {directory}",
-            "let the key service publish it again (`doelband keys publish`)",
+            "restart the key service, which publishes it again",
         ) from error
 
 

@@ -73,7 +73,7 @@ def test_every_shortened_bundle_is_refused(directory: Path) -> None:
 
 def test_a_missing_bundle_or_pin_says_what_to_do(directory: Path) -> None:
     (directory / bundle.BUNDLE).unlink()
-    with pytest.raises(NotFound, match="keys init"):
+    with pytest.raises(NotFound, match="doelband setup"):
         bundle.load(directory)
     (directory / bundle.PIN).write_text("nonsense")
     with pytest.raises(Corrupt):
