@@ -31,7 +31,8 @@ class Reason(StrEnum):
     NO_MANAGEMENT = "no-management"  # no key of management is enrolled
     NOT_SIGNED = "not-signed"  # grants there are, but management signed none of them
     NO_GRANT = "no-grant"
-    OTHER_PURPOSE = "other-purpose"
+    OTHER_PURPOSE = "other-purpose"  # the clip was recorded for another one
+    GRANTED_OTHERWISE = "granted-for-other-purpose"
     OTHER_LINE = "other-line"
     OTHER_ACTION = "other-action"
     GRANT_ENDED = "grant-ended"
@@ -97,7 +98,7 @@ def may(request: Request, clip: ClipFacts, grants: Sequence[Grant], read_at: dat
     if request.action is not Action.LIST and not request.reason.strip():
         forbidding.append(Reason.NO_REASON)
     missing = _missing(request, clip, grants, read_at)
-    if missing and missing not in forbidding:
+    if missing:
         forbidding.append(missing)
     return Verdict(not forbidding, tuple(forbidding) or (Reason.GRANTED,))
 
@@ -106,7 +107,7 @@ def _missing(request: Request, clip: ClipFacts, grants: Sequence[Grant], read_at
     """The first thing that no grant of the person has, None if one has all."""
     steps = (
         (Reason.NO_GRANT, lambda grant: grant.person == request.actor),
-        (Reason.OTHER_PURPOSE, lambda grant: grant.purpose == clip.purpose),
+        (Reason.GRANTED_OTHERWISE, lambda grant: grant.purpose == request.purpose),
         (Reason.OTHER_LINE, lambda grant: not grant.lines or clip.line in grant.lines),
         (Reason.OTHER_ACTION, lambda grant: request.action in grant.actions),
         (Reason.GRANT_ENDED, lambda grant: read_at < grant.until_at),

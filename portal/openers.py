@@ -173,6 +173,7 @@ _WORDS = {
     Reason.NOT_SIGNED: "no grant of this person carries management's signature",
     Reason.NO_GRANT: "management has not authorised this person",
     Reason.OTHER_PURPOSE: "it was recorded for another purpose",
+    Reason.GRANTED_OTHERWISE: "management has authorised this person for another purpose only",
     Reason.OTHER_LINE: "the authorisation is for other lines",
     Reason.OTHER_ACTION: "the authorisation is for other actions",
     Reason.GRANT_ENDED: "the authorisation has ended",
