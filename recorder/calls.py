@@ -1,7 +1,7 @@
 """All calls that run, and what one pass of a conversation means for the others.
 
-Through a PBX that is a proxy itself, one dialog crosses us twice. Where one of the passes is private or
-privileged, the whole conversation is: the other pass may show less of who speaks.
+Through a PBX that is a proxy itself, one dialog crosses us twice. Where one of the passes is private,
+privileged or among our own numbers, the whole conversation is: the other pass may show less of who speaks.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Calls:
         return self._tell_others(event.call, session, at) + session.begin()
 
     def _tell_others(self, call: str, session: Session, at: datetime) -> list[Effect]:
-        """A pass that turns out private or privileged takes the conversation's other passes with it."""
+        """A pass that turns out private, privileged or internal takes the conversation's other passes with it."""
         if not session.withholds:
             return []
         others = self._passes[session.conversation] - {call}

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     EXCLUDED = "excluded"
     WITHHELD_ELSEWHERE = "withheld-elsewhere"
     INTERNAL_CALL = "internal-call"
+    BETWEEN_US = "between-our-own-numbers"
     NO_AGENT = "no-enrolled-agent"
     SEVERAL_AGENTS = "several-agents"
     NO_LINE = "no-flagged-line"
@@ -104,6 +105,7 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         Reason.WITHHELD_ELSEWHERE: Effect(Action.REFRAIN, Kind.RELATED, Outcome.NONE),
         # outside the scheme                                                          KSF 1.3, 3.2
         Reason.INTERNAL_CALL: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
+        Reason.BETWEEN_US: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
         Reason.NO_AGENT: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.SEVERAL_AGENTS: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.NO_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
@@ -142,7 +144,7 @@ class CallFacts:
     `outside` is the other party's headers (From or To, P-Asserted-Identity, Remote-Party-ID, Contact …).
     `everyone` is every identity in any header, Diversion, History-Info and Referred-By included.
     `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
-    `withheld_elsewhere`: another pass of the same conversation is private or privileged.
+    `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
     `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
     """
 

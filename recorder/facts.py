@@ -31,9 +31,10 @@ def first_facts(
     return with_identities(facts, offered.identities)
 
 
-def with_identities(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
+def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit: bool = True) -> CallFacts:
     """The same facts and these identities: a party is the union of all that any header ever said of it.
 
+    What a ringing fork, a redirection or a disturbance says can forbid, never permit (`may_permit`).
     A Contact that only repeats what the other party is called tells nothing of its own: some phones answer
     with the Contact of the one who called (pyVoIP does).
     """
@@ -44,7 +45,7 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity]) -> CallFac
         everyone |= names
         own, other = (inside, outside) if identity.role == ours else (outside, inside)
         is_echo = identity.header == "contact" and names <= other
-        if identity.header not in NAMES_OTHERS and not is_echo:
+        if may_permit and identity.header not in NAMES_OTHERS and not is_echo:
             own |= names
     return replace(facts, inside=frozenset(inside), outside=frozenset(outside), everyone=frozenset(everyone))
 

@@ -93,9 +93,11 @@ class _Lookup:
             yield Opinion(Reason.EXCLUDED)
 
     def internal(self, facts: CallFacts) -> Iterator[Opinion]:
-        """The other party is one of us: an internal number, an agent, a business line."""
+        """The other party is one of us: an internal number, an agent, a business line; and so may be ours."""
         if self._any_possible(self.ours, _other_party(facts)):
             yield Opinion(Reason.INTERNAL_CALL)
+            if self._any_possible(self.ours, facts.inside):
+                yield Opinion(Reason.BETWEEN_US)
 
     def outside_evidence(self, facts: CallFacts) -> Iterator[Opinion]:
         """A party outside is a whole telephone number, a listed pattern, or a caller who withholds it."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from purge.retention import deadline_day
-from recorder.decision import Direction, Kind, Outcome, Rules, Verdict, decide
+from recorder.decision import Direction, Kind, Outcome, Reason, Rules, Verdict, decide
 from recorder.effects import (
     CloseMedia,
     Effect,
@@ -80,7 +80,7 @@ class Session:
     def __init__(
         self, offered: CallOffered, policy: Policy, new_id: Callable[[int], bytes], withheld: bool = False
     ) -> None:
-        """`withheld`: another pass of the same conversation is private or privileged."""
+        """`withheld`: another pass of the same conversation keeps it out."""
         self._policy = policy
         self._new_id = new_id
         self._call = offered.call
@@ -107,8 +107,9 @@ class Session:
 
     @property
     def withholds(self) -> bool:
-        """This call is private or privileged by what it shows itself."""
-        return self._verdict.kind in KEPT_AS_COUNT and not self._facts.withheld_elsewhere
+        """What this pass shows itself keeps the whole conversation out: private, privileged, or among us."""
+        told = self._verdict.kind in KEPT_AS_COUNT or Reason.BETWEEN_US in self._verdict.reasons
+        return told and not self._facts.withheld_elsewhere
 
     @property
     def is_over(self) -> bool:
@@ -163,11 +164,12 @@ class Session:
         elif isinstance(event, CallDisturbed):
             self._disturb(event.cause.value)
         if isinstance(event, (CallProgressed, CallRedirected, CallAnswered, CallDisturbed)):
-            self._facts = with_identities(self._facts, event.identities)
+            may_permit = isinstance(event, CallAnswered)
+            self._facts = with_identities(self._facts, event.identities, may_permit)
         return effects + self._decide(at)
 
     def withhold(self, at: datetime) -> list[Effect]:
-        """Another pass of the same conversation has turned out private or privileged."""
+        """Another pass of the same conversation keeps it out."""
         self._facts = replace(self._facts, withheld_elsewhere=True)
         return self._decide(at)
 

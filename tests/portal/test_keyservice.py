@@ -56,7 +56,7 @@ async def test_play_download_and_export_are_written_down_apart(door: KeyDoor, bo
 
 async def test_refusals_carry_a_reason_and_an_audit_row(door: KeyDoor, book: FakeBook) -> None:
     clip = book.clips[CLIP]
-    assert await refusal(door, purpose="assessment") == "other-purpose"
+    assert await refusal(door, purpose="assessment") == "other-purpose+granted-for-other-purpose"
     assert await refusal(door, reason="") == "no-reason"
     book.at = datetime(2030, 5, 15, tzinfo=UTC)
     assert await refusal(door) == "past-deadline"

@@ -71,6 +71,19 @@ def test_a_doctor_who_joins_one_pass_later_stops_the_recording_of_the_other() ->
     assert [it.level for it in of_kind(list(running.on_event(changed, ANSWER)), Tap)] == ["none"]
 
 
+def test_an_internal_call_that_comes_back_anonymous_stays_internal() -> None:
+    running = calls()
+    offer(running, "230", "201")
+    event = replace(offered("anonymous", "201", Side.PBX), call=OTHER, anonymous=True)
+    assert list(running.on_event(event, START)) == [Forward(OTHER, 0, None)]
+
+
+def test_a_customer_registered_through_us_who_calls_the_business_line_is_recorded() -> None:
+    running = calls()
+    offer(running, "+31612345678", "+31201234567")
+    assert of_kind(offer(running, "+31612345678", "201", call=OTHER, side=Side.PBX), OpenMedia)
+
+
 def test_another_conversation_is_not_concerned() -> None:
     running = calls()
     offer(running, "201", "250")

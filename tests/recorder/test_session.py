@@ -29,6 +29,7 @@ from sip_hooks.events import (
     CallDisturbed,
     CallEnded,
     CallOffered,
+    CallProgressed,
     Disturbance,
     MediaNegotiated,
     PassedUntouched,
@@ -262,6 +263,14 @@ def test_a_capture_that_was_only_out_of_reach_goes_on_with_the_same_part() -> No
     made.on_capture({"event": "opened", "recording": made.recordings()[0], "clip": "d" * 32, "part": 1})
     (begin,) = made.on_capture_back(is_restarted=False)
     assert begin.message["recordings"][0]["part"] == 1
+
+
+def test_what_a_losing_fork_says_permits_nothing() -> None:
+    made = anchored(offered("201", "sales"))
+    ringing = CallProgressed(CALL, "x", 180, named("callee", "+31612345678"))
+    made.on_event(ringing, START)
+    made.on_event(negotiated(), ANSWER)
+    assert of_kind(made.on_event(replace(answered(), identities=()), ANSWER), Tap) == []
 
 
 def test_a_phone_that_answers_with_the_callers_contact_is_not_taken_for_the_caller() -> None:
