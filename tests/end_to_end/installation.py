@@ -51,6 +51,7 @@ class Recorder(Installation):
         super().__init__(directory)
         self.address = ("127.0.0.1", free_port())
         self.pbx_port = free_port()
+        self._returned: set[str] = set()
         self.configure(self.address[1], self.pbx_port, media_range())
         text = self.config.read_text(encoding="utf-8")
         for old, new in {**WRITTEN, **(otherwise or {})}.items():
@@ -113,6 +114,17 @@ class Recorder(Installation):
         """The clips of a purpose, the newest first."""
         found: list[dict[str, Any]] = self.tell("clips", "list", "--purpose", purpose)
         return found
+
+    def next_clip(self) -> str:
+        """Wait for the next coaching clip that this has not returned yet, sealed; returns its identifier."""
+
+        def fresh() -> list[str]:
+            found = [it["clip"] for it in self.clips() if it["state"] == "sealed"]
+            return [it for it in found if it not in self._returned]
+
+        clip = until(fresh, bool, PATIENCE_SECONDS)[0]
+        self._returned.add(clip)
+        return clip
 
     def sealed(self, count: int, purpose: str = "coaching") -> list[dict[str, Any]]:
         """Wait until there are so many clips of a purpose, all sealed."""
