@@ -29,7 +29,11 @@ class Calls:
 
     def summaries(self) -> list[dict[str, Any]]:
         """What may be shown of the running calls."""
-        return [session.summary() for session in self._sessions.values()]
+        return [session.summary() for session in self._sessions.values() if session.is_shown]
+
+    def numbers(self) -> list[int]:
+        """The numbers of all calls whose media passes through us."""
+        return [it.number for it in self._sessions.values() if it.number is not None]
 
     def on_event(self, event: Event, at: datetime) -> list[Effect]:
         """Take in one event of the signalling."""
@@ -53,6 +57,15 @@ class Calls:
         """Another policy is in force from now on, for running calls too."""
         self._policy = policy
         return [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
+
+    def abandon(self, call: str, at: datetime) -> list[Effect]:
+        """An event of this call could not be acted on."""
+        session = self._sessions.get(call)
+        return session.abandon(at) if session is not None else []
+
+    def on_media_back(self) -> list[Effect]:
+        """The media broker can be reached again."""
+        return [effect for it in self._sessions.values() for effect in it.resume_media()]
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of a recording."""
@@ -80,7 +93,7 @@ class Calls:
         return self._tell_others(event.call, session, at) + session.begin()
 
     def _tell_others(self, call: str, session: Session, at: datetime) -> list[Effect]:
-        """A pass that turns out private, privileged or internal takes the conversation's other passes with it."""
+        """A pass that keeps its conversation out takes the other passes with it."""
         if not session.withholds:
             return []
         others = self._passes[session.conversation] - {call}

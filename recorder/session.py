@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from purge.retention import deadline_day
-from recorder.decision import Direction, Kind, Outcome, Reason, Rules, Verdict, decide
+from recorder.decision import WITHHELD, Direction, Kind, Outcome, Reason, Rules, Verdict, decide
 from recorder.effects import (
     CloseMedia,
     Effect,
@@ -21,10 +21,10 @@ from recorder.effects import (
     NoteOutcome,
     NoteWithheld,
     OpenMedia,
-    SetRemote,
     Tap,
     TellCapture,
 )
+from recorder.ends import Ends
 from recorder.facts import first_facts, parties, with_identities
 from sip_hooks.events import (
     Anchor,
@@ -38,9 +38,8 @@ from sip_hooks.events import (
     MediaNegotiated,
     PassedUntouched,
 )
-from sip_hooks.sdp import MediaEnd, Obstacle
+from sip_hooks.sdp import Obstacle
 
-RECORDABLE = frozenset({"PCMU", "PCMA"})
 KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
     Kind.PRIVATE: "private",
     Kind.PRIVILEGED: "privileged",
@@ -92,12 +91,11 @@ class Session:
         self._verdict = decide(self._facts, policy.rules)
         self._media: Anchor | None = None
         self._number: int | None = None
-        self._ends: dict[str, MediaEnd] = {}
-        self._caller_end: MediaEnd | None = None
-        self._winner: str | None = None
+        self._ends = Ends()
         self._recordings: dict[str, _Recording] = {}
         self._recording = False
         self._failed: set[str] = set()
+        self._is_abandoned = False
         self._reported = False
 
     @property
@@ -110,6 +108,11 @@ class Session:
         """What this pass shows itself keeps the whole conversation out: private, privileged, or among us."""
         told = self._verdict.kind in KEPT_AS_COUNT or Reason.BETWEEN_US in self._verdict.reasons
         return told and not self._facts.withheld_elsewhere
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether anything of this call may be shown while it runs: nothing of one that is kept out."""
+        return self._verdict.kind not in WITHHELD
 
     @property
     def is_over(self) -> bool:
@@ -153,6 +156,8 @@ class Session:
         """Take in one event of this call and return what it makes necessary."""
         if isinstance(event, CallEnded):
             return self._on_end(event)
+        if self._is_abandoned:
+            return []
         effects: list[Effect] = []
         if isinstance(event, MediaNegotiated):
             effects = self._on_media(event)
@@ -167,6 +172,16 @@ class Session:
             may_permit = isinstance(event, CallAnswered)
             self._facts = with_identities(self._facts, event.identities, may_permit)
         return effects + self._decide(at)
+
+    def abandon(self, at: datetime) -> list[Effect]:
+        """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
+        self._is_abandoned = True
+        self._fail("internal-error")
+        return self._taint(at) if self._recording else []
+
+    def resume_media(self) -> list[Effect]:
+        """The media broker was out of reach and has shut every tap."""
+        return [Tap(self._number, "all")] if self._recording and self._number is not None else []
 
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
@@ -232,38 +247,12 @@ class Session:
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | found)
         if self._number is None:
             return []
-        self._caller_end = event.caller or self._caller_end
-        if event.callee:
-            self._add_end(event.to_tag, event.callee, event.answered)
-        is_final = event.answered and len(self._ends) == 1
-        effects: list[Effect] = []
-        if self._caller_end:
-            types = _payload_types(self._ends.values())
-            effects.append(self._remote("a", [self._caller_end], types, is_final))
-        if self._ends:
-            types = _payload_types([self._caller_end] if self._caller_end else [])
-            effects.append(self._remote("b", list(self._ends.values()), types, is_final))
+        self._ends.learn(event)
+        effects: list[Effect] = list(self._ends.remotes(self._number))
         if self._recording:
-            effects.append(TellCapture({"op": "codecs", "session": self._number, "codecs": self._codecs()}))
+            message = {"op": "codecs", "session": self._number, "codecs": self._ends.codecs()}
+            effects.append(TellCapture(message))
         return effects
-
-    def _add_end(self, to_tag: str, end: MediaEnd, answered: bool) -> None:
-        """Early forks are all heard until one wins. The winner, or the latest before, stands last."""
-        if answered and self._winner is None:
-            self._winner, self._ends = to_tag, {}
-        elif self._winner not in (None, to_tag):
-            self._ends = {to_tag: end, **self._ends}
-            return
-        self._ends = {**self._ends, to_tag: end}
-
-    def _remote(
-        self, side: Literal["a", "b"], ends: list[MediaEnd], receives: set[int], final: bool
-    ) -> SetRemote:
-        """A side may send what the other side said that it receives, and what it described itself."""
-        assert self._number is not None
-        types = tuple(sorted(receives | _payload_types(ends)))
-        remotes = tuple((it.address, it.rtp_port, it.rtcp_port) for it in ends if it.rtp_port)
-        return SetRemote(self._number, side, remotes, types, final and len(remotes) == 1)
 
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
@@ -272,7 +261,7 @@ class Session:
         if wanted and self._media is None:
             self._fail("not-anchored")
             wanted = ()
-        if wanted and not self._recordings and not self._codecs_recordable():
+        if wanted and not self._recordings and not self._ends.are_recordable():
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
             self._verdict = decide(self._facts, self._policy.rules)
             wanted = ()
@@ -311,7 +300,7 @@ class Session:
             "recordings": [it.plan for it in self._recordings.values()],
             "agent_side": "a" if self._facts.direction is Direction.OUTBOUND else "b",
             "parties": parties(self._facts),
-            "codecs": self._codecs(),
+            "codecs": self._ends.codecs(),
             "horizon_ms": int(self._policy.horizon / timedelta(milliseconds=1)),
         }
 
@@ -366,28 +355,11 @@ class Session:
             )
         ]
 
-    def _codecs(self) -> dict[str, list[list[Any]]]:
-        end = next(reversed(self._ends.values()), None)
-        sides = {"a": self._caller_end, "b": end}
-        return {
-            side: [[it.payload_type, it.name, it.rate] for it in described.codecs] if described else []
-            for side, described in sides.items()
-        }
-
-    def _codecs_recordable(self) -> bool:
-        """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
-        known = [{row[1] for row in side} & RECORDABLE for side in self._codecs().values()]
-        return bool(known[0] & known[1])
-
 
 def _obstacles(offered: CallOffered) -> tuple[str, ...]:
     if offered.description is None:
         return (Obstacle.LATE_OFFER.value,)
     return tuple(it.value for it in offered.description.obstacles)
-
-
-def _payload_types(ends: Any) -> set[int]:
-    return {number for end in ends for number in end.payload_types}
 
 
 def _outcome(verdict: Verdict, failed: set[str]) -> Literal["recorded", "suppressed", "failed"]:

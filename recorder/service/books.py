@@ -8,7 +8,7 @@ import structlog
 
 from recorder.effects import NoteOutcome, NoteWithheld
 from storage.catalog import Catalogue
-from storage.errors import StorageError
+from storage.errors import Unavailable
 from storage.model import CallOutcome, Outcome, Withheld
 
 log = structlog.get_logger()
@@ -21,8 +21,7 @@ RETRY_SECONDS = 1.0
 class Books:
     """A queue of notes and the task that writes them, in order."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self) -> None:
         self._notes: asyncio.Queue[NoteOutcome | NoteWithheld] = asyncio.Queue(WAITING)
         self.lost = 0
 
@@ -33,12 +32,17 @@ class Books:
         except asyncio.QueueFull:
             self.lost += 1
 
-    async def write(self) -> None:
-        """Write notes until cancelled. What the database refuses for now is tried again."""
+    async def write(self, catalogue: Catalogue) -> None:
+        """Write notes until cancelled. What the database refuses for now is tried again; what it will never
+        take is counted as lost.
+        """
         while True:
             note = await self._notes.get()
-            while (error := await self._attempt(note)) is not None:
-                log.error("call ledger not written, trying again", error=str(error), lost=self.lost)
+            while (error := await _attempt(catalogue, note)) is not None:
+                log.error("call ledger not written", error=type(error).__name__, lost=self.lost)
+                if not isinstance(error, Unavailable):
+                    self.lost += 1
+                    break
                 await asyncio.sleep(RETRY_SECONDS)
             self._notes.task_done()
 
@@ -46,15 +50,16 @@ class Books:
         """Wait until everything noted so far is written."""
         await self._notes.join()
 
-    async def _attempt(self, note: NoteOutcome | NoteWithheld) -> StorageError | None:
-        try:
-            if isinstance(note, NoteWithheld):
-                await self._catalogue.calls.withhold(note.day, Withheld(note.kind))
-            else:
-                await self._catalogue.calls.add(_outcome(note))
-        except StorageError as error:
-            return error
-        return None
+
+async def _attempt(catalogue: Catalogue, note: NoteOutcome | NoteWithheld) -> Exception | None:
+    try:
+        if isinstance(note, NoteWithheld):
+            await catalogue.calls.withhold(note.day, Withheld(note.kind))
+        else:
+            await catalogue.calls.add(_outcome(note))
+    except Exception as error:  # whatever it is, the next note is still written
+        return error
+    return None
 
 
 def _outcome(note: NoteOutcome) -> CallOutcome:
@@ -65,6 +70,6 @@ def _outcome(note: NoteOutcome) -> CallOutcome:
         agent=note.agent,
         outcome=Outcome(note.outcome),
         reasons=note.reasons,
-        seconds=note.seconds,
+        seconds=max(0.0, note.seconds),
         purposes=note.purposes,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from recorder.config import Config
 from recorder.gate import Approval, GateReason, GateStatus, authority, judge_approvals
 from recorder.rules import compile_rules
@@ -11,7 +13,8 @@ from recorder.scheme import Scheme, scheme_hash
 from recorder.session import Policy
 from storage import bundle
 from storage.catalog import Catalogue
-from storage.errors import StorageError
+
+log = structlog.get_logger()
 
 UNREADABLE = "approvals-unreadable"
 
@@ -32,14 +35,21 @@ class Gate:
 
 async def look(config: Config, catalogue: Catalogue) -> Gate:
     """Read the enrolled keys and the approvals and judge them. What cannot be read keeps the gate shut."""
-    scheme = config.scheme()
     try:
         status = await status_of(config, catalogue)
-    except StorageError:
-        return Gate(False, UNREADABLE, _policy(config, scheme, (scheme,), approved=False), ())
+    except Exception as error:  # a spoiled row must shut the gate, whatever it raises
+        log.error("approvals or enrolled keys cannot be read", error=type(error).__name__)
+        return shut(config)
+    scheme = config.scheme()
     policy = _policy(config, scheme, status.in_force, status.approved)
     hashes = tuple(scheme_hash(it) for it in status.in_force)
     return Gate(status.approved, status.reason.value, policy, hashes)
+
+
+def shut(config: Config) -> Gate:
+    """The gate as it stands while nothing can be read."""
+    scheme = config.scheme()
+    return Gate(False, UNREADABLE, _policy(config, scheme, (scheme,), approved=False), ())
 
 
 async def status_of(config: Config, catalogue: Catalogue) -> GateStatus:

@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 GATE_SECONDS = 1.0
 """How soon an approval or a withdrawal is acted on."""
+FLUSH_SECONDS = 2.0
+RETRY_SECONDS = 5.0
 
 
 class Signalling:
@@ -55,7 +57,7 @@ class Signalling:
         self._clock = SystemClock(config.clock.offset_file)
         self._calls = Calls(gate.policy, secrets.token_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._media = MediaClient(places.media(config))
+        self._media = MediaClient(places.media(config), self._media_up)
         self._capture = Dialler(places.capture(config), self._captured)
         self._capture_run: str | None = None
         self._transport = UdpTransport(settings(config), self._on_event, self._clock.now)
@@ -101,7 +103,20 @@ class Signalling:
         self._capture.close()
 
     def _on_event(self, event: Event) -> None:
-        self._carry_out(self._calls.on_event(event, self._clock.now()))
+        """Calls are fail-open, recording is fail-closed: what goes wrong here ends this call's recording."""
+        try:
+            self._carry_out(self._calls.on_event(event, self._clock.now()))
+        except Exception as error:
+            log.error("event not acted on", event_type=type(event).__name__, error=type(error).__name__)
+            self._carry_out(self._calls.abandon(event.call, self._clock.now()))
+
+    def _media_up(self) -> None:
+        asyncio.get_running_loop().call_soon(self._claim_media)
+
+    def _claim_media(self) -> None:
+        """The broker has shut the taps of whom it lost: say which calls are ours, and which are recorded."""
+        self._media.claim(self._calls.numbers())
+        self._carry_out(self._calls.on_media_back())
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -175,34 +190,44 @@ def _log_gate(gate: gatekeeper.Gate) -> None:
     )
 
 
-async def _watch_gate(config: Config, catalogue: Catalogue, signalling: Signalling) -> None:
+async def _keep_books(config: Config, books: Books, signalling: Signalling) -> None:
+    """Open the catalogue, however long that takes, then write the ledger and watch the gate."""
+    catalogue = await _catalogue(config)
+    writing = asyncio.create_task(books.write(catalogue))
+    try:
+        while True:
+            signalling.apply(await gatekeeper.look(config, catalogue))
+            await asyncio.sleep(GATE_SECONDS)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(books.flush(), FLUSH_SECONDS)
+        writing.cancel()
+        await catalogue.close()
+
+
+async def _catalogue(config: Config) -> Catalogue:
     while True:
-        await asyncio.sleep(GATE_SECONDS)
-        signalling.apply(await gatekeeper.look(config, catalogue))
+        try:
+            return await Catalogue.open(places.catalogue(config))
+        except Exception as error:  # calls pass all the same; nothing is recorded meanwhile
+            log.error("catalogue not opened; calls pass, nothing is recorded", why=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def run(config: Config) -> None:
-    """The whole process, until SIGTERM or SIGINT."""
+    """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    catalogue = await Catalogue.open(places.catalogue(config))
-    books = Books(catalogue)
-    gate = await gatekeeper.look(config, catalogue)
-    _log_gate(gate)
-    signalling = Signalling(config, books, gate)
+    books = Books()
+    signalling = Signalling(config, books, gatekeeper.shut(config))
     server = await control.serve(places.signalling(config), signalling.answer)
     await signalling.start()
-    tasks = [
-        asyncio.create_task(books.write()),
-        asyncio.create_task(_watch_gate(config, catalogue, signalling)),
-    ]
     log.info("listening for SIP", listeners=[f"{it.address}:{it.port}" for it in config.listeners])
+    upkeep = asyncio.create_task(_keep_books(config, books, signalling))
     await stop.wait()
     server.close()
     signalling.stop()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(books.flush(), 2.0)
-    for task in tasks:
-        task.cancel()
-    await catalogue.close()
+    upkeep.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await upkeep

@@ -1,0 +1,69 @@
+"""Where a call's two parties want their media, fork by fork, and in which codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from recorder.effects import SetRemote
+from sip_hooks.events import MediaNegotiated
+from sip_hooks.sdp import MediaEnd
+
+RECORDABLE = frozenset({"PCMU", "PCMA"})
+
+
+class Ends:
+    """The caller's end, and the callee's for each fork. The winner, or the latest before, stands last."""
+
+    def __init__(self) -> None:
+        self._caller: MediaEnd | None = None
+        self._forks: dict[str, MediaEnd] = {}
+        self._winner: str | None = None
+
+    def learn(self, event: MediaNegotiated) -> None:
+        """Take in what a description says. Early forks are all kept until one wins."""
+        self._caller = event.caller or self._caller
+        if event.callee is None:
+            return
+        if event.answered and self._winner is None:
+            self._winner, self._forks = event.to_tag, {}
+        if self._winner in (None, event.to_tag):
+            self._forks = {**self._forks, event.to_tag: event.callee}
+        else:
+            self._forks = {event.to_tag: event.callee, **self._forks}
+
+    def remotes(self, number: int) -> list[SetRemote]:
+        """What the relay has to know. Both sides are final once one fork has won and is the only one."""
+        caller, callees = ([self._caller] if self._caller else []), list(self._forks.values())
+        is_final = self._winner is not None and len(callees) == 1
+        known: list[tuple[Literal["a", "b"], list[MediaEnd], list[MediaEnd]]] = [
+            ("a", caller, callees),
+            ("b", callees, caller),
+        ]
+        return [_remote(number, side, ends, others, is_final) for side, ends, others in known if ends]
+
+    def codecs(self) -> dict[str, list[list[Any]]]:
+        """Payload type, name and clock rate, for each side, in the words of the capture process."""
+        sides = {"a": self._caller, "b": next(reversed(self._forks.values()), None)}
+        return {
+            side: [[it.payload_type, it.name, it.rate] for it in end.codecs] if end else []
+            for side, end in sides.items()
+        }
+
+    def are_recordable(self) -> bool:
+        """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
+        known = [{row[1] for row in side} & RECORDABLE for side in self.codecs().values()]
+        return bool(known[0] & known[1])
+
+
+def _remote(
+    number: int, side: Literal["a", "b"], ends: list[MediaEnd], others: list[MediaEnd], is_final: bool
+) -> SetRemote:
+    """A side may send what the other side said that it receives, and what it described itself."""
+    types = tuple(sorted(_payload_types(others) | _payload_types(ends)))
+    remotes = tuple((it.address, it.rtp_port, it.rtcp_port) for it in ends if it.rtp_port)
+    return SetRemote(number, side, remotes, types, is_final and len(remotes) == 1)
+
+
+def _payload_types(ends: Iterable[MediaEnd]) -> set[int]:
+    return {number for end in ends for number in end.payload_types}
