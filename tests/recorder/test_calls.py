@@ -110,3 +110,27 @@ def test_events_of_unknown_calls_are_ignored() -> None:
     running = calls()
     events = (CallAnswered(CALL, ANSWER, "t", ()), MediaNegotiated(CALL, "t", None, None, True, frozenset()))
     assert [running.on_event(it, ANSWER) for it in events] == [[], []]
+
+
+def test_a_call_that_could_not_be_judged_is_recorded_no_more_and_goes_on() -> None:
+    running = calls()
+    recorded(running)
+    effects = running.abandon(CALL, ANSWER)
+    assert [it.level for it in of_kind(list(effects), Tap)] == ["none"]
+    assert running.on_event(answered(), ANSWER) == []
+    assert of_kind(end(running, CALL), CloseMedia)
+
+
+def test_taps_that_the_broker_has_shut_are_opened_again_for_recordings_only() -> None:
+    running = calls()
+    recorded(running)
+    (asked,) = of_kind(offer(running, "201", "+31612345679", call=OTHER), OpenMedia)
+    running.media_opened(OTHER, asked.session, PORTS)
+    assert [it.level for it in of_kind(list(running.on_media_back()), Tap)] == ["all"]
+    assert len(running.numbers()) == 2
+
+
+def test_of_a_running_private_call_nothing_is_shown() -> None:
+    running = calls()
+    offer(running, "201", "*310612345678")
+    assert running.summaries() == []
