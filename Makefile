@@ -14,7 +14,7 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal 
 .PHONY: demo test check format environment lock
 
 demo: environment
-	$(BIN)/python -m demo $(ARGS)
+	@$(BIN)/python -m demo $(ARGS)
 
 test: environment
 	$(BIN)/python -m pytest $(ARGS)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import socket
@@ -19,10 +20,12 @@ from rich.table import Table
 
 from demo.installation import DemoError, Installation
 from demo.phone import free_port
-from demo.story import Story
+from demo.story import Call, Story
 from demo.telephony import pbx, phones
 
 MEDIA_PORTS = 64
+INTERRUPTED = 130
+WIDE = 120
 
 
 def main() -> int:
@@ -32,14 +35,16 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
     wanted = parser.parse_args()
     console = Console(stderr=wanted.json, highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="doelband-demo-") as directory:
-        story = None
         try:
             story = play(Installation(Path(directory)), console, wanted.keep)
+        except KeyboardInterrupt:
+            console.print("Interrupted.")
+            return INTERRUPTED
         except DemoError as error:
             console.print(f"The demo could not go on: {error}", markup=False)
-    if story is None:
-        return 1
+            return 1
     if wanted.json:
         sys.stdout.write(json.dumps(story.value(), ensure_ascii=False, indent=2) + "\n")
     else:
@@ -63,14 +68,21 @@ def play(installation: Installation, console: Console, keep: bool) -> Story:
                 story = Story(installation, connected)
                 unfold(story, console, str(keys["council"]))
                 if keep:
-                    console.print(f"Still running. Look with: doelband status --config {installation.config}")
-                    console.print("Ctrl-C ends it.")
-                    signal.pause()
-        except KeyboardInterrupt:
-            console.print("Ended.")
+                    linger(story, console)
         finally:
             installation.stop()
     return story
+
+
+def linger(story: Story, console: Console) -> None:
+    """Leave everything running until Ctrl-C."""
+    story.look_around()
+    command = f"{Path(sys.executable).with_name('doelband')} status --config {story.installation.config}"
+    console.print("Still running, its clock after the deadline. Look around, for example with", markup=False)
+    console.print(command, soft_wrap=True)
+    console.print("Ctrl-C ends it.")
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def unfold(story: Story, console: Console, council_key: str) -> None:
@@ -85,7 +97,7 @@ def unfold(story: Story, console: Console, council_key: str) -> None:
     story.doctor()
     console.print("4  The agent calls home with the private prefix …")
     story.private()
-    console.print(calls_table(story))
+    console.print(calls_table(story, console.width))
     console.print("Listening, and being refused …")
     story.listen(said)
     console.print("The deadline passes …")
@@ -93,23 +105,25 @@ def unfold(story: Story, console: Console, council_key: str) -> None:
     console.print(checks_table(story))
 
 
-def calls_table(story: Story) -> Table:
-    """The four calls."""
+def calls_table(story: Story, width: int) -> Table | str:
+    """The four calls: a table where there is room for one, else a line each."""
+    if width < WIDE:
+        return "\n".join(_in_a_line(number, it) for number, it in enumerate(story.calls, 1))
     table = Table(title="Calls", title_justify="left")
     for column in ("call", "decision", "reason", "purpose", "deadline", "seconds", "bytes", "sealed"):
         table.add_column(column)
     for it in story.calls:
-        table.add_row(
-            it.call,
-            it.decision,
-            it.reason,
-            it.purpose,
-            it.deadline,
-            f"{it.seconds:.1f}",
-            str(it.bytes),
-            it.sealed,
-        )
+        cells = (it.call, it.decision, it.reason, it.purpose, it.deadline, f"{it.seconds:.1f}", str(it.bytes))
+        table.add_row(*cells, it.sealed)
     return table
+
+
+def _in_a_line(number: int, call: Call) -> str:
+    said = f"{number}  {call.call}: {call.decision} ({call.reason})"
+    if not call.bytes:
+        return f"{said}, {call.sealed}"
+    kept = f"{call.purpose} until {call.deadline}, {call.seconds:.1f} s, {call.bytes} bytes, {call.sealed}"
+    return f"{said}\n   {kept}"
 
 
 def checks_table(story: Story) -> Table:

@@ -158,7 +158,9 @@ class Installation:
         """Start `doelband serve` and wait until everything runs."""
         command = [str(Path(sys.executable).with_name("doelband")), "serve", "--config", str(self.config)]
         with self.log.open("ab") as log:
-            self._service = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._service = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         try:
             until(lambda: self.ask("status").value, lambda it: bool(it) and it["ready"], 20)
         except DemoError as error:

@@ -53,6 +53,10 @@ class Child:
         """The process id while the process runs."""
         return self.process.pid if self.process and self.process.returncode is None else None
 
+    def expect_end(self) -> None:
+        """The service stops: when this process ends, it is not started again."""
+        self._stopping.set()
+
     async def stop(self) -> None:
         """Ask the process to end (SIGTERM), and kill it if it has not ended in eight seconds."""
         self._stopping.set()

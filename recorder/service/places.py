@@ -13,6 +13,11 @@ def catalogue(config: Config) -> Path:
     return config.storage.directory / "catalogue.db"
 
 
+def lock(config: Config) -> Path:
+    """Held by the one service that runs on this storage."""
+    return config.storage.directory / "service.lock"
+
+
 def clips(config: Config) -> Path:
     """The sealed clips."""
     return config.storage.directory / "clips"

@@ -7,6 +7,7 @@ is the reverse. The media broker runs here, so that media sockets outlive every 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import resource
 import secrets
@@ -22,7 +23,7 @@ from recorder.config import Config
 from recorder.relay.broker import BrokerSettings, MediaBroker
 from recorder.service import places
 from recorder.service.children import Child, Start
-from storage.errors import NotFound
+from storage.errors import NotFound, Unavailable
 
 log = structlog.get_logger()
 
@@ -64,9 +65,12 @@ class Supervisor:
         await stop.wait()
         log.info("stopping")
         server.close()
+        for child in self._children:
+            child.expect_end()
         for child in reversed(self._children):
             await child.stop()
         self._broker.close()
+        log.info("stopped")
 
     def _plain(self, *command: str) -> Any:
         return lambda: Start([*command, "--config", str(self._config_path)])
@@ -109,10 +113,46 @@ def raise_descriptor_limit(calls: int) -> None:
         )
 
 
+def _claim(config: Config) -> None:
+    """One service for one storage: two would seal each other's open clips. Held until we end."""
+    place = places.lock(config)
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise Unavailable(
+            f"start the service on {config.storage.directory}",
+            f"it runs already (process {pid or 'unknown'}); stop that one first",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _check_listeners(config: Config) -> None:
+    """Say at once which SIP address cannot be had. Raises Unavailable."""
+    for it in config.listeners:
+        with socket.socket(type=socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((it.address, it.port))
+            except OSError as error:
+                raise Unavailable(
+                    f"listen for SIP on {it.address}:{it.port}",
+                    f"{(error.strerror or str(error)).lower()}; stop the program that has it (ss -lunp) or "
+                    "change [[listeners]]",
+                ) from error
+
+
 def prepare(config: Config, config_path: Path) -> None:
-    """Make the runtime directory and set this process's limits. Raises NotFound before the set-up."""
+    """Make the runtime directory and set this process's limits.
+
+    Raises NotFound before the set-up, Unavailable when the service runs already or cannot listen.
+    """
     if not places.catalogue(config).exists() or not places.has_keystore(config):
         raise NotFound("start the service", f"run `doelband setup --config {config_path}` first")
+    _claim(config)
+    _check_listeners(config)
     places.prepare_runtime(config)
     raise_descriptor_limit((config.media.port_high - config.media.port_low + 1) // 4)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
