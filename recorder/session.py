@@ -176,7 +176,7 @@ class Session:
     def abandon(self, at: datetime) -> list[Effect]:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
         self._is_abandoned = True
-        self._fail("internal-error")
+        self._failed.add("internal-error")  # not decided afresh: that may be what cannot be done
         return self._taint(at) if self._recording else []
 
     def resume_media(self) -> list[Effect]:

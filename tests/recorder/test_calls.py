@@ -119,6 +119,8 @@ def test_a_call_that_could_not_be_judged_is_recorded_no_more_and_goes_on() -> No
     assert [it.level for it in of_kind(list(effects), Tap)] == ["none"]
     assert running.on_event(answered(), ANSWER) == []
     assert of_kind(end(running, CALL), CloseMedia)
+    (note,) = of_kind(list(running.on_capture({"event": "sealed", "recording": ids(16).hex()})), NoteOutcome)
+    assert note.outcome == "failed" and "internal-error" in note.reasons
 
 
 def test_taps_that_the_broker_has_shut_are_opened_again_for_recordings_only() -> None:
