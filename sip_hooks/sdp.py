@@ -23,6 +23,8 @@ _ICE = (b"candidate", b"remote-candidates", b"ice-ufrag", b"ice-pwd", b"ice-lite
 _SRTP = (b"crypto", b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
 _DTLS = (b"fingerprint", b"tls-id")
 _EVENTS = "TELEPHONE-EVENT"
+_NAME_LENGTH = 127
+"""Of an encoding name, which is a media subtype (RFC 8866 §6.6, RFC 6838 §4.2)."""
 
 
 class Obstacle(StrEnum):
@@ -247,11 +249,18 @@ def _ipv4(address: bytes) -> bytes:
 def _rtcp(audio: Media, address: bytes) -> tuple[int, bytes]:
     found = attributes(audio.lines, b"rtcp")
     if not found:
-        return (audio.port + 1 if audio.port else 0), address
+        return (_rtcp_port(audio, audio.port + 1) if audio.port else 0), address
     words = found[0].value[len(b"rtcp:") :].split(b" ")
     if len(found) > 1 or len(words) not in (1, 4) or words[1:3] not in ([], [b"IN", b"IP4"]):
         raise MessageError("an rtcp attribute is malformed")
-    return parse_uint(words[0], 65535), _ipv4(words[3]) if words[1:] else address
+    return _rtcp_port(audio, parse_uint(words[0], 65535)), _ipv4(words[3]) if words[1:] else address
+
+
+def _rtcp_port(audio: Media, port: int) -> int:
+    """RTCP of a stream that is there needs a port that there is: nothing can be relayed to another."""
+    if audio.port and not 0 < port <= 65535:
+        raise MessageError("a description has no port for RTCP")
+    return port
 
 
 def _codecs(audio: Media) -> list[Codec]:
@@ -269,7 +278,7 @@ def _rtpmap(value: bytes) -> Codec:
     number, _, encoding = value.partition(b" ")
     name, _, clock = encoding.strip(b" ").partition(b"/")
     rate, slash, channels = clock.partition(b"/")
-    if not is_token(name):
+    if not is_token(name) or len(name) > _NAME_LENGTH:
         raise MessageError("an rtpmap is malformed")
     return Codec(
         parse_uint(number, 127),

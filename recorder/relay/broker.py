@@ -2,7 +2,10 @@
 
 It binds each call's four sockets and hands copies to a worker. It keeps the sockets and the last state of
 each call, so that a restarted worker gets everything again and goes on with the same ports. It serves
-signalling over `media.sock`; calls outlive a lost connection. A call is one worker's, both sides of it.
+signalling over `media.sock`. A call is one worker's, both sides of it.
+
+Who opens a call owns it. Calls outlive a lost connection, but their taps are shut at once: unknown means not
+recorded. Whoever comes back claims them. A call that nobody owns is closed when no audio is heard in it.
 """
 
 from __future__ import annotations
@@ -11,13 +14,23 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from recorder.channel import Channel, Listener, Message
 from recorder.ports import PoolExhausted, PortPool
-from recorder.relay.protocol import LABELS, Level, OrderError, level_of, remotes_of, session_of
+from recorder.relay.link import WorkerLink
+from recorder.relay.protocol import (
+    LABELS,
+    Level,
+    OrderError,
+    level_of,
+    remotes_of,
+    session_of,
+    sessions_of,
+)
 
 OPEN_SECONDS = 0.04
 """What a worker has to take a call over; an INVITE waits 50 ms at most."""
@@ -28,7 +41,10 @@ _ATTEMPTS = 8
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """`socket`: where signalling connects. UDP ports, both ends included; they rest before reuse."""
+    """`socket`: where signalling connects. UDP ports, both ends included; they rest before reuse.
+
+    Every `reap_seconds` the reaper looks at calls that nobody owns; two looks without audio end one.
+    """
 
     socket: Path
     low_port: int
@@ -36,6 +52,7 @@ class BrokerSettings:
     rest_seconds: float = 30.0
     receive_buffer_bytes: int = 32768
     open_seconds: float = OPEN_SECONDS
+    reap_seconds: float = 60.0
 
 
 @dataclass(slots=True)
@@ -44,6 +61,8 @@ class _Call:
     worker: int
     ports: tuple[int, int]
     sockets: list[socket.socket]
+    owner: Channel | None
+    heard: tuple[int, int] | None = None  # at the reaper's last look
     remotes: dict[str, Message] = field(default_factory=dict)
     level: Level = "none"
 
@@ -52,57 +71,6 @@ class _Call:
         a worker reads a call's sockets as soon as both remotes are known.
         """
         return [{"op": "tap", "session": self.session, "level": self.level}, *self.remotes.values()]
-
-
-class _Worker:
-    """A connected worker: orders out, answers back by sequence number."""
-
-    def __init__(self, connection: socket.socket, on_close: Callable[[], None]) -> None:
-        self._on_close = on_close
-        self._channel = Channel(connection, self._answered, self._lost)
-        self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._sequence = 0
-        self.refusals = 0
-
-    def order(self, message: Message, sockets: list[socket.socket] | None = None) -> int:
-        self._sequence += 1
-        self._channel.send({**message, "seq": self._sequence}, sockets or ())
-        return self._sequence
-
-    async def ask(
-        self, message: Message, seconds: float, sockets: list[socket.socket] | None = None
-    ) -> Message:
-        """Order and wait for the answer. Raises OrderError (refused or gone) or TimeoutError."""
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        sequence = self.order(message, sockets)
-        self._waiting[sequence] = answer
-        try:
-            async with asyncio.timeout(seconds):
-                return await answer
-        finally:
-            self._waiting.pop(sequence, None)
-
-    def close(self) -> None:
-        self._channel.close()
-        self._fail_waiting()
-
-    def _answered(self, message: Message) -> None:
-        answer = self._waiting.pop(message.get("seq", 0), None)
-        if message.get("ok") is not True:
-            self.refusals += 1
-            if answer is not None and not answer.done():
-                answer.set_exception(OrderError(str(message.get("error"))))
-        elif answer is not None and not answer.done():
-            answer.set_result(message)
-
-    def _lost(self) -> None:
-        self._fail_waiting()
-        self._on_close()
-
-    def _fail_waiting(self) -> None:
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(OrderError("the worker is gone"))
 
 
 class MediaBroker:
@@ -115,19 +83,20 @@ class MediaBroker:
         self._now = now
         self._pool = PortPool(settings.low_port, settings.high_port, settings.rest_seconds, draw)
         self._calls: dict[int, _Call] = {}
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, WorkerLink] = {}
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener = Listener(settings.socket, self._connected)
         self.refused = 0
         """Orders of signalling that could not be read or named no open call."""
+        self._spawn(self._reap_now_and_then())
 
     def attach_worker(self, index: int, control: socket.socket) -> None:
         """Take a started worker's control socket (our end) and tell it of every call that is its own."""
         previous = self._workers.pop(index, None)
         if previous is not None:
             previous.close()
-        worker = _Worker(control, lambda: self._detach(index))
+        worker = WorkerLink(control, lambda: self._detach(index))
         self._workers[index] = worker
         for call in self._calls.values():
             if call.worker == index:
@@ -154,7 +123,7 @@ class MediaBroker:
         rows: list[Message] = []
         for index, worker in sorted(self._workers.items()):
             try:
-                answer = await worker.ask({"op": "stats"}, 1.0)
+                answer = await worker.stats()
             except (OrderError, TimeoutError):
                 rows.append({"worker": index, "answers": False})
                 continue
@@ -162,65 +131,117 @@ class MediaBroker:
             rows.append({"worker": index, "answers": True, **kept, "refusals": worker.refusals})
         return rows
 
+    async def reap(self) -> None:
+        """One look of the reaper: close the calls that nobody owns, and in which nothing was heard since the
+        look before. Where a worker does not answer, its calls go on.
+        """
+        for index, worker in list(self._workers.items()):
+            if not self._ownerless(index):
+                continue
+            try:
+                heard = await worker.heard()
+            except (OrderError, TimeoutError):
+                continue
+            for call in self._ownerless(index):
+                before, call.heard = call.heard, heard.get(call.session, (0, 0))
+                if call.heard == before:
+                    self._discard(call)
+
+    def _ownerless(self, worker: int) -> list[_Call]:
+        return [call for call in self._calls.values() if call.worker == worker and call.owner is None]
+
     def _detach(self, index: int) -> None:
         self._workers.pop(index, None)
 
     def _connected(self, connection: socket.socket) -> None:
-        def lost() -> None:
-            self._clients.discard(client)
-
-        client = Channel(connection, lambda message: self._ordered(client, message), lost)
+        client = Channel(
+            connection, lambda message: self._ordered(client, message), lambda: self._lost(client)
+        )
         self._clients.add(client)
+
+    def _lost(self, client: Channel) -> None:
+        """Nobody can say any more what this client's calls must keep out: no tap stays open."""
+        self._clients.discard(client)
+        for call in self._calls.values():
+            if call.owner is client:
+                call.owner = None
+                self._set_level(call, "none")
 
     def _ordered(self, client: Channel, message: Message) -> None:
         operation = message.get("op")
         try:
-            if operation in ("open", "table", "stats"):
-                self._spawn(client, message)
-            elif operation == "remote":
-                self._remote(message)
-            elif operation == "tap":
-                self._tap(message)
-            elif operation == "close":
-                self._close(message)
+            if operation == "open":
+                self._open(client, message)
+            elif operation == "table":
+                client.send(_answer(message, self._table(message)))
+            elif operation == "stats":
+                self._spawn(self._tell_stats(client, message))
+            elif operation == "claim":
+                self._claim(client, message)
             else:
-                raise OrderError(f"unknown order {operation!r}")
+                self._change(client, message)
         except OrderError:
             self.refused += 1
 
-    def _spawn(self, client: Channel, message: Message) -> None:
-        task = asyncio.create_task(self._reply(client, message))
+    def _change(self, client: Channel, message: Message) -> None:
+        """An order that changes a call. Whoever gives one owns the call if nobody does."""
+        acts = {"remote": self._remote, "tap": self._tap, "close": self._close}
+        act = acts.get(str(message.get("op")))
+        if act is None:
+            raise OrderError(f"unknown order {message.get('op')!r}")
+        call = self._call(message)
+        call.owner = call.owner or client
+        act(call, message)
+
+    def _claim(self, client: Channel, message: Message) -> None:
+        """A client that was reconnected names its calls. Those that ended meanwhile are passed over."""
+        for session in sessions_of(message):
+            call = self._calls.get(session)
+            if call is not None:
+                call.owner, call.heard = client, None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reply(self, client: Channel, message: Message) -> None:
-        try:
-            if message["op"] == "open":
-                answer = await self._open(message)
-            elif message["op"] == "table":
-                answer = self._table(message)
-            else:
-                answer = {"workers": await self.stats()}
-            client.send({"seq": message.get("seq"), "ok": True, **answer})
-        except (OrderError, PoolExhausted, OSError, TimeoutError) as error:
-            client.send({"seq": message.get("seq"), "ok": False, "error": str(error) or "too late"})
+    async def _tell_stats(self, client: Channel, message: Message) -> None:
+        client.send(_answer(message, {"workers": await self.stats()}))
 
-    async def _open(self, message: Message) -> Message:
-        session = session_of(message)
-        if session in self._calls:
-            raise OrderError("this session is open already")
-        index = self._least_busy()
-        call = self._allocate(session, index, str(message.get("address")))
-        self._calls[session] = call
+    def _open(self, client: Channel, message: Message) -> None:
+        """Everything but the wait for the worker's answer happens before the next order is read."""
         try:
-            await self._workers[index].ask(_opening(call), self._settings.open_seconds, call.sockets)
-        except (OrderError, TimeoutError):
-            if self._calls.get(session) is call:
+            session = session_of(message)
+            if session in self._calls:
+                raise OrderError("this session is open already")
+            index = self._least_busy()
+            call = self._allocate(session, index, str(message.get("address")), client)
+        except (OrderError, PoolExhausted, OSError) as error:
+            client.send(_refusal(message, error))
+            return
+        self._calls[session] = call
+        answer = self._workers[index].ask(_opening(call), call.sockets)
+        self._spawn(self._tell_opened(client, message, call, answer))
+
+    async def _tell_opened(
+        self, client: Channel, message: Message, call: _Call, answer: asyncio.Future[Message]
+    ) -> None:
+        try:
+            async with asyncio.timeout(self._settings.open_seconds):
+                await answer
+            if self._calls.get(call.session) is not call:
+                raise OrderError("closed meanwhile")
+        except (OrderError, TimeoutError) as error:
+            if self._calls.get(call.session) is call:
                 self._discard(call)
-            raise
-        if self._calls.get(session) is not call:
-            raise OrderError("closed meanwhile")
-        return {"ports": list(call.ports)}
+            client.send(_refusal(message, error))
+        else:
+            client.send(_answer(message, {"ports": list(call.ports)}))
+
+    async def _reap_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.reap_seconds)
+            await self.reap()
 
     def _least_busy(self) -> int:
         if not self._workers:
@@ -231,14 +252,14 @@ class MediaBroker:
                 load[call.worker] += 1
         return min(load, key=lambda index: load[index])
 
-    def _allocate(self, session: int, worker: int, address: str) -> _Call:
+    def _allocate(self, session: int, worker: int, address: str, owner: Channel) -> _Call:
         first, first_sockets = self._bind_pair(address)
         try:
             second, second_sockets = self._bind_pair(address)
         except (OSError, PoolExhausted):
             self._give_back(first, first_sockets)
             raise
-        return _Call(session, worker, (first, second), [*first_sockets, *second_sockets])
+        return _Call(session, worker, (first, second), [*first_sockets, *second_sockets], owner)
 
     def _bind_pair(self, address: str) -> tuple[int, list[socket.socket]]:
         """Take a pair and bind RTP and RTCP on it. A port that another program holds goes to rest."""
@@ -256,19 +277,20 @@ class MediaBroker:
             return port, sockets
         raise PoolExhausted("no media port could be bound")
 
-    def _remote(self, message: Message) -> None:
-        call = self._call(message)
+    def _remote(self, call: _Call, message: Message) -> None:
         side = remotes_of(message).side
         call.remotes[side] = {key: value for key, value in message.items() if key != "seq"}
         self._pass_on(call, call.remotes[side])
 
-    def _tap(self, message: Message) -> None:
-        call = self._call(message)
-        call.level = level_of(message)
-        self._pass_on(call, {"op": "tap", "session": call.session, "level": call.level})
+    def _tap(self, call: _Call, message: Message) -> None:
+        self._set_level(call, level_of(message))
 
-    def _close(self, message: Message) -> None:
-        self._discard(self._call(message))
+    def _set_level(self, call: _Call, level: Level) -> None:
+        call.level = level
+        self._pass_on(call, {"op": "tap", "session": call.session, "level": level})
+
+    def _close(self, call: _Call, _: Message) -> None:
+        self._discard(call)
 
     def _table(self, message: Message) -> Message:
         after = message.get("after", -1)
@@ -303,6 +325,14 @@ class MediaBroker:
         if call is None:
             raise OrderError("no such session")
         return call
+
+
+def _answer(question: Message, answer: Message) -> Message:
+    return {"seq": question.get("seq"), "ok": True, **answer}
+
+
+def _refusal(question: Message, error: Exception) -> Message:
+    return {"seq": question.get("seq"), "ok": False, "error": str(error) or "too late"}
 
 
 def _opening(call: _Call) -> Message:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from recorder.channel import Dialler, Message
@@ -11,6 +11,7 @@ from recorder.relay.protocol import Level, Side
 
 OPEN_SECONDS = 0.05
 _TABLE_SECONDS = 2.0
+_CLAIMED_AT_ONCE = 1000
 
 
 class MediaUnavailable(Exception):
@@ -18,9 +19,11 @@ class MediaUnavailable(Exception):
 
 
 class MediaClient:
-    """Connects to the broker and connects again; calls stay open at the broker meanwhile.
+    """Connects to the broker and connects again; calls stay open at the broker meanwhile, with shut taps.
 
-    Use it inside a running event loop. `remote`, `tap` and `close` never block and keep their order.
+    Use it inside a running event loop. `remote`, `tap`, `claim` and `close` never block and keep their order.
+    `on_up()` is called after every connection, when what had waited for it has been sent: claim the calls
+    that go on, then open the taps of those that are recorded.
     """
 
     def __init__(
@@ -81,6 +84,12 @@ class MediaClient:
     def tap(self, session: int, level: Level) -> None:
         """Let a call's audio into the ring ("all") or keep it out ("none", the state after `open`)."""
         self._dialler.send({"op": "tap", "session": session, "level": level})
+
+    def claim(self, sessions: Iterable[int]) -> None:
+        """Say that these calls are ours and go on. A call that nobody owns is closed once it is silent."""
+        mine = list(sessions)
+        for first in range(0, len(mine), _CLAIMED_AT_ONCE):
+            self._dialler.send({"op": "claim", "sessions": mine[first : first + _CLAIMED_AT_ONCE]})
 
     def close(self, session: int) -> None:
         """End a call's media. Its ports rest before they are used again."""

@@ -55,6 +55,14 @@ def session_of(message: dict[str, Any]) -> int:
     return _integer(message.get("session"), 0, 2**64 - 1, "session")
 
 
+def sessions_of(message: dict[str, Any]) -> list[int]:
+    """Read a `claim` order: the calls' numbers. Raises OrderError."""
+    sessions = message.get("sessions")
+    if not isinstance(sessions, list):
+        raise OrderError("sessions must be a list of numbers")
+    return [_integer(each, 0, 2**64 - 1, "session") for each in sessions]
+
+
 def remotes_of(message: dict[str, Any]) -> Remotes:
     """Read a `remote` order. Raises OrderError."""
     side = message.get("side")

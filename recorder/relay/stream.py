@@ -98,7 +98,8 @@ class Stream:
     def aim(self, remotes: tuple[Address, ...], final: bool, payload_types: frozenset[int] | None) -> None:
         """Accept packets from these addresses only, and let the opposite stream send to the last of them.
 
-        Raises OSError when the kernel has no way to a final remote; the stream then stays unconnected.
+        A final remote to which the kernel has no way leaves the socket unconnected, and is counted: the next
+        order may name a better one.
         """
         self._sources = frozenset(remotes)
         self._kinds = kinds(payload_types, self._is_rtp)
@@ -106,11 +107,19 @@ class Stream:
         self._is_connected = False
         self.opposite._deliver = self._sender(remotes)
         if final:
-            self.socket.connect(remotes[0])
-            self.opposite._deliver = self.socket.send
-            self._is_connected = True
+            self._connect(remotes[0])
         else:
             _disconnect(self.socket)
+
+    def _connect(self, remote: Address) -> None:
+        try:
+            self.socket.connect(remote)
+        except OSError as error:
+            self._note(error)
+            _disconnect(self.socket)  # else it would stay connected to the remote before
+            return
+        self.opposite._deliver = self.socket.send
+        self._is_connected = True
 
     def settle(self, now: int) -> None:
         """Pass on what was queued before the socket was connected; from then on the kernel checks."""

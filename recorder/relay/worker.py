@@ -44,6 +44,7 @@ class Call:
     def __init__(self, session: int, sockets: list[socket.socket]) -> None:
         self.session = session
         self.level: Level = "none"
+        self.is_registered = False
         self._aimed: set[Side] = set()
         self.a_rtp = Stream(sockets[0], session, SIDE_A, is_rtp=True)
         self.a_rtcp = Stream(sockets[1], session, SIDE_A, is_rtp=False)
@@ -54,7 +55,7 @@ class Call:
             one.opposite, other.opposite = other, one
 
     def aim(self, remotes: Remotes) -> None:
-        """Set where one side's media comes from and goes to. Raises OSError."""
+        """Set where one side's media comes from and goes to."""
         self._aimed.add(remotes.side)
         rtp, rtcp = (self.a_rtp, self.a_rtcp) if remotes.side == "a" else (self.b_rtp, self.b_rtcp)
         rtp_ends = tuple((end.address, end.rtp_port) for end in remotes.ends)
@@ -164,18 +165,18 @@ class Worker:
 
     def _remote(self, order: Order, _: list[int]) -> Order:
         call = self._call(order)
-        was_joined = call.is_joined
         call.aim(remotes_of(order))
         if call.is_joined:
-            self._settle(call, was_joined)
+            self._settle(call)
         return {}
 
-    def _settle(self, call: Call, was_joined: bool) -> None:
+    def _settle(self, call: Call) -> None:
         now = monotonic_ns()
         for stream in call.streams:
             stream.settle(now)
-            if not was_joined:
+            if not call.is_registered:
                 self._epoll.register(stream.socket, select.EPOLLIN)
+        call.is_registered = True
 
     def _tap(self, order: Order, _: list[int]) -> Order:
         self._call(order).tap(level_of(order), self._ring)
@@ -185,7 +186,7 @@ class Worker:
         call = self._call(order)
         del self._calls[call.session]
         for stream in call.streams:
-            if call.is_joined:
+            with contextlib.suppress(OSError):  # it is not registered before both sides are known
                 self._epoll.unregister(stream.socket)
             del self._sources[stream.socket.fileno()]
             stream.socket.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -41,12 +42,14 @@ def free_range(pairs: int) -> int:
 class Site:
     """A broker with its workers and one client, on a port range of its own."""
 
-    def __init__(self, directory: Path, pairs: int, rest_seconds: float, patience: float) -> None:
+    def __init__(
+        self, directory: Path, pairs: int, rest_seconds: float, patience: float, reap_seconds: float = 60.0
+    ) -> None:
         self.path = directory / "media.sock"
         self.low = free_range(pairs)
         self.clock = 0.0
         settings = BrokerSettings(
-            self.path, self.low, self.low + 2 * pairs - 1, rest_seconds, open_seconds=patience
+            self.path, self.low, self.low + 2 * pairs - 1, rest_seconds, 32768, patience, reap_seconds
         )
         self.broker = MediaBroker(settings, draw=lambda _: 0, now=lambda: self.clock)
         self.taps: list[Tap] = []
@@ -84,8 +87,10 @@ SiteMaker = Callable[..., Site]
 async def site(tmp_path: Path) -> AsyncIterator[SiteMaker]:
     made: list[Site] = []
 
-    def make(pairs: int = 8, rest_seconds: float = 30.0, patience: float = 5.0) -> Site:
-        made.append(Site(tmp_path, pairs, rest_seconds, patience))
+    def make(
+        pairs: int = 8, rest_seconds: float = 30.0, patience: float = 5.0, reap_seconds: float = 60.0
+    ) -> Site:
+        made.append(Site(tmp_path, pairs, rest_seconds, patience, reap_seconds))
         return made[-1]
 
     yield make
@@ -258,6 +263,114 @@ async def test_calls_outlive_signalling_which_finds_them_again(site: SiteMaker) 
         assert await here.client.table() == [(7, to_caller, to_callee, "none", 0)]
 
 
+async def test_a_lost_client_s_taps_are_shut_at_once_and_the_audio_goes_on(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    with Phone() as caller, Phone() as callee:
+        to_caller, _ = await here.client.open(7, LOCALHOST)
+        join(here.client, 7, caller, callee)
+        here.client.tap(7, "all")
+        await passes(caller, to_caller, callee, b"before")
+        await soon(lambda: here.taps[0].read() > 0)
+        here.client.shut()
+        here.client = MediaClient(here.path)
+        await here.ready()
+        assert [row[3] for row in await here.client.table()] == ["none"]
+        here.taps[0].read()
+        await passes(caller, to_caller, callee, b"private")
+        assert here.taps[0].is_blank()
+
+
+async def test_a_tap_that_is_opened_before_the_claim_is_shut_with_its_client(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    await here.client.open(7, LOCALHOST)
+    for _ in range(2):
+        here.client.shut()
+        here.client = MediaClient(here.path)
+        await here.ready()
+        assert [row[3] for row in await here.client.table()] == ["none"]
+        here.client.tap(7, "all")
+        assert [row[3] for row in await here.client.table()] == ["all"]
+
+
+async def test_who_comes_back_claims_its_calls_and_opens_their_taps(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    numbers = [1, 2**64 - 1, *range(2**63, 2**63 + 5000)]  # more than one message takes
+    for session in numbers[:2]:
+        await here.client.open(session, LOCALHOST)
+    here.client.shut()
+
+    def up() -> None:
+        here.client.claim(numbers)
+        here.client.tap(1, "all")
+
+    here.client = MediaClient(here.path, up)
+    await here.ready()
+    assert [row[3] for row in await here.client.table()] == ["all", "none"]
+    for _ in range(3):
+        await here.broker.reap()
+    assert [row[0] for row in await here.client.table()] == numbers[:2]
+    assert here.broker.refused == 0
+
+
+async def test_a_call_that_nobody_owns_ends_when_it_is_silent_and_not_before(site: SiteMaker) -> None:
+    here = site()
+    here.start_worker(0)
+    await here.ready()
+    with Phone() as caller, Phone() as callee:
+        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        join(here.client, 7, caller, callee)
+        await here.client.open(8, LOCALHOST)
+        here.client.shut()
+        here.client = MediaClient(here.path)
+        await here.ready()
+        await here.client.open(9, LOCALHOST)
+        for payload in (b"one", b"two", b"three"):
+            await passes(callee, to_callee, caller, payload)
+            await here.broker.reap()
+        assert [row[0] for row in await here.client.table()] == [7, 9]
+        await here.broker.reap()
+        assert [row[0] for row in await here.client.table()] == [9]
+        await soon(lambda: can_bind(to_caller) and can_bind(to_callee + 1))
+
+
+async def test_the_reaper_comes_by_itself_and_waits_for_a_worker_that_does_not_answer(
+    site: SiteMaker,
+) -> None:
+    here = site(reap_seconds=0.01)
+    worker = here.start_worker(0)
+    await here.ready()
+    ports = await here.client.open(7, LOCALHOST)
+    worker.kill()
+    here.client.shut()
+    here.client = MediaClient(here.path)
+    await soon(lambda: here.client.is_up)
+    for _ in range(3):
+        await here.broker.reap()
+    assert [row[0] for row in await here.client.table()] == [7]
+    here.start_worker(0)
+    await soon(lambda: can_bind(ports[0]) and can_bind(ports[1]))
+
+
+async def test_a_close_right_behind_an_open_closes_it(site: SiteMaker) -> None:
+    here = site(pairs=2, rest_seconds=0)
+    here.start_worker(0)
+    await here.ready()
+    opening = asyncio.create_task(here.client.open(7, LOCALHOST))
+    await asyncio.sleep(0)  # the order is in the socket
+    here.client.close(7)
+    with pytest.raises(MediaUnavailable):
+        await opening
+    assert await here.client.table() == []
+    assert (here.broker.refused, (await here.client.stats())[0]["calls"]) == (0, 0)
+    await here.client.open(8, LOCALHOST)
+
+
 async def test_orders_for_no_call_or_that_make_no_sense_are_counted(site: SiteMaker) -> None:
     here = site()
     here.start_worker(0)
@@ -265,7 +378,9 @@ async def test_orders_for_no_call_or_that_make_no_sense_are_counted(site: SiteMa
     here.client.tap(99, "all")
     here.client.close(99)
     here.client.remote(99, "a", [(LOCALHOST, 4000, 4001)])
-    await soon(lambda: here.broker.refused == 3)
+    here.client.claim([99])  # it ended meanwhile: nothing to refuse
+    here.client.claim([-1])
+    await soon(lambda: here.broker.refused == 4)
 
 
 async def test_only_the_owner_reaches_the_socket(site: SiteMaker) -> None:

@@ -175,6 +175,11 @@ def test_a_ptime_that_is_no_number_is_none(value: bytes, ptime: int | None) -> N
         (b"audio 4000 RTP/AVP 8", b"audio 4000 RTP/AVP x", {Obstacle.UNREADABLE}),
         (b"a=rtpmap:8 PCMA/8000", b"a=rtpmap:8 PCMA", {Obstacle.UNREADABLE}),
         (b"", b"a=rtcp:70000\r\n", {Obstacle.UNREADABLE}),
+        (b"", b"a=rtcp:0\r\n", {Obstacle.UNREADABLE}),
+        (b"audio 4000", b"audio 65535", {Obstacle.UNREADABLE}),
+        (b"audio 4000", b"audio 65534", set()),
+        (b"rtpmap:96 opus", b"rtpmap:96 " + b"x" * 127, set()),
+        (b"rtpmap:96 opus", b"rtpmap:96 " + b"x" * 128, {Obstacle.UNREADABLE}),
         (b"", b"a=rtcp:4001 IN\r\n", {Obstacle.UNREADABLE}),
     ],
 )
