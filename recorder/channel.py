@@ -3,7 +3,8 @@ beside it.
 
 Messages keep their order and are never split. Sending never blocks: what the socket does not take waits in
 a queue and goes out when it does. Both ends belong to this project; a message that is not a JSON object
-ends the connection.
+ends the connection. One of more than 64 KiB would arrive cut: it is refused to its sender, who alone knows
+what else to do, and the connection goes on.
 """
 
 from __future__ import annotations
@@ -24,9 +25,16 @@ DESCRIPTORS = 8
 _CREDENTIALS = struct.Struct("3i")
 
 
+class TooLarge(ValueError):
+    """A message of more than MESSAGE_BYTES; nothing of it was sent."""
+
+
 def encode(message: Message) -> bytes:
-    """One message as it stands on the wire."""
-    return json.dumps(message, separators=(",", ":")).encode()
+    """One message as it stands on the wire. Raises TooLarge."""
+    data = json.dumps(message, separators=(",", ":")).encode()
+    if len(data) > MESSAGE_BYTES:
+        raise TooLarge(f"a message has {len(data)} bytes, {MESSAGE_BYTES} are allowed")
+    return data
 
 
 def decode(data: bytes) -> Message:
@@ -56,7 +64,10 @@ class Channel:
         self.is_open = True
 
     def send(self, message: Message, sockets: Sequence[socket.socket] = ()) -> None:
-        """Send in order, now or as soon as the socket takes it; on a closed channel nothing happens."""
+        """Send in order, now or as soon as the socket takes it; on a closed channel nothing happens.
+
+        Raises TooLarge.
+        """
         if not self.is_open:
             return
         self._waiting.append((encode(message), sockets))
@@ -150,6 +161,7 @@ class Listener:
 class Dialler:
     """Keeps a channel to `path` open: connects, and connects again when the other end has gone.
 
+    Nothing is called before the constructor has returned. `on_up()` comes after what had waited was sent.
     What is sent meanwhile waits in order, up to `capacity` messages; beyond that the oldest are lost and
     counted.
     """
@@ -171,20 +183,20 @@ class Dialler:
         self._capacity = capacity
         self._pending: deque[Message] = deque()
         self._channel: Channel | None = None
-        self._retry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._retry: asyncio.Handle | None = self._loop.call_soon(self._connect)
         self.lost = 0
-        self._connect()
 
     @property
     def is_up(self) -> bool:
         return self._channel is not None
 
     def send(self, message: Message) -> None:
-        """Send now or after the next connection, in order; never blocks."""
+        """Send now or after the next connection, in order; never blocks. Raises TooLarge, at once."""
         if self._channel is not None:
             self._channel.send(message)
             return
+        encode(message)  # too large now, too large later
         if len(self._pending) == self._capacity:
             self._pending.popleft()
             self.lost += 1
@@ -211,7 +223,8 @@ class Dialler:
         self._channel = Channel(connection, self._on_message, self._dropped)
         while self._pending and self._channel is not None:
             self._channel.send(self._pending.popleft())
-        self._on_up()
+        if self._channel is not None:
+            self._on_up()
 
     def _dropped(self) -> None:
         self._channel = None

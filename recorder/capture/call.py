@@ -1,7 +1,8 @@
 """One call that is recorded: what is held, when it is committed, how it ends.
 
 finish      what arrived until the end is committed, the clips are sealed as `complete`; without any audio
-            they are sealed too, with a length of 0, and reported as failed: no-audio
+            they are sealed too, with a length of 0, and reported as failed: no-audio. When the wall clock
+            has been set meanwhile, the end is that of the clock of arrivals
 taint       what is held is overwritten, the clips end where they were last certain
 codec       audio that cannot be kept: as a taint, and reported as failed
 suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
@@ -21,6 +22,8 @@ from recorder.timeline import Packet, Timeline
 from storage.records import CLOCK_RATE, Codec, Record
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
+_CLOCK_STEP = 5 * CLOCK_RATE
+"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set."""
 COMPLETE = "complete"
 
 
@@ -99,15 +102,15 @@ class CapturedCall:
         finally:
             self._is_flushing = False
 
-    async def finish(self, ended_at: datetime, opened: asyncio.Task[None]) -> None:
-        """Commit what had arrived by `ended_at`, overwrite the rest, seal."""
+    async def finish(self, ended_at: datetime, now_ns: int, opened: asyncio.Task[None]) -> None:
+        """Commit what had arrived by `ended_at`, overwrite the rest, seal. Ordered at `now_ns`."""
         await opened
-        end = _ticks(ended_at - self.begin.started_at)
+        end = self._end(ended_at, now_ns)
         self._write(self._timeline.commit(end))
         self.drop()
         if self._timeline.kept:
             self._write(self._timeline.close(end))
-            await self._seal(COMPLETE, ended_at, failed=False)
+            await self._seal(COMPLETE, self._instant(end), failed=False)
         else:
             await self._seal("no-audio", self.begin.started_at, failed=True)
 
@@ -116,8 +119,17 @@ class CapturedCall:
         await opened
         end = self._timeline.end
         self._write(self._timeline.close(end))
-        ended_at = self.begin.started_at + timedelta(seconds=end / CLOCK_RATE)
-        await self._seal(reason, ended_at, failed)
+        await self._seal(reason, self._instant(end), failed)
+
+    async def break_off(self, opened: asyncio.Task[None]) -> None:
+        """Something went wrong that nobody foresaw: drop what is held, keep what was committed."""
+        self.drop()
+        await self.cut("internal", opened, failed=True)
+
+    def give_up(self) -> None:
+        """Not even an end can be made: report every recording that has not ended as failed."""
+        for track in self._tracks:
+            track.give_up()
 
     def drop(self) -> int:
         """Overwrite what is held, at once and for good; how many packets that were."""
@@ -135,6 +147,13 @@ class CapturedCall:
     def _kept(self) -> list[Codec]:
         sides = zip(self._codecs, self.begin.channels, strict=True)
         return [codec for side, channel in sides for codec in side.kept(channel)]
+
+    def _end(self, ended_at: datetime, now_ns: int) -> int:
+        told, certain = _ticks(ended_at - self.begin.started_at), self._tick(now_ns)
+        return certain if abs(certain - told) > _CLOCK_STEP else min(told, certain)
+
+    def _instant(self, tick: int) -> datetime:
+        return self.begin.started_at + timedelta(seconds=tick / CLOCK_RATE)
 
     def _tick(self, instant_ns: int) -> int:
         return (instant_ns - self._origin_ns) // _TICK_NS

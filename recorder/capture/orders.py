@@ -1,12 +1,14 @@
 """Orders to the capture process, read from JSON and checked before they act.
 
-    begin    session, recordings, agent_side, parties, codecs, horizon_ms   record this call codecs
-    session, codecs                                    its payload types were negotiated anew finish
-    session, ended_at                                  it is over: commit what is held, seal taint
-    session, reason, ended_at                          it must not be recorded: drop what is held, seal
+    begin    session, recordings, agent_side, parties, codecs, horizon_ms
+                                         record this call
+    codecs   session, codecs             its payload types were negotiated anew
+    finish   session, ended_at           it is over: commit what is held, seal
+    taint    session, reason, ended_at   it must not be recorded: drop what is held, seal
 
 Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
-`opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason).
+`opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason). What cannot be
+carried out is `refused` (session, error); a `begin`'s recordings have `failed` then, if they can be read.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from storage.vault import ClipPlan
 T = TypeVar("T")
 AGENT, OUTSIDE = 0, 1
 MAX_HORIZON = timedelta(seconds=30)
+NAME_CHARACTERS = 128
+"""What a clip keeps of a party's name; the rest is cut off."""
 
 
 class OrderError(ValueError):
@@ -81,12 +85,32 @@ def session_of(message: Mapping[str, Any]) -> int:
     return session
 
 
+def refusals(message: Mapping[str, Any], reason: str) -> list[dict[str, Any]]:
+    """The events of a `begin` that cannot be carried out: `failed` for each of its recordings, or `refused`
+    where these cannot be read. Also for a sender whose `begin` was too large for the socket.
+    """
+    rows = message.get("recordings")
+    readable = [row for row in rows if _names_a_part(row)] if isinstance(rows, list) else []
+    if not readable:
+        return [{"event": "refused", "session": message.get("session"), "error": reason}]
+    rest = {"event": "failed", "clip": None, "seconds": 0, "bytes": 0, "reason": reason}
+    return [{**rest, "recording": row["recording"], "part": row["part"]} for row in readable]
+
+
+def _names_a_part(row: object) -> bool:
+    return (
+        isinstance(row, Mapping)
+        and isinstance(row.get("recording"), str)
+        and isinstance(row.get("part"), int)
+    )
+
+
 def _checked(read: Callable[[Mapping[str, Any]], T], message: Mapping[str, Any]) -> T:
     try:
         return read(message)
     except OrderError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise OrderError(
             f"order {message.get('op')!r} lacks a member or has one of the wrong kind"
         ) from error
@@ -101,7 +125,7 @@ def _begin_of(message: Mapping[str, Any]) -> Begin:
         (codec for side, channel in zip(codecs, channels, strict=True) for codec in side.kept(channel)),
         key=lambda codec: (codec.channel, codec.payload_type),
     )
-    parties = Parties(str(message["parties"]["agent"]), str(message["parties"]["outside"]))
+    agent, outside = (str(message["parties"][side])[:NAME_CHARACTERS] for side in ("agent", "outside"))
     plans = tuple(
         ClipPlan(
             recording_id=str(row["recording"]),
@@ -115,7 +139,7 @@ def _begin_of(message: Mapping[str, Any]) -> Begin:
             part=int(row["part"]),
             previous=row["previous"],
             codecs=tuple(kept),
-            parties=parties,
+            parties=Parties(agent, outside),
         )
         for row in message["recordings"]
     )

@@ -3,6 +3,9 @@
 It serves signalling over `capture.sock`. When that connection drops, its calls are held, and nothing of
 them is committed, for a grace period: the same `begin` again goes on with the same part; without it they
 end where they were last certain. A tainted call stays tainted: a later `begin` for it is refused.
+
+What nobody foresaw costs the call in which it happened, or what was tapped since the last beat, and never the
+process. It is logged by its type alone: a message could quote what it must not.
 """
 
 from __future__ import annotations
@@ -23,7 +26,15 @@ import numpy as np
 import structlog
 
 from recorder.capture.call import CapturedCall
-from recorder.capture.orders import Begin, OrderError, begin_of, codecs_of, ending_of, session_of
+from recorder.capture.orders import (
+    Begin,
+    OrderError,
+    begin_of,
+    codecs_of,
+    ending_of,
+    refusals,
+    session_of,
+)
 from recorder.capture.track import ClipVault
 from recorder.channel import Channel, Listener, Message
 from recorder.ring import PACKET_AT, SLOT_BYTES, Records, RingReader
@@ -106,15 +117,21 @@ class Capture:
         self._drain()
         now_ns = self._now_ns()
         for session, running in list(self._running.items()):
-            running.call.commit(now_ns)
-            if running.call.refused_codec:
-                self._cut(session, "codec", failed=True)
-            elif running.call.is_lost:
-                self._forget(session).call.drop()
+            try:
+                self._attend(session, running.call, now_ns)
+            except Exception as error:
+                self._break_off(session, running, error)
         self._beats += 1
         if self._beats % FLUSH_BEATS == 0:
             for running in self._running.values():
                 self._spawn(running.call.flush())
+
+    def _attend(self, session: int, call: CapturedCall, now_ns: int) -> None:
+        call.commit(now_ns)
+        if call.refused_codec:
+            self._cut(session, "codec", failed=True)
+        elif call.is_lost:
+            self._forget(session).call.drop()
 
     async def stop(self) -> None:
         """Seal every running clip as interrupted and close."""
@@ -158,19 +175,23 @@ class Capture:
             else:
                 raise OrderError(f"unknown order {operation!r}")
         except OrderError as error:
-            client.send({"event": "refused", "session": message.get("session"), "error": str(error)})
+            log.error("order refused", why=str(error))
+            if operation == "begin":
+                _refuse(client, message, "order-refused")
+            else:
+                client.send({"event": "refused", "session": message.get("session"), "error": str(error)})
 
     def _begin(self, client: Channel, message: Message) -> None:
         begin = begin_of(message)
         running = self._running.get(begin.session)
         if begin.session in self._tainted:
-            _refuse(client, begin, "tainted")
+            _refuse(client, message, "tainted")
         elif running is None:
             self._start(client, begin)
         elif running.call.begin.is_same(begin):
             _resume(running, client)
         else:
-            _refuse(client, begin, "session-in-use")
+            _refuse(client, message, "session-in-use")
 
     def _start(self, client: Channel, begin: Begin) -> None:
         self._drain()  # what came before the order is nobody's
@@ -191,10 +212,11 @@ class Capture:
 
     def _finish(self, message: Message) -> None:
         ending = ending_of(message)
+        self._drain()
         if ending.session in self._running:
-            self._drain()
             running = self._forget(ending.session)
-            self._spawn(running.call.finish(ending.ended_at, running.opened))
+            end = running.call.finish(ending.ended_at, self._now_ns(), running.opened)
+            self._spawn(_ended(running.call, end))
 
     def _taint(self, message: Message) -> None:
         ending = ending_of(message)
@@ -208,7 +230,13 @@ class Capture:
         running = self._forget(session)
         running.call.drop()
         self._drain()  # what of it is still in the rings is overwritten now
-        self._spawn(running.call.cut(reason, running.opened, failed))
+        self._spawn(_ended(running.call, running.call.cut(reason, running.opened, failed)))
+
+    def _break_off(self, session: int, running: _Running, error: Exception) -> None:
+        log.error("a recording was broken off", error=type(error).__name__)
+        if session in self._running:
+            self._forget(session)
+        self._spawn(_ended(running.call, running.call.break_off(running.opened)))
 
     def _forget(self, session: int) -> _Running:
         running = self._running.pop(session)
@@ -218,7 +246,10 @@ class Capture:
 
     def _drain(self) -> None:
         for reader in self._readers:
-            reader.drain(self._consume)
+            try:
+                reader.drain(self._consume)
+            except Exception as error:
+                log.error("what was tapped is discarded", error=type(error).__name__)
 
     def _consume(self, records: Records) -> None:
         """Take the packets of running calls out of a run of the ring; the ring is overwritten after this."""
@@ -240,7 +271,11 @@ class Capture:
                     continue
                 packet = index * SLOT_BYTES + PACKET_AT
                 payload = bytearray(raw[packet + header.start : packet + header.end])
-                found.call.take(side, arrival_ns, header, payload)
+                try:
+                    found.call.take(side, arrival_ns, header, payload)
+                except Exception as error:
+                    payload[:] = bytes(len(payload))
+                    self._break_off(session, found, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -259,19 +294,18 @@ def _resume(running: _Running, client: Channel) -> None:
     running.call.tell_opened()
 
 
-def _refuse(client: Channel, begin: Begin, reason: str) -> None:
-    for plan in begin.plans:
-        client.send(
-            {
-                "event": "failed",
-                "recording": plan.recording_id,
-                "clip": None,
-                "part": plan.part,
-                "seconds": 0,
-                "bytes": 0,
-                "reason": reason,
-            }
-        )
+async def _ended(call: CapturedCall, end: Coroutine[Any, Any, None]) -> None:
+    """See a call to its end; each of its recordings is told of, whatever happens."""
+    try:
+        await end
+    except Exception as error:
+        log.error("a recording could not be ended", error=type(error).__name__)
+        call.give_up()
+
+
+def _refuse(client: Channel, message: Message, reason: str) -> None:
+    for event in refusals(message, reason):
+        client.send(event)
 
 
 async def run_capture(settings: CaptureSettings, vault: ClipVault, clock: Clock) -> None:

@@ -111,6 +111,10 @@ class Track:
             event = "failed" if failed else "sealed"
             self._event(event, reason=reason, seconds=sealed.seconds, bytes=sealed.size)
 
+    def give_up(self) -> None:
+        """Fail for a reason that nobody foresaw; what was written stays as after a crash."""
+        self._fail("internal")
+
     def _fail(self, reason: str) -> None:
         if not self._is_over:
             self._is_over = True

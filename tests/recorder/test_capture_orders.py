@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recorder.capture.codecs import Use, both_sides
-from recorder.capture.orders import OrderError, begin_of, ending_of
+from recorder.capture.orders import OrderError, begin_of, ending_of, refusals
 from tests.fakes.orders import begin
 from tests.fakes.rtp import PCMU
 
@@ -17,6 +17,27 @@ def test_instants_without_an_offset_are_refused() -> None:
 
 def test_parties_are_in_no_representation() -> None:
     assert "+31201234567" not in repr(begin_of(begin()))
+
+
+def test_a_long_name_of_a_party_is_cut() -> None:
+    parties = begin_of(begin(parties={"agent": "a" * 128, "outside": "\u0190" * 9000})).plans[0].parties
+    assert (parties.agent, parties.outside) == ("a" * 128, "\u0190" * 128)
+
+
+def test_a_begin_that_is_not_carried_out_fails_every_recording_that_can_be_read() -> None:
+    def check(recordings: object, *expected: tuple[str, int]) -> None:
+        events = refusals({"op": "begin", "session": 7, "recordings": recordings}, "too-large")
+        if expected:
+            failed = {"event": "failed", "clip": None, "seconds": 0, "bytes": 0, "reason": "too-large"}
+            assert events == [failed | {"recording": name, "part": part} for name, part in expected]
+        else:
+            assert events == [{"event": "refused", "session": 7, "error": "too-large"}]
+
+    check(begin("coaching", "evidence")["recordings"], (f"{0:032x}", 1), (f"{1:032x}", 1))
+    check([5, {"recording": "x", "part": 2}, {"recording": 5, "part": 1}, {"recording": "y"}], ("x", 2))
+    check([])
+    check(None)
+    check([{}])
 
 
 def test_a_payload_type_means_what_either_side_named_it() -> None:

@@ -60,6 +60,7 @@ class Installation:
         self.writer = RingWriter(self.tap.fd)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.start()
+        self.spoken_ns = 0
         self.events: list[Message] = []
         self.signalling = Dialler(self.path, self.events.append)
 
@@ -101,12 +102,19 @@ class Installation:
         await soon(lambda: len(self.told("opened")) > opened)
 
     def speak(self, first: int, last: int) -> None:
-        """Agent and outside party say the same, 20 ms apart as the clock of arrivals goes."""
+        """Agent and outside party say the same, 20 ms apart as the clock of arrivals goes: ahead of it."""
         now = time.monotonic_ns()
+        self.spoken_ns = now + (last - first) * 20_000_000
         for index in range(first, last):
             for side in (0, 1):
                 data = packet(index, index * SAMPLES, VOICE[index], ssrc=side + 1)
                 assert self.writer.write(7, side, now + (index - first) * 20_000_000, memoryview(data))
+
+    async def finish(self) -> None:
+        """The call ends when all that was said has been said."""
+        await soon(lambda: time.monotonic_ns() > self.spoken_ns)
+        self.signalling.send({"op": "finish", "session": 7, "ended_at": datetime.now(UTC).isoformat()})
+        await soon(lambda: bool(self.told("sealed")))
 
     def told(self, event: str) -> list[Message]:
         return [each for each in self.events if each["event"] == event]
@@ -150,9 +158,7 @@ def voice(records: tuple[Record, ...], channel: int) -> list[bytes]:
 async def test_a_finished_call_is_a_clip_that_its_keys_open(here: Installation) -> None:
     await here.begin()
     here.speak(0, 100)
-    ended_at = datetime.now(UTC) + timedelta(seconds=3)
-    here.signalling.send({"op": "finish", "session": 7, "ended_at": ended_at.isoformat()})
-    await soon(lambda: bool(here.told("sealed")))
+    await here.finish()
     ((clip, opened),) = await here.opened()
     assert here.told("sealed")[0]["clip"] == clip.id
     assert (opened.ending, here.told("sealed")[0]["bytes"]) == ("complete", clip.size)
@@ -186,9 +192,7 @@ async def test_after_a_crash_the_recording_goes_on_in_a_new_part(here: Installat
     assert first != second
     await here.begin(part=2, previous=here.told("opened")[0]["clip"])
     here.speak(110, 200)
-    ended_at = datetime.now(UTC) + timedelta(seconds=3)
-    here.signalling.send({"op": "finish", "session": 7, "ended_at": ended_at.isoformat()})
-    await soon(lambda: bool(here.told("sealed")))
+    await here.finish()
     (_, before), (_, after) = await here.opened()
     assert (before.ending, after.ending) == ("truncated", "complete")
     assert voice(after.records, 0) == VOICE[110:200]
