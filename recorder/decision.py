@@ -72,6 +72,7 @@ class Reason(StrEnum):
     BETWEEN_US = "between-our-own-numbers"
     NO_AGENT = "no-enrolled-agent"
     SEVERAL_AGENTS = "several-agents"
+    ANOTHER_OF_US = "another-number-on-our-side"
     NO_LINE = "no-flagged-line"
     AGENT_NOT_ON_LINE = "agent-not-on-line"
     UNAPPROVED = "scheme-not-approved"
@@ -108,6 +109,7 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         Reason.BETWEEN_US: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
         Reason.NO_AGENT: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.SEVERAL_AGENTS: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
+        Reason.ANOTHER_OF_US: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.NO_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.AGENT_NOT_ON_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.UNAPPROVED: Effect(Action.REFRAIN, Kind.UNAPPROVED, Outcome.SUPPRESSED),

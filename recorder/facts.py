@@ -7,10 +7,7 @@ from dataclasses import replace
 
 from recorder.decision import CallFacts, Direction
 from sip_hooks.events import CallOffered, Side
-from sip_hooks.identity import Identity
-
-NAMES_OTHERS = frozenset({"diversion", "history-info", "referred-by", "refer-to", "x-fs-display-number"})
-"""Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
+from sip_hooks.identity import NAMES_OTHERS, Identity
 
 
 def first_facts(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _SEPARATORS = str.maketrans("", "", " -.()/\u00a0")
 _SCHEMES = ("tel:", "sip:", "sips:")
+_DIALLED = frozenset("+0123456789*#")
 _SHORTEST_REST = 3  # digits after a prefix: 0112 is 112 with a prefix, 01 is not a number
 _E164_DIGITS = range(7, 16)
 _LARGEST_RANGE = 100_000
@@ -78,13 +79,27 @@ def outward_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     return found
 
 
+def extension_in(identity: str) -> str:
+    """The number that a name begins with before a hyphen, else "": baresip calls itself "201-0x55d0"."""
+    head, hyphen, _ = _bare(identity).partition("@")[0].partition("-")
+    return head if hyphen and _is_digits(head) and not is_number(identity) else ""
+
+
+def is_number(identity: str) -> bool:
+    """Whether an identity is a number or a feature code, and so somebody's or something's: not a name."""
+    user = _bare(identity).partition("@")[0]
+    dialled = user.translate(_SEPARATORS)
+    return bool(dialled) and not _is_host(user) and _DIALLED.issuperset(dialled)
+
+
 def possible_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """Every reading that anybody might have meant, for vetoes: a plus or a prefix too many or too few."""
     user = _bare(identity).partition("@")[0]
+    named = forms(extension_in(identity), numbering)
     found = outward_forms(identity, numbering) | outward_forms(user.removeprefix("+"), numbering)
     digits = {form for form in found if _is_digits(form)}
     leads = ("+", f"+{numbering.country_code}")
-    return found | {normalise(lead + it, numbering) for lead in leads for it in digits}
+    return found | named | {normalise(lead + it, numbering) for lead in leads for it in digits}
 
 
 def is_e164(form: str) -> bool:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from recorder.decision import CallFacts, Direction, Opinion, Reason, Rule, Rules
 from recorder.numbering import (
     NumberSet,
+    extension_in,
     forms,
     is_e164,
+    is_number,
     number_set,
     outward_forms,
     possible_forms,
@@ -38,6 +40,7 @@ def _rules_of(scheme: Scheme) -> Rules:
         look.internal,
         look.outside_evidence,
         look.placement,
+        look.nobody_else,
         *(_untold(purpose) for purpose in scheme.purposes if not purpose.announcement_exemption),
     )
 
@@ -109,9 +112,7 @@ class _Lookup:
 
     def placement(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 1.3, 3.2: one enrolled agent, on flagged lines that are the agent's; permits what they do."""
-        found = {form for it in facts.inside for form in forms(it, self.scheme.numbering)}
-        agents = [(id, lines) for id, numbers, lines in self.agents if numbers.holds(found)]
-        lines = [(name, purposes) for name, numbers, purposes in self.lines if numbers.holds(found)]
+        agents, lines = self._placed(facts)
         if not agents:
             yield Opinion(Reason.NO_AGENT)
         if len(agents) > 1:
@@ -123,6 +124,36 @@ class _Lookup:
                 if line not in enrolled:
                     yield Opinion(Reason.AGENT_NOT_ON_LINE)
                 yield Opinion(Reason.LINE_ALLOWS, purposes=purposes, line=line, agent=agent)
+
+    def nobody_else(self, facts: CallFacts) -> Iterator[Opinion]:
+        """Our side is the agent on the line and nobody else, whatever further header names an agent too."""
+        agents, lines = ({it[0] for it in found} for found in self._placed(facts))
+        extensions = [numbers for id, numbers, _ in self.agents if id in agents]
+        business = [numbers for name, numbers, _ in self.lines if name in lines]
+        if any(not self._is_placed(it, extensions, business) for it in facts.inside):
+            yield Opinion(Reason.ANOTHER_OF_US)
+
+    def _placed(
+        self, facts: CallFacts
+    ) -> tuple[list[tuple[str, frozenset[str]]], list[tuple[str, frozenset[str]]]]:
+        """The agents on our side with their lines, and the lines with their purposes."""
+        found = {form for it in facts.inside for form in forms(it, self.scheme.numbering)}
+        agents = [(id, lines) for id, numbers, lines in self.agents if numbers.holds(found)]
+        return agents, [(name, purposes) for name, numbers, purposes in self.lines if numbers.holds(found)]
+
+    def _is_placed(self, identity: str, extensions: list[NumberSet], business: list[NumberSet]) -> bool:
+        """Whether this is the agent or the line, or a name that is nobody's.
+
+        An extension in a line's range says which calls are the line's, not who speaks: only a whole number,
+        or one that the line lists by itself, is the line's own.
+        """
+        if not is_number(identity) and not self._any_possible(self.ours, {identity}):
+            return True
+        numbering = self.scheme.numbering
+        found = forms(identity, numbering) | forms(extension_in(identity), numbering)
+        return any(numbers.holds(found) for numbers in extensions) or any(
+            numbers.exact & found or numbers.holds(filter(is_e164, found)) for numbers in business
+        )
 
     def _is_emergency(self, identity: str) -> bool:
         return self._any_possible(self.emergency_numbers, {identity}) or "service:sos" in identity.lower()

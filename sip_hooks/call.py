@@ -38,6 +38,7 @@ from sip_hooks.events import (
     Side,
 )
 from sip_hooks.identity import Identity, Role, identities
+from sip_hooks.known import Known
 from sip_hooks.message import Message
 from sip_hooks.registration import ContactTokens
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
@@ -52,7 +53,7 @@ _BY_METHOD = {
 }
 _MOST_FORKS = 64
 _TAKEOVERS = ((b"replaces", Disturbance.REPLACES), (b"join", Disturbance.JOIN))
-_REFRESHING = (b"INVITE", b"UPDATE")  # requests that may change target, identity and media of a dialog
+_TOLD_ALREADY = (b"BYE", b"REFER", b"INFO")  # nothing comes after the first; all of the others is reported
 
 
 @dataclass(slots=True, repr=False)
@@ -114,15 +115,14 @@ class Pass(Timed):
         self.heard_at = 0.0
         self._offer_end: MediaEnd | None = None
         self._tokens = tokens
-        self._known: dict[Role, set[str]] = {"caller": set(), "callee": set()}
+        self._known = Known()
 
     # --- the INVITE that opens it
 
     def offered(self, invite: Message, at: datetime, settings: EngineSettings) -> CallOffered:
         """Return the event of the INVITE that opens this pass."""
         named, unreadable = self._named(invite, "caller")
-        self._is_news(named, "caller")
-        self._is_news(named, "callee")
+        self._known.note(named)
         description = description_in(invite)
         end = description.end if description else None
         found = {
@@ -159,8 +159,8 @@ class Pass(Timed):
         for name, cause in _TAKEOVERS:
             if request.field(name) is not None:
                 yield CallDisturbed(self.call, cause, named)
-        if request.method in _REFRESHING:
-            yield from self._judge(named, unreadable, exchange.sender)
+        if request.method not in _TOLD_ALREADY:
+            yield from self._judge(named, unreadable)
         if dialog is not None:
             exchange.before = dialog.caller_end, dialog.callee_end
         yield from self._carry(request, exchange.sender, dialog, edits, exchange)
@@ -177,9 +177,8 @@ class Pass(Timed):
             if wants_body_protected(response):
                 yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
             return
-        if response.status >= 200 and response.cseq[1] in _REFRESHING:
-            named, unreadable = self._named(response, exchange.sender)
-            yield from self._judge(named, unreadable, exchange.answerer)
+        if response.cseq[1] != b"BYE":
+            yield from self._judge(*self._named(response, exchange.sender))
         yield from self._carry(response, exchange.answerer, exchange.dialog, edits, exchange)
 
     def _opening_response(
@@ -197,11 +196,11 @@ class Pass(Timed):
             yield CallDisturbed(self.call, Disturbance.AUTH_INT, named)
         if status >= 300:
             return
-        self._is_news(named, "callee")
         dialog = self.dialogs[response.to_tag]
         if status >= 200:
             yield from self._answered(response, dialog, edits, exchange, named, at)
         else:
+            self._known.note(named, is_certain=False)
             yield from self._carry(response, "callee", dialog, edits, exchange)
 
     def _answered(
@@ -217,7 +216,10 @@ class Pass(Timed):
         dialog.is_answered = True
         if is_first:
             self.winner = dialog
-        elif not is_repeated:
+            self._known.note(named)
+        elif is_repeated:
+            yield from self._judge(named, False)
+        else:
             yield CallDisturbed(self.call, Disturbance.SECOND_ANSWER, named)
         yield from self._carry(response, "callee", dialog, edits, exchange)
         yield from self._tell(dialog, frozenset())
@@ -284,18 +286,13 @@ class Pass(Timed):
         uri = parse_uri(registered.uri)
         return Identity(identity.role, identity.header, uri.identity(), uri.address())
 
-    def _is_news(self, named: tuple[Identity, ...], role: Role) -> bool:
-        """Note what is said of one party; whether it was not known before."""
-        said = {each.value for each in named if each.role == role}
-        is_news = not said <= self._known[role]
-        self._known[role] |= said
-        return is_news
-
-    def _judge(self, named: tuple[Identity, ...], unreadable: bool, speaker: Role) -> Iterator[Event]:
+    def _judge(self, named: tuple[Identity, ...], unreadable: bool) -> Iterator[Event]:
+        """Report what a message within the dialog says of either party that was not known."""
         if unreadable:
             yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
-        if self._is_news(named, speaker):
+        if any(self._known.is_news(each) for each in named):
             yield CallDisturbed(self.call, Disturbance.IDENTITY_CHANGED, named)
+        self._known.note(named)
 
     # --- media
 

@@ -38,7 +38,7 @@ class Disturbance(StrEnum):
     JOIN = "join"  # RFC 3911: an INVITE joins a dialog
     HOLD = "hold"  # sendonly, inactive, port 0 or c=0.0.0.0 in a description
     UPDATE = "update"  # RFC 3311, whatever it carries
-    IDENTITY_CHANGED = "identity-changed"  # an identity not seen before in re-INVITE, UPDATE or their 2xx
+    IDENTITY_CHANGED = "identity-changed"  # within the dialog, of either party: an identity not known before
     REINVITE_CHANGED = "reinvite-changed"  # a re-INVITE or its 2xx whose description is no pure refresh
     SECOND_ANSWER = "second-answer"  # 2xx of another fork than the one that answered first
     INFO = "info"  # RFC 6086 or RFC 2976; may carry a key press or a feature code

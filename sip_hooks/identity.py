@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import HeaderField, Message, parse_fragment, split_members
-from sip_hooks.uri import Uri, parse_uri
+from sip_hooks.uri import Uri, parse_uri, unescape
 
 Role: TypeAlias = Literal["caller", "callee"]
 
@@ -40,6 +40,11 @@ _OF_SENDER = frozenset(
         b"x-fs-display-number",
     )
 )
+NAMES_OTHERS = frozenset(
+    ("diversion", "history-info", "referred-by", "refer-to", "x-fs-display-number", "ext", "target")
+)
+"""Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
+
 _SCHEMES = (b"sip", b"sips", b"tel")
 _PARTIES: dict[bytes, Role] = {b"calling": "caller", b"called": "callee"}
 _PRIVACY = (b"id", b"user", b"header")
@@ -51,7 +56,8 @@ class Identity:
     """One thing that one header says about who a party is. A party is the union of all of them.
 
     ``role``: whom the header speaks of; the caller is the From side of this message.
-    ``header``: the long name in lower case; ``request-uri`` for the request line.
+    ``header``: the long name in lower case; ``request-uri`` for the request line; ``ext`` (RFC 3966 §5.1)
+    and ``target`` (RFC 4458) for what these parameters of any of its URIs add.
     ``value``: :meth:`sip_hooks.uri.Uri.identity`. ``address``: ``user@host`` in lower case, or ``""``.
     """
 
@@ -91,7 +97,7 @@ def identities(message: Message) -> Identities:
 def _of_request_line(message: Message) -> Iterator[_Claim]:
     if message.is_request:
         try:
-            yield _claim("callee", "request-uri", parse_uri(message.request_uri))
+            yield from _claims("callee", "request-uri", parse_uri(message.request_uri))
         except MessageError:
             yield "request-uri"
 
@@ -115,16 +121,25 @@ def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
         yield name
     for member in members:
         if header.name == b"x-fs-display-number":
-            yield _claim(role, name, parse_uri(b"tel:" + member.value))
+            yield from _claims(role, name, parse_uri(b"tel:" + member.value))
             continue
         party = parse_name_addr(member.value)
         # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
         named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
-        yield _claim(named or role, name, party.uri)
+        yield from _claims(named or role, name, party.uri)
 
 
-def _claim(role: Role, header: str, uri: Uri) -> _Claim:
-    return Identity(role, header, uri.identity(), uri.address()) if uri.scheme in _SCHEMES else header
+def _claims(role: Role, header: str, uri: Uri) -> Iterator[_Claim]:
+    if uri.scheme not in _SCHEMES:
+        yield header
+        return
+    yield Identity(role, header, uri.identity(), uri.address())
+    for name, value in (*uri.user_params(), *uri.params):
+        if name.lower() == b"ext":
+            yield Identity(role, "ext", parse_uri(b"tel:" + unescape(value or b"")).identity(), "")
+        elif name.lower() == b"target":
+            target = parse_uri(unescape(value or b""))
+            yield Identity(role, "target", target.identity(), target.address())
 
 
 def _of_body(message: Message) -> Iterator[_Claim]:

@@ -60,6 +60,10 @@ class Uri:
         """Return a URI parameter's value, ``b""`` for a flag, None when absent."""
         return param_value(self.params, name)
 
+    def user_params(self) -> Params:
+        """Return the parameters of a telephone number that stands as the user (RFC 3261 §19.1.6)."""
+        return _params(self.user.partition(b";")[2])
+
     def identity(self) -> str:
         """Say who this is, for comparison only.
 

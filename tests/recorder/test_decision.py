@@ -156,6 +156,10 @@ INSIDE = {
     "two agents": ("201", "202"),
     "stranger": ("290", SERVICE),
     "wrong line": ("201", "+31201234568"),
+    "names beside": ("201", SERVICE, "201@10.0.0.9", "201-0x55d0", "agent", "pbx.example.nl", "10.0.0.9"),
+    "another phone": ("201", SERVICE, "290"),
+    "another phone, named": ("201", SERVICE, "290-0x55d0"),
+    "another number": ("201", SERVICE, "+31612345670"),
 }
 OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "internal": "270"}
 DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
@@ -213,7 +217,7 @@ def withheld(case: Case) -> Kind | None:
         return Kind.RELATED
     if case.outside == "internal":
         return Kind.INTERNAL
-    return None if case.inside in ("agent", "outbound agent") else Kind.UNLISTED
+    return None if case.inside in ("agent", "outbound agent", "names beside") else Kind.UNLISTED
 
 
 def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:

@@ -7,8 +7,10 @@ import pytest
 from recorder.numbering import (
     Numbering,
     PatternError,
+    extension_in,
     forms,
     is_e164,
+    is_number,
     normalise,
     number_set,
     outward_forms,
@@ -103,6 +105,32 @@ def test_an_outside_line_may_stand_in_front() -> None:
 )
 def test_a_veto_finds_every_way_to_write_a_number(identity: str) -> None:
     assert number_set(["06-12345678"], BEHIND_A_ZERO).holds(possible_forms(identity, BEHIND_A_ZERO))
+
+
+@pytest.mark.parametrize(
+    ("identity", "number", "extension"),
+    [
+        ("201", True, ""),
+        ("201@10.0.0.9", True, ""),
+        ("tel:+31-20-1234567", True, ""),
+        ("020-1234567", True, ""),
+        ("*8", True, ""),
+        ("201-0x55d0@10.0.0.9", False, "201"),
+        ("jansen-201", False, ""),
+        ("-0x55d0", False, ""),
+        ("201a", False, ""),
+        ("10.0.0.9", False, ""),
+        ("agent", False, ""),
+        ("", False, ""),
+    ],
+)
+def test_a_number_is_told_from_a_name(identity: str, number: bool, extension: str) -> None:
+    assert (is_number(identity), extension_in(identity)) == (number, extension)
+
+
+def test_a_veto_hears_the_number_that_a_name_begins_with() -> None:
+    assert "201" in possible_forms("201-0x55d0", DUTCH)
+    assert "201" not in forms("201-0x55d0", DUTCH)
 
 
 @pytest.mark.parametrize("identity", ["5678", "12345678", "+32612345678", "+316123456789", "2345678@06"])

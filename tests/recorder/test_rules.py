@@ -166,6 +166,53 @@ def test_what_is_not_listed_is_not_recorded(facts: CallFacts, reason: Reason) ->
     assert (verdict.anchor, verdict.outcome) == (False, Outcome.NONE)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "230",
+        "230@10.0.0.7",
+        "230-0x55d0",  # the Contact of baresip
+        "0230",
+        "+31230",
+        "205",  # in the range of a line, and an extension that is nobody's
+        "+31201234568",  # a line on which this agent is not
+        "+31612345670",
+        "31201234567",  # perhaps the line; perhaps not
+        "*8",
+        "anne",
+    ],
+)
+def test_somebody_else_on_our_side_is_not_the_agent(other: str) -> None:
+    lines = (replace(SCHEME.lines[0], numbers=(SERVICE, "201-219")), SCHEME.lines[1])
+    rules = compile_rules(replace(SCHEME, lines=lines))
+    for facts in (inbound("201", SERVICE, other), inbound("201", other), outbound("201", other)):
+        verdict = decide(facts, rules)
+        assert (verdict.kind, verdict.recorded()) == (Kind.UNLISTED, ())
+    assert Reason.ANOTHER_OF_US in decide(inbound("201", "230"), rules).reasons
+
+
+@pytest.mark.parametrize(
+    "other", ["agent", "201-0x55d0", "pbx.example.nl", "10.0.0.7", "201@10.0.0.7", "020-1234567", "jan-2", ""]
+)
+def test_another_name_of_the_agent_or_of_nobody_is_no_objection(other: str) -> None:
+    for facts in (inbound("201", SERVICE, other), outbound("201", other)):
+        check(facts, Kind.BUSINESS, recorded=("coaching",))
+
+
+def test_a_range_of_whole_numbers_is_the_lines_own() -> None:
+    line = replace(SCHEME.lines[0], numbers=("+31201234500-+31201234599",))
+    rules = compile_rules(replace(SCHEME, lines=(line,)))
+    assert decide(inbound("201", "0201234555"), rules).recorded() == ("coaching",)
+
+
+def test_a_line_alone_is_nobodys_and_another_phone_is_not_its_agent() -> None:
+    check(inbound(SERVICE, "230"), Kind.UNLISTED, Reason.NO_AGENT, Reason.ANOTHER_OF_US)
+
+
+def test_the_company_doctors_phone_is_known_by_the_number_in_its_name() -> None:
+    check(inbound("201", SERVICE, others=("250-0x55d0",)), Kind.PRIVILEGED)
+
+
 def test_the_business_number_puts_an_agent_without_listed_extension_on_the_line() -> None:
     check(inbound("203", SERVICE), Kind.BUSINESS, recorded=("coaching",))
 

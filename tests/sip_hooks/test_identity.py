@@ -71,6 +71,27 @@ def test_request_line_from_and_to_are_always_there() -> None:
         (b"Refer-To: <sip:7@pbx?Replaces=a%3Bto-tag%3Db>", [("callee", "refer-to", "7", "7@pbx")]),
         (b"r: <sip:+31%2D6@pbx;user=phone>", [("callee", "refer-to", "+316", "+316@pbx")]),
         (b"X-FS-Display-Number: +31-6-12", [("caller", "x-fs-display-number", "+31612", "")]),
+        (
+            b"P-Asserted-Identity: <tel:+31201234500;ext=2-50;isub=1>",
+            [
+                ("caller", "p-asserted-identity", "+31201234500", ""),
+                ("caller", "ext", "250", ""),
+            ],
+        ),
+        (
+            b"Diversion: <sip:+31201234500;EXT=250@pbx;user=phone>;reason=no-answer",
+            [
+                ("callee", "diversion", "+31201234500", "+31201234500@pbx"),
+                ("callee", "ext", "250", ""),
+            ],
+        ),
+        (
+            b"Contact: <sip:voicemail@pbx;target=sip:250%40pbx;cause=486>",
+            [
+                ("caller", "contact", "voicemail", "voicemail@pbx"),
+                ("caller", "target", "250", "250@pbx"),
+            ],
+        ),
         (b"Contact: *", []),
         (b"X-Other: <sip:7@pbx>", []),
     ],
@@ -91,6 +112,8 @@ def test_every_header_that_names_somebody_is_heard(line: bytes, expected: list[t
         (b"b: <mailto:x@y>", "referred-by"),
         (b"History-Info: <urn:x:y>;index=1", "history-info"),
         (b"X-FS-Display-Number: 7 8", "x-fs-display-number"),
+        (b"P-Asserted-Identity: <tel:+31201234500;ext>", "p-asserted-identity"),
+        (b"Diversion: <sip:voicemail@pbx;target=250>", "diversion"),
         (b"Contact: Joe, Doe <sip:a@b>", "contact"),
     ],
 )
@@ -106,6 +129,12 @@ def test_what_can_be_read_beside_it_still_counts() -> None:
 
 def test_an_unreadable_request_line_is_reported() -> None:
     assert read(b"", b"INVITE <sip:201> SIP/2.0").unreadable == ("request-uri",)
+
+
+def test_an_extension_in_the_request_line_counts() -> None:
+    found = read(b"", b"INVITE sip:+31201234500;ext=250@pbx SIP/2.0")
+    assert ("callee", "ext", "250", "") in named(found)
+    assert read(b"", b"INVITE tel:+31201234500;ext= SIP/2.0").unreadable == ("request-uri",)
 
 
 def test_a_response_speaks_of_the_callee() -> None:

@@ -1,0 +1,43 @@
+"""What has been said of the two parties of a pass, so that news can be told from repetition.
+
+Three things are told apart. What a header says that names a party is known of that party only: that the
+other one has that name, or that some hop or a ringing fork had it, does not make it old. What a header
+says of others (Diversion, History-Info, …) can only forbid; it is old once it has been reported at all.
+And where a message is sent (Contact and Request-URI) repeats what was learned from either side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sip_hooks.identity import NAMES_OTHERS, Identity, Role
+
+_NUMBER = frozenset("+0123456789*#")
+
+
+class Known:
+    """The names of one pass so far."""
+
+    __slots__ = ("_of", "_said")
+
+    def __init__(self) -> None:
+        self._of: dict[Role, set[str]] = {"caller": set(), "callee": set()}
+        self._said: set[str] = set()
+
+    def note(self, named: Iterable[Identity], *, is_certain: bool = True) -> None:
+        """These have been reported. What a ringing fork says (not `is_certain`) is not yet the callee."""
+        for each in named:
+            names = {each.value, each.address}
+            self._said |= names
+            if is_certain and each.header not in NAMES_OTHERS:
+                self._of[each.role] |= names
+
+    def is_news(self, identity: Identity) -> bool:
+        """Whether this says something that was not known. A number is the same at every host."""
+        if identity.header == "request-uri":
+            return identity.value not in self._said
+        if identity.header == "contact":
+            return not any(identity.value in names for names in self._of.values())
+        is_number = _NUMBER.issuperset(identity.value)
+        names = {identity.value, "" if is_number else identity.address} - {""}
+        return not names <= (self._said if identity.header in NAMES_OTHERS else self._of[identity.role])
