@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
 
 from recorder.config.model import Config, Listener, Pbx
+from recorder.config.numbers import check_alias, check_number
 from recorder.config.places import Key
 from recorder.config.problems import did_you_mean
 from recorder.numbering import NumberSet, PatternError, number_set, possible_forms
@@ -81,11 +82,11 @@ def _overlap(one: str, two: str) -> bool:
 
 def _patterns(config: Config) -> Found:
     for key, pattern in _all_patterns(config):
-        if (fault := _fault(config, pattern)) is not None:
+        if (fault := _fault(config, pattern, is_alias=key[-2] == "aliases")) is not None:
             yield key, fault
     for index, agent in enumerate(config.agents):
         for place, extension in enumerate(agent.extensions):
-            if not _read(config, [extension]).exact:
+            if _fault(config, extension) is None and not _read(config, [extension]).exact:
                 yield (
                     ("agents", index, "extensions", place),
                     "an agent has single extensions; list each of them",
@@ -105,9 +106,10 @@ def _all_patterns(config: Config) -> Iterator[tuple[Key, str]]:
         yield from (((*key, place), pattern) for place, pattern in enumerate(patterns))
 
 
-def _fault(config: Config, pattern: str) -> str | None:
+def _fault(config: Config, pattern: str, *, is_alias: bool = False) -> str | None:
+    check = check_alias if is_alias else check_number
     try:
-        number_set([pattern], config.numbering.values())
+        check(pattern, config.numbering.values())
     except PatternError as error:
         return str(error)
     return None
@@ -207,7 +209,7 @@ def _directories(config: Config) -> Found:
 def _excluded_agents(config: Config) -> Found:
     numbering = config.numbering.values()
     for (index, agent), exclusion in product(enumerate(config.agents), config.exclusions):
-        excluded = _read(config, (*exclusion.numbers, *exclusion.aliases))
+        excluded = number_set((*exclusion.numbers, *exclusion.aliases), numbering)
         for extension in agent.extensions:
             if excluded.holds(possible_forms(extension, numbering)):
                 text = f'{extension} is excluded as "{exclusion.name}", and the exclusion wins: not recorded'
