@@ -1,6 +1,7 @@
 """The configuration file: read, checked as a whole, and either used or refused with every reason at once.
 
-Nothing but the file itself is touched: no network, no directory, no other file.
+Nothing but the file itself is touched: no network, no directory, no other file. Only `findings` also reads
+which ports the system gives away by itself.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from recorder.config.contradictions import contradictions, doubts
+from recorder.config.contradictions import contradictions, doubts, port_doubts
 from recorder.config.model import Config
 from recorder.config.places import Key, place_of, places
 from recorder.config.problems import ConfigError, Problem, explain, shown
 
 __all__ = ["Config", "ConfigError", "Problem", "findings", "load", "parse"]
 
+_GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_TWICE = re.compile(r"Cannot (overwrite|declare)|Duplicate")
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 
 
@@ -39,21 +42,33 @@ def parse(text: str, file: str, base: Path) -> Config:
     return config
 
 
-def findings(path: Path) -> tuple[Problem, ...]:
+def findings(path: Path, given_away: Path = _GIVEN_AWAY) -> tuple[Problem, ...]:
     """What is allowed and yet probably not meant, for `doelband config check`. Raises ConfigError."""
     text = _read(path)
     config = parse(text, str(path), path.absolute().parent)
-    return _problems(doubts(config), text, str(path))
+    return _problems((*doubts(config), *port_doubts(config, _two_ports(given_away))), text, str(path))
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        if not text.startswith("\ufeff"):
+            return text
+        problem = "begins with a byte order mark; save it without a byte order mark"
     except UnicodeDecodeError:
         problem = "is not UTF-8; save it as UTF-8"
     except OSError as error:
         problem = f"cannot be read ({error.strerror}); name an existing, readable file"
     raise ConfigError([Problem(str(path), None, "", problem)])
+
+
+def _two_ports(path: Path) -> tuple[int, int] | None:
+    """The lowest and the highest of the system's own ports (ip-sysctl.rst), if it says so."""
+    try:
+        low, high = path.read_text(encoding="ascii").split()
+        return int(low), int(high)
+    except (OSError, ValueError):
+        return None
 
 
 def _toml(text: str, file: str) -> dict[str, object]:
@@ -63,6 +78,8 @@ def _toml(text: str, file: str) -> dict[str, object]:
         said = str(error)
         line = int(match[1]) if (match := _AT_LINE.search(said)) else None
         what = f"is not TOML: {_AT_LINE.sub('', said)}; write key = value, texts in quotes"
+        if _TWICE.match(said):
+            what = "is not TOML: this key or section is there already; write it once"
         raise ConfigError([Problem(file, line, "", what)]) from None
 
 

@@ -18,6 +18,7 @@ from recorder.numbering import NumberSet, PatternError, number_set, possible_for
 Found = Iterator[tuple[Key, str]]
 
 _ANY = "0.0.0.0"
+_LONGEST_SOCKET, _SOCKET_PATH = "signalling.sock", 107
 _PORTS_PER_CALL = 4  # RTP and RTCP towards both parties
 
 
@@ -41,9 +42,20 @@ def doubts(config: Config) -> Found:
         if not any(line.name in agent.lines for agent in config.agents):
             yield ("lines", index), "no agent is on this line, so nothing is recorded; add [[agents]]"
     yield from _excluded_agents(config)
+    yield from _excluded_lines(config)
     yield from _shared_numbers(config)
     if config.clock.offset_file is not None:
         yield ("clock", "offset_file"), "moves every clock; for demonstrations and tests only"
+
+
+def port_doubts(config: Config, given_away: tuple[int, int] | None) -> Found:
+    """Media ports among those that the system gives to any program, if it said which these are."""
+    if given_away is None:
+        return
+    low, high = given_away
+    if config.media.port_low <= high and low <= config.media.port_high:
+        text = f"any program may be given a port from {low} to {high} (ip_local_port_range)"
+        yield ("media", "ports"), f"{text}; write a range outside"
 
 
 def _listeners(config: Config) -> Found:
@@ -206,6 +218,14 @@ def _directories(config: Config) -> Found:
             yield key, f"must lie apart from {place}; write a directory that neither contains the other"
 
 
+def _sockets(config: Config) -> Found:
+    """unix(7): the path of a socket has room for 107 bytes."""
+    directory = config.runtime.directory
+    if (length := len(bytes(directory / _LONGEST_SOCKET))) > _SOCKET_PATH:
+        text = f"a socket in it has a path of {length} bytes, {_SOCKET_PATH} are possible"
+        yield ("runtime", "directory"), f"{text}; write a shorter path"
+
+
 def _excluded_agents(config: Config) -> Found:
     numbering = config.numbering.values()
     for (index, agent), exclusion in product(enumerate(config.agents), config.exclusions):
@@ -216,12 +236,23 @@ def _excluded_agents(config: Config) -> Found:
                 yield ("agents", index, "extensions"), text
 
 
+def _excluded_lines(config: Config) -> Found:
+    """One entry that excludes a line's own number, or a whole range of the line."""
+    numbering = config.numbering.values()
+    for key, pattern in _all_patterns(config):
+        excluded = number_set([pattern], numbering)
+        for line, entry in ((it, entry) for it in config.lines for entry in it.numbers):
+            own = number_set([entry], numbering)
+            ends = [*own.exact, *own.beginnings, *(end for ends in own.ranges for end in ends)]
+            if key[0] == "exclusions" and all(excluded.holds({end}) for end in ends):
+                yield key, f'"{pattern}" excludes {entry} of line {line.name}: no call with it is recorded'
+
+
 def _shared_numbers(config: Config) -> Found:
     for (_, one), (index, two) in combinations(enumerate(config.lines), 2):
         if shared := sorted(set(one.numbers) & set(two.numbers)):
-            text = (
-                f"{', '.join(shared)} are on line {one.name} too: only purposes that both have are recorded"
-            )
+            are = "is" if len(shared) == 1 else "are"
+            text = f"{', '.join(shared)} {are} on line {one.name} too: only purposes of both are recorded"
             yield ("lines", index, "numbers"), text
 
 
@@ -236,4 +267,5 @@ _CHECKS: tuple[Callable[[Config], Found], ...] = (
     _exclusions,
     _private,
     _directories,
+    _sockets,
 )

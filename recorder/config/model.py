@@ -12,7 +12,15 @@ from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
 
 from recorder import numbering, scheme
 
@@ -72,12 +80,24 @@ def _path(value: object, info: ValidationInfo) -> object:
     return Path(normpath(Path((info.context or {}).get("base", "")) / value))
 
 
+def _like(pattern: str, words: str) -> AfterValidator:
+    """A text of this pattern; a message shows the words in place of the pattern."""
+    expression = re.compile(pattern)
+
+    def checked(text: str) -> str:
+        if expression.fullmatch(text) is None:
+            raise ValueError(f"this is not {words}")
+        return text
+
+    return AfterValidator(checked)
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
 SomeTexts = Annotated[tuple[Text, ...], BeforeValidator(_tuple), Field(min_length=1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9]*$", max_length=6)]
-Address = Annotated[str, StringConstraints(pattern=rf"^({_OCTET}\.){{3}}{_OCTET}$")]
+Name = Annotated[str, _like(r"[a-z0-9][a-z0-9-]{0,39}", "a name of small letters, digits and hyphens")]
+Prefix = Annotated[str, _like(r"[0-9]{0,6}", "at most 6 digits")]
+Address = Annotated[str, _like(rf"({_OCTET}\.){{3}}{_OCTET}", "an IPv4 address")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 
@@ -135,7 +155,7 @@ class Media(Section):
 
 
 class NumberingSection(Section):
-    country_code: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")] = Field(
+    country_code: Annotated[str, _like(r"[1-9][0-9]{0,2}", "a country code of 1 to 3 digits")] = Field(
         default="31", examples=['country_code = "31"']
     )
     national_prefix: Prefix = Field(default="0", examples=['national_prefix = "0"'])
@@ -150,7 +170,9 @@ class NumberingSection(Section):
 
 
 class Private(Section):
-    prefix: Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,8}$")] = Field(examples=['prefix = "*31"'])
+    prefix: Annotated[str, _like(r"[0-9*#]{1,8}", "1 to 8 digits, * or #")] = Field(
+        examples=['prefix = "*31"']
+    )
 
 
 class Line(Section):
@@ -161,9 +183,9 @@ class Line(Section):
 
 
 class Agent(Section):
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")] = Field(
-        examples=['id = "a-1041"']
-    )
+    id: Annotated[
+        str, _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", "an id of letters, digits, dots, hyphens")
+    ] = Field(examples=['id = "a-1041"'])
     extensions: SomeTexts = Field(examples=['extensions = ["201"]'])
     lines: SomeTexts = Field(examples=['lines = ["service"]'])
 

@@ -14,6 +14,16 @@ from pydantic.fields import FieldInfo
 from recorder.config.model import Config
 from recorder.config.places import Key
 
+_IN_OUR_WORDS = {
+    "too_short": "is empty; write at least one",
+    "string_too_short": "is empty",
+    "string_type": "this is not a text in quotes",
+    "int_type": "this is not a whole number without quotes",
+    "tuple_type": "this is not a list in square brackets",
+    "dict_type": "this is not a section",
+    "model_type": "this is not a section",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -79,7 +89,7 @@ def _text(kind: str, message: str, key: Key) -> str:
     remedy = f"; write {field.examples[0]}" if field is not None and field.examples else ""
     if kind == "missing":
         return f"is missing{remedy}"
-    said = message.removeprefix("Value error, ")
+    said = _IN_OUR_WORDS.get(kind, message.removeprefix("Value error, "))
     return f"{said[:1].lower()}{said[1:]}{remedy}"
 
 

@@ -97,7 +97,7 @@ def test_the_example_loads_as_it_stands_and_raises_no_doubt() -> None:
         "process-improvement": "quality",
         "evidence": "evidence",
     }
-    assert findings(EXAMPLE) == ()
+    assert findings(EXAMPLE, given_away=Path("absent")) == ()
 
 
 def test_the_example_explains_every_key_that_there_is() -> None:
@@ -180,12 +180,22 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
         (("port = 5060", "prt = 5060"), 'c.toml:3: listeners[0].prt: unknown key; write "port"'),
         (("[storage]", "[storrage]"), "c.toml: storage: is missing; write a section [storage]"),
         (('kind = "quality"', 'kind = "both"'), "c.toml:22: purposes.coaching.kind: input should be"),
+        (('kind = "quality"', "kind = 3"), "c.toml:22: purposes.coaching.kind: input should be"),
         (('description = "Coaching"', 'description = " "'), "c.toml:23: purposes.coaching.description: "),
-        (("[purposes.coaching]", "[purposes.Coaching]"), "c.toml:21: purposes.Coaching: string should match"),
-        (('address = "127.0.0.1"', 'address = "localhost"'), "c.toml:2: listeners[0].address: "),
-        (('address = "127.0.0.1"', 'address = "127.0.0.256"'), "c.toml:2: listeners[0].address: "),
+        (
+            ("[purposes.coaching]", "[purposes.Coaching]"),
+            "c.toml:21: purposes.Coaching: this is not a name of small",
+        ),
+        (
+            ('address = "127.0.0.1"', 'address = "localhost"'),
+            "c.toml:2: listeners[0].address: this is not an IPv4 address; ",
+        ),
+        (
+            ('address = "127.0.0.1"', 'address = "127.0.0.256"'),
+            "c.toml:2: listeners[0].address: this is not an IPv4 address; ",
+        ),
         (("port = 5060", "port = 65536"), "c.toml:3: listeners[0].port: "),
-        (("port = 5060", "port = true"), "c.toml:3: listeners[0].port: "),
+        (("port = 5060", "port = true"), "c.toml:3: listeners[0].port: this is not a whole number"),
         (("retention = 30", 'retention = "12 hours"'), "c.toml:25: purposes.coaching.retention: this is not"),
         (("retention = 30", "retention = 0"), "c.toml:25: purposes.coaching.retention: a retention is"),
         (("retention = 30", 'retention = "1.5 days"'), "c.toml:25: purposes.coaching.retention: a retention"),
@@ -194,8 +204,27 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
         (('"20000-20999"', '"20000"'), "c.toml:12: media.ports: this is not a range"),
         (('"20000-20999"', '"20000-20999"\nhorizon = "60 s"'), "c.toml:13: media.horizon: the horizon lies"),
         (('prefix = "*31"', 'prefix = ""'), "c.toml:19: private.prefix: "),
-        (('prefix = "*31"', 'prefix = "p"'), "c.toml:19: private.prefix: "),
-        (('listeners = ["coach"]', "listeners = []"), "c.toml:29: purposes.coaching.listeners: "),
+        (
+            ('prefix = "*31"', 'prefix = "p"'),
+            "c.toml:19: private.prefix: this is not 1 to 8 digits, * or #; ",
+        ),
+        (
+            ('listeners = ["coach"]', "listeners = []"),
+            "c.toml:29: purposes.coaching.listeners: is empty; write at least one; ",
+        ),
+        (
+            ('listeners = ["coach"]', 'listeners = "c"'),
+            "c.toml:29: purposes.coaching.listeners: this is not a list",
+        ),
+        (('id = "a-1"', 'id = "a 1"'), "c.toml:38: agents[a 1].id: this is not an id of letters"),
+        (
+            ('outside_line = "9"', 'outside_line = "x"'),
+            "c.toml:16: numbering.outside_line: this is not at most 6",
+        ),
+        (
+            ("[private]", 'country_code = "031"\n[private]'),
+            "c.toml:18: numbering.country_code: this is not a",
+        ),
         (('purposes = ["coaching"]', "purposes = []"), "c.toml:35: lines[service].purposes: "),
         (('directory = "storage"', 'directory = ""'), "c.toml:48: storage.directory: this is not a path"),
     ],
@@ -220,7 +249,9 @@ def test_a_file_without_lines_and_agents_is_used_and_records_nothing() -> None:
     [
         (b"[pbx\n", "c.toml:1: is not TOML: "),
         (b"\n\nport = \n", "c.toml:3: is not TOML: "),
-        (b"a = 1\na = 2\n", "c.toml:2: is not TOML: "),
+        (b"a = 1\na = 2\n", "c.toml:2: is not TOML: this key or section is there already; write it once"),
+        (b"[pbx]\n[pbx]\n", "c.toml:2: is not TOML: this key or section is there already; write it once"),
+        (b"\xef\xbb\xbf[pbx]\n", "c.toml: begins with a byte order mark; save it without a byte order mark"),
         (b"name = '\xff'\n", "c.toml: is not UTF-8"),
         (None, "c.toml: cannot be read"),
     ],

@@ -153,7 +153,9 @@ def test_a_purpose_of_the_name_hold_is_refused() -> None:
 def doubted(tmp_path: Path, *changes: tuple[str, str]) -> list[str]:
     file = tmp_path / "c.toml"
     file.write_text(small(*changes))
-    return [str(it).removeprefix(f"{tmp_path}/") for it in findings(file)]
+    ports = tmp_path / "ports"
+    ports.write_text("32768\t60999\n")
+    return [str(it).removeprefix(f"{tmp_path}/") for it in findings(file, ports)]
 
 
 ORDERS = LINE.replace("service", "orders").replace('["222"]', '["+31201234567"]')
@@ -175,7 +177,26 @@ ORDERS = LINE.replace("service", "orders").replace('["222"]', '["+31201234567"]'
             ("[[agents]]", ORDERS),
             [
                 "c.toml:37: lines[orders]: no agent is on this line",
-                "c.toml:40: lines[orders].numbers: +31201234567 are on line service too",
+                "c.toml:40: lines[orders].numbers: +31201234567 is on line service too",
+            ],
+        ),
+        (
+            ("20000-20999", "32000-32769"),
+            ["c.toml:12: media.ports: any program may be given a port from 32768"],
+        ),
+        (("20000-20999", "60998-61999"), ["c.toml:12: media.ports: any program"]),
+        (("20000-20999", "32000-32767"), []),
+        (("20000-20999", "61000-61999"), []),
+        (
+            ('"250"', '"020-1234567"'),
+            ['c.toml:45: exclusions[Company doctor].numbers[0]: "020-1234567" excludes +31201234567 of line'],
+        ),
+        (('"250"', '"210-219"'), []),
+        (
+            ('"250"', '"200-229"'),
+            [
+                "c.toml:39: agents[a-1].extensions: 201 is excluded",
+                'c.toml:45: exclusions[Company doctor].numbers[0]: "200-229" excludes 200-219 of line',
             ],
         ),
         (("[storage]", '[clock]\noffset_file = "o"\n\n[storage]'), ["c.toml:48: clock.offset_file: moves"]),
@@ -195,3 +216,21 @@ def test_a_purpose_that_no_line_has_is_said(tmp_path: Path) -> None:
     other = SMALL[SMALL.index("[purposes") : SMALL.index("[[lines]]")].replace("coaching]", "spare]")
     said = doubted(tmp_path, ("[[lines]]", f"{other}[[lines]]"))
     assert [it.split(": ")[1] for it in said] == ["purposes.spare"]
+
+
+@pytest.mark.parametrize("content", [None, "", "many", "1 2 3"])
+def test_without_the_systems_ports_nothing_is_said_of_them(tmp_path: Path, content: str | None) -> None:
+    file, ports = tmp_path / "c.toml", tmp_path / "ports"
+    file.write_text(small(("20000-20999", "32000-60999")))
+    if content is not None:
+        ports.write_text(content)
+    assert findings(file, ports) == ()
+
+
+@pytest.mark.parametrize(("length", "is_possible"), [(91, True), (92, False)])
+def test_a_socket_has_a_path_of_107_bytes(length: int, is_possible: bool) -> None:
+    change = ("/run/doelband", "/" + "é" * 2 + "r" * (length - 5))
+    if is_possible:
+        assert parse(small(change), "c", BASE)
+    else:
+        check(change, "c.toml:55: runtime.directory: a socket in it has a path of 108 bytes")
