@@ -245,8 +245,7 @@ def test_a_reader_killed_while_it_reads_does_not_interrupt_the_audio(call: Call,
             reader.kill()
             reader.wait()
     reader.stdout.close()
-    eventually(lambda: tap.read() >= 10)
-    assert tap.packets[-1] == (1, 0, said[-1])
+    eventually(lambda: tap.read() >= 10 and tap.packets[-1] == (1, 0, said[-1]))
 
 
 def test_a_killed_worker_s_successor_goes_on_with_the_same_ports_and_ring(call: Call, tap: Tap) -> None:
@@ -295,7 +294,17 @@ def test_a_remote_that_the_kernel_refuses_can_be_corrected(
     assert call.callee.rtp.recv(4096)[12:] == b"back"
     call.order("remote", side="b", remotes=[(address, 4000, 4001)], final=True)
     call.callee.rtp.sendto(packet(2, 2, b"from where it was"), call.ports[2])
-    eventually(lambda: call.counted()["foreign"] == 1)
+    call.stranger.rtp.sendto(packet(3, 3, b"from anywhere"), call.ports[2])
+    eventually(lambda: call.counted()["foreign"] == 2)
+    call.order("close")
+    assert len(held - _open_sockets(worker)) == len(LABELS)
+
+
+def test_a_call_that_ends_before_both_sides_are_known_leaves_nothing(
+    call: Call, worker: WorkerProcess
+) -> None:
+    held = _open_sockets(worker)
+    call.order("remote", side="a", remotes=[call.caller.remote])
     call.order("close")
     assert len(held - _open_sockets(worker)) == len(LABELS)
 
