@@ -9,6 +9,9 @@ from recorder.decision import CallFacts, Direction
 from sip_hooks.events import CallOffered, Side
 from sip_hooks.identity import NAMES_OTHERS, Identity
 
+NAME_CHARACTERS = 128
+"""The most that is kept of a party's name: it goes into one message to the capture process."""
+
 
 def first_facts(
     offered: CallOffered, approved: bool, obstacles: Iterable[str], withheld_elsewhere: bool
@@ -49,7 +52,10 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
 
 def parties(facts: CallFacts) -> dict[str, str]:
     """Who speaks on which leg, for the sealed part of a clip: the most telling name of each side."""
-    return {"agent": _most_telling(facts.inside), "outside": _most_telling(facts.outside)}
+    return {
+        "agent": _most_telling(facts.inside)[:NAME_CHARACTERS],
+        "outside": _most_telling(facts.outside)[:NAME_CHARACTERS],
+    }
 
 
 def _most_telling(names: frozenset[str]) -> str:

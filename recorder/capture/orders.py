@@ -25,8 +25,6 @@ from storage.vault import ClipPlan
 T = TypeVar("T")
 AGENT, OUTSIDE = 0, 1
 MAX_HORIZON = timedelta(seconds=30)
-NAME_CHARACTERS = 128
-"""What a clip keeps of a party's name; the rest is cut off."""
 
 
 class OrderError(ValueError):
@@ -125,7 +123,7 @@ def _begin_of(message: Mapping[str, Any]) -> Begin:
         (codec for side, channel in zip(codecs, channels, strict=True) for codec in side.kept(channel)),
         key=lambda codec: (codec.channel, codec.payload_type),
     )
-    agent, outside = (str(message["parties"][side])[:NAME_CHARACTERS] for side in ("agent", "outside"))
+    parties = Parties(str(message["parties"]["agent"]), str(message["parties"]["outside"]))
     plans = tuple(
         ClipPlan(
             recording_id=str(row["recording"]),
@@ -139,7 +137,7 @@ def _begin_of(message: Mapping[str, Any]) -> Begin:
             part=int(row["part"]),
             previous=row["previous"],
             codecs=tuple(kept),
-            parties=Parties(agent, outside),
+            parties=parties,
         )
         for row in message["recordings"]
     )
