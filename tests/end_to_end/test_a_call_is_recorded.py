@@ -32,7 +32,7 @@ from tests.end_to_end.peers import baresip, sipp
 from tests.end_to_end.peers.wire import Wire, missing, strange
 
 ALIKE = 0.99
-SAID = (speech.load("customer")[:24_000], speech.load("agent")[:24_000])
+SAID = (speech.load("customer")[:16_000], speech.load("agent")[:16_000])
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -121,9 +121,10 @@ def voices_of(plans: Mapping[str, Plan]) -> dict[str, bytes]:
     }
 
 
-async def hold_calls(recorder: Recorder, plans: Mapping[str, Plan], evidence: Evidence) -> None:
-    """All these calls at once; what the service tells of itself meanwhile, and its files, are kept."""
-    voices = evidence.voices
+async def hold_calls(
+    recorder: Recorder, plans: Mapping[str, Plan], voices: Mapping[str, bytes], meanwhile: Callable[[], None]
+) -> None:
+    """All these calls at once, and something else while they last."""
     async with contextlib.AsyncExitStack() as stack:
         phones = {
             number: await stack.enter_async_context(
@@ -131,7 +132,7 @@ async def hold_calls(recorder: Recorder, plans: Mapping[str, Plan], evidence: Ev
             )
             for number in sorted({it.caller for it in plans.values()} | {it.callee for it in plans.values()})
         }
-        looking = asyncio.create_task(asyncio.to_thread(lambda: (said(recorder), files(recorder))))
+        looking = asyncio.create_task(asyncio.to_thread(meanwhile))
         await asyncio.gather(
             *(
                 converse(
@@ -143,9 +144,7 @@ async def hold_calls(recorder: Recorder, plans: Mapping[str, Plan], evidence: Ev
                 for name, plan in plans.items()
             )
         )
-        told, found = await looking
-        evidence.told += told
-        evidence.files += found
+        await looking
 
 
 async def open_all(recorder: Recorder) -> list[Opened]:
@@ -163,17 +162,21 @@ async def open_all(recorder: Recorder) -> list[Opened]:
     return opened
 
 
-def look_everywhere(recorder: Recorder, plans: Mapping[str, Plan], evidence: Evidence, kept: int) -> None:
+def look_everywhere(
+    recorder: Recorder,
+    plans: Mapping[str, Plan],
+    evidence: Evidence,
+    kept: int,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Hold the calls, watch the ring, wait until `kept` clips of each purpose are sealed, open them."""
     with RingWatch(ring_file(recorder), evidence.search) as watch:
-        asyncio.run(hold_calls(recorder, plans, evidence))
+        asyncio.run(hold_calls(recorder, plans, evidence.voices, meanwhile))
         for purpose in LISTENERS:
             recorder.sealed(kept, purpose)
     until(lambda: not watch.used(), bool, PATIENCE_SECONDS)
     evidence.left_in_ring = watch.used()
     evidence.in_ring |= watch.seen
-    evidence.told += said(recorder)
-    evidence.files += files(recorder)
     evidence.clips = asyncio.run(open_all(recorder))
 
 
@@ -185,7 +188,13 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     with running(tmp_path_factory.mktemp("everything"), signed=False) as recorder:
         look_everywhere(recorder, UNSIGNED, evidence, kept=0)
         recorder.sign()
-        look_everywhere(recorder, KEPT | REFUSED, evidence, kept=len(KEPT))
+
+        def take() -> None:
+            evidence.told += said(recorder)
+            evidence.files += files(recorder)
+
+        look_everywhere(recorder, KEPT | REFUSED, evidence, kept=len(KEPT), meanwhile=take)
+        take()
     evidence.files += files(recorder)
     return evidence
 

@@ -93,18 +93,17 @@ def files(recorder: Recorder) -> list[tuple[str, bytes]]:
 def said(recorder: Recorder) -> str:
     """Everything that the service tells of itself on the command line, for people and for machines."""
     doelband = str(Path(sys.executable).with_name("doelband"))
-    commands = [["status"], ["status", "--json"], ["calls"], ["calls", "--json"], ["clips", "list", "--json"]]
     runs = [
-        subprocess.run(
+        subprocess.Popen(
             [doelband, *command, "--config", str(recorder.config)],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
             env={**os.environ, "COLUMNS": "500"},
         )
-        for command in commands
+        for command in (["status"], ["status", "--json"], ["calls"], ["calls", "--json"])
     ]
-    return "".join(run.stdout + run.stderr for run in runs)
+    return "".join(run.communicate()[0] for run in runs)
 
 
 def mentions(data: bytes, number: str) -> bool:
