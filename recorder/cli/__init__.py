@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -93,7 +94,7 @@ def main() -> None:
         code = _exit_of(error)
         if code is None:
             raise
-        complain(str(error))
+        complain(_message(error))
         sys.exit(code)
 
 
@@ -103,6 +104,8 @@ def _exit_of(error: Exception) -> Exit | None:
     from recorder.control import NotRunning
     from storage.errors import NotFound, Refused, StorageError, Unavailable
 
+    if isinstance(error, Unavailable) and _lasts(error.__cause__):
+        return Exit.FAILED
     kinds: tuple[tuple[type[Exception], Exit], ...] = (
         (ConfigError, Exit.CONFIGURATION),
         (NotFound, Exit.NOT_FOUND),
@@ -113,3 +116,39 @@ def _exit_of(error: Exception) -> Exit | None:
         (OSError, Exit.FAILED),
     )
     return next((code for kind, code in kinds if isinstance(error, kind)), None)
+
+
+_IN_THE_WAY = "a file stands where a directory must be; move it away"
+_NOT_ALLOWED = "this user may not; run as the service's own user or root"
+LASTING = {
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: "it is a directory; name a file",
+    errno.ELOOP: "its links lead nowhere; name a file",
+    errno.ENAMETOOLONG: "the name is too long; write a shorter one",
+    errno.ENOENT: "there is no such file or directory; make it first",
+    errno.EROFS: "the disk can only be read; name another place",
+}
+"""What is wrong with a path and stays so until somebody mends it, with what to do; waiting does not help."""
+
+
+def _lasts(cause: BaseException | None) -> bool:
+    """A fault of a path. A socket's error names no file: there the service may come yet."""
+    return isinstance(cause, OSError) and cause.filename is not None and cause.errno in LASTING
+
+
+def _message(error: Exception) -> str:
+    """What was attempted, and what to do about it, in one line."""
+    from storage.errors import Unavailable
+
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(error, (OSError, Unavailable)) or not isinstance(cause, OSError):
+        return str(error)
+    attempted = error.attempted if isinstance(error, Unavailable) else f"use {cause.filename or 'the system'}"
+    if _lasts(cause):
+        return f"{attempted}: {LASTING[cause.errno or 0]}"
+    if isinstance(error, Unavailable):
+        return str(error)
+    return f"{attempted}: {(cause.strerror or 'it failed').lower()}; look at the disk and try again"

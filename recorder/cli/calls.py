@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from recorder import control
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Json, out, rows, show
+from recorder.cli.output import Json, rows, say, show
 from recorder.service import places
 
 
@@ -28,9 +28,10 @@ def calls(
         show(value, True, "")
         return
     running = [
-        [it["started_at"], it["line"], it["agent"], it["state"], it["reasons"]] for it in value["running"]
+        [datetime.fromisoformat(it["started_at"]), it["line"], it["agent"], it["state"], it["reasons"]]
+        for it in value["running"]
     ]
-    out.print(rows("Running", ("since", "line", "agent", "state", "why"), running, "No running calls."))
+    say(rows("Running", ("since (UTC)", "line", "agent", "state", "why"), running, "No running calls."))
     ended = [
         [
             it["started_at"],
@@ -43,10 +44,10 @@ def calls(
         ]
         for it in value["ended"]
     ]
-    columns = ("started", "line", "agent", "outcome", "why", "purposes", "seconds")
-    out.print(rows("Ended", columns, ended, "No ended calls on flagged lines."))
+    columns = ("started (UTC)", "line", "agent", "outcome", "why", "purposes", "seconds")
+    say(rows("Ended", columns, ended, "No ended calls on flagged lines."))
     withheld = [[it["day"], it["kind"], it["count"]] for it in value["withheld"]]
-    out.print(rows("Kept out", ("day", "kind", "calls"), withheld, "No private or privileged calls."))
+    say(rows("Kept out", ("day", "kind", "calls"), withheld, "No private or privileged calls."))
 
 
 async def _collect(installation: Installation, days: int) -> dict[str, Any]:

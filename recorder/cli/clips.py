@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ import typer
 from portal import playback
 from portal.access import Action
 from recorder.cli.installation import Installation, account_name, work
-from recorder.cli.options import DEFAULT, ConfigPath, Person
-from recorder.cli.output import Json, facts, rows, show
+from recorder.cli.options import DEFAULT, ID_CHARACTERS, ConfigPath, Person, some_text, whole_id
+from recorder.cli.output import Id, Json, facts, rows, show
 from recorder.service import places
+from storage.errors import Conflict, NotFound
 from storage.keydoor import KeyDoor
 from storage.model import Clip, ClipFilter
 from storage.vault import Opened, Vault
@@ -25,16 +27,22 @@ app = typer.Typer(
 )
 
 Purpose = Annotated[
-    str,
-    typer.Option(
-        prompt="For which purpose", help="The purpose you listen for (KSF 3.4). Asked when missing."
-    ),
+    str | None,
+    typer.Option(callback=some_text, help="The purpose you listen for (KSF 3.4). Asked when missing."),
 ]
 Reason = Annotated[
-    str, typer.Option(prompt="Why", help="Why you open this clip; kept in the audit log. Asked when missing.")
+    str | None,
+    typer.Option(
+        callback=some_text, help="Why you open this clip; kept in the audit log. Asked when missing."
+    ),
 ]
-ClipId = Annotated[str, typer.Argument(help="The clip's identifier, as `clips list` shows it.")]
-COLUMNS = ("clip", "started", "purpose", "line", "agent", "deadline", "state", "seconds", "bytes")
+ClipId = Annotated[
+    str,
+    typer.Argument(
+        metavar="CLIP", help="The clip's identifier, or its first characters, as `clips list` shows them."
+    ),
+]
+COLUMNS = ("clip", "started (UTC)", "purpose", "line", "agent", "deadline", "state")
 
 
 @app.command("list")
@@ -48,19 +56,9 @@ def list_clips(
 ) -> None:
     """List clips by what stands in the catalogue: never a number, never a party's name."""
     wanted = ClipFilter(purpose=purpose, line=line, agent=agent, limit=limit)
-    found = work(config, lambda installation: installation.catalogue.clips.find(wanted))
+    found = work(config, lambda installation: _find(installation, wanted))
     lines = [
-        (
-            it.id,
-            it.started_at,
-            it.purpose,
-            it.line,
-            it.agent,
-            it.deadline_day,
-            it.state.value,
-            it.seconds,
-            it.size,
-        )
+        (Id(it.id), it.started_at, it.purpose, it.line, it.agent, it.deadline_day, it.state.value)
         for it in found
     ]
     show([described(it) for it in found], as_json, rows("Clips", COLUMNS, lines, "No clips."))
@@ -69,16 +67,20 @@ def list_clips(
 @app.command("show")
 def show_clip(clip: ClipId, config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
     """Show what the catalogue knows of a clip. It does not open it."""
-    value = described(work(config, lambda installation: installation.catalogue.clips.show(clip)))
-    show(value, as_json, facts(f"Clip {clip}", value))
+
+    async def look(installation: Installation) -> Clip:
+        return await installation.catalogue.clips.show(await clip_id(installation, clip))
+
+    value = described(work(config, look))
+    show(value, as_json, facts("Clip", value))
 
 
 @app.command()
 def export(
     clip: ClipId,
-    file: Annotated[Path, typer.Argument(help="The file to write, ending in .wav or .flac.")],
-    purpose: Purpose,
-    reason: Reason,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, ending in .wav or .flac.")],
+    purpose: Purpose = None,
+    reason: Reason = None,
     person: Person = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
     config: ConfigPath = DEFAULT,
@@ -89,8 +91,12 @@ def export(
     Refused (exit 4) for another purpose, past the deadline, or without a grant of management; refusals are
     in the audit log too. The file that you write is outside the recorder's control: the log says who made it.
     """
-    playback.check_target(file, overwrite=overwrite)
-    opened = work(config, lambda installation: _open(installation, clip, purpose, reason, person))
+    _check_target(file, overwrite)
+    if as_json and (purpose is None or reason is None):
+        raise typer.BadParameter("give --purpose and --reason; with --json nothing is asked")
+    listens_for = purpose or _asked("For which purpose")
+    because = reason or _asked("Why")
+    clip, opened = work(config, lambda it: _open(it, clip, listens_for, because, person))
     samples = playback.render(opened.records, opened.header.codecs)
     playback.write(samples, file, overwrite=overwrite)
     value = {
@@ -102,15 +108,50 @@ def export(
     show(value, as_json, facts("Exported", value))
 
 
+def _check_target(file: Path, overwrite: bool) -> None:
+    """What would go wrong after the clip is opened goes wrong before."""
+    try:
+        playback.check_target(file, overwrite=overwrite)
+    except Conflict as error:
+        raise Conflict(
+            f"write {file}", "it is there already; give --overwrite to replace it, or choose another name"
+        ) from error
+    if not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {file.absolute().parent}")
+
+
+def _asked(question: str) -> str:
+    """The answer, trimmed. The question goes to stderr, so that stdout holds nothing but the result."""
+    typer.echo(f"{question}: ", nl=False, err=True)
+    return some_text(sys.stdin.readline()) or ""
+
+
+async def clip_id(installation: Installation, given: str) -> str:
+    """The whole identifier of a clip that may be given by its first characters. Raises NotFound."""
+    if len(given) >= ID_CHARACTERS:
+        return given
+    return whole_id("clip", given, [it.id for it in await installation.catalogue.clips.find()])
+
+
+async def _find(installation: Installation, wanted: ClipFilter) -> list[Clip]:
+    """Raises NotFound for a purpose that neither the configuration nor any clip has."""
+    found = await installation.catalogue.clips.find(wanted)
+    purposes = sorted(installation.config.purposes)
+    if not found and wanted.purpose is not None and wanted.purpose not in purposes:
+        raise NotFound(f"list clips of purpose {wanted.purpose!r}", f"the scheme has {', '.join(purposes)}")
+    return found
+
+
 async def _open(
     installation: Installation, clip: str, purpose: str, reason: str, person: str | None
-) -> Opened:
+) -> tuple[str, Opened]:
+    clip = await clip_id(installation, clip)
     door = KeyDoor(places.keys(installation.config))
     key = await door.open_clip(clip, purpose, Action.EXPORT, reason, actor=person or account_name())
     vault = await Vault.open(
         installation.config.storage.directory, installation.catalogue, installation.clock
     )
-    return await vault.read(clip, key)
+    return clip, await vault.read(clip, key)
 
 
 def described(clip: Clip) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, complain, show
-from recorder.config import findings, load
+from recorder.config import ConfigError, findings, load
 from recorder.scheme import scheme_hash
 
 app = typer.Typer(
@@ -27,13 +27,21 @@ def _group() -> None:
 
 @app.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="The file; else the one of --config.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The file; else the one of --config.")
+    ] = None,
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
 ) -> None:
     """Read the file as the service would. Exit 5: it cannot be used; 6: it can, and looks unintended."""
     path = file or config
-    scheme = load(path).scheme()
+    try:
+        scheme = load(path).scheme()
+    except ConfigError as error:
+        if as_json:
+            faults = [{"line": it.line, "key": it.key, "message": it.text} for it in error.problems]
+            show({"file": str(path), "errors": faults}, True, "")
+        raise
     found = findings(path)
     for each in found:
         complain(str(each))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +11,12 @@ import typer
 
 from portal import access
 from recorder.cli.installation import Installation, work
-from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Json, facts, rows, show
+from recorder.cli.options import DEFAULT, ConfigPath, person_name, private_key, utc_day, whole_id
+from recorder.cli.output import Id, Json, facts, rows, show
 from storage import bundle
 from storage.errors import NotFound, Refused
 from storage.model import Grant
-from storage.signing import load_key, public_bytes, sign
+from storage.signing import public_bytes, sign
 
 app = typer.Typer(
     help="Who may listen, for which purpose, until when (KSF 3.3).",
@@ -25,16 +25,28 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 KeyFile = Annotated[
-    Path, typer.Option("--key", help="Management's private key (PEM), made with `doelband keygen`.")
+    Path,
+    typer.Option(
+        "--key", metavar="FILE", help="Management's private key (PEM), made with `doelband keygen`."
+    ),
 ]
 ACTIONS = tuple(access.Action)
+ALL_LINES = "all lines"
 
 
 @app.command()
 def add(
-    person: Annotated[str, typer.Argument(help="Who may listen: the account or person's name.")],
+    person: Annotated[
+        str,
+        typer.Argument(
+            metavar="PERSON", callback=person_name, help="Who may listen: the account or person's name."
+        ),
+    ],
     purpose: Annotated[str, typer.Option(help="For which purpose.")],
-    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Up to the start of this UTC day.")],
+    until: Annotated[
+        datetime,
+        typer.Option(parser=utc_day, metavar="YYYY-MM-DD", help="Up to the start of this UTC day."),
+    ],
     key: KeyFile,
     line: Annotated[
         list[str] | None, typer.Option(help="Only on this line; may be given several times.")
@@ -43,7 +55,9 @@ def add(
         list[access.Action] | None,
         typer.Option(help="Only this; may be given several times. Else everything."),
     ] = None,
-    granted_by: Annotated[str, typer.Option(help="Who of management gives it.")] = "management",
+    granted_by: Annotated[
+        str, typer.Option(metavar="PERSON", callback=person_name, help="Who of management gives it.")
+    ] = "management",
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -53,12 +67,11 @@ def add(
         "purpose": purpose,
         "lines": tuple(sorted(line or ())),
         "actions": frozenset(action or ACTIONS),
-        "until_at": until.replace(tzinfo=UTC),
+        "until_at": until,
         "granted_by": granted_by,
     }
     grant = work(config, lambda installation: _add(installation, wanted, key))
-    value = described(grant)
-    show(value, as_json, facts("Granted", value))
+    _show("Granted", grant, as_json)
 
 
 @app.command("list")
@@ -66,31 +79,53 @@ def list_grants(config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
     """List every grant, also those that have ended: who may listen to whom is no secret (KSF 3.3)."""
     found = work(config, lambda installation: installation.catalogue.grants.all())
     lines = [
-        (it.id, it.person, it.purpose, it.lines or "all lines", it.until_at, it.granted_by, it.revoked_at)
+        (
+            Id(it.id),
+            it.person,
+            it.purpose,
+            it.lines or ALL_LINES,
+            "all" if len(_actions(it)) == len(ACTIONS) else _actions(it),
+            it.until_at.date(),
+            it.revoked_at.date() if it.revoked_at else None,
+        )
         for it in found
     ]
-    columns = ("grant", "person", "purpose", "lines", "until", "given by", "revoked")
+    columns = ("grant", "person", "purpose", "lines", "actions", "until", "revoked")
     show([described(it) for it in found], as_json, rows("Grants", columns, lines, "No grants."))
 
 
 @app.command()
 def revoke(
-    grant: Annotated[str, typer.Argument(help="The grant's identifier, as `grant list` shows it.")],
+    grant: Annotated[
+        str,
+        typer.Argument(
+            metavar="GRANT",
+            help="The grant's identifier, or its first characters, as `grant list` shows them.",
+        ),
+    ],
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
 ) -> None:
     """End a grant now. This needs no key: taking away is never refused."""
 
-    async def act(installation: Installation) -> Grant:
-        return await installation.catalogue.grants.revoke(grant, installation.by())
+    title, ended = work(config, lambda installation: _revoke(installation, grant))
+    _show(title, ended, as_json)
 
-    value = described(work(config, act))
-    show(value, as_json, facts("Revoked", value))
+
+async def _revoke(installation: Installation, given: str) -> tuple[str, Grant]:
+    grants = installation.catalogue.grants
+    known = {it.id: it for it in await grants.all()}
+    chosen = whole_id("grant", given, list(known))
+    if chosen in known and known[chosen].revoked_at is not None:
+        return "Revoked already", known[chosen]
+    return "Revoked", await grants.revoke(chosen, installation.by())
 
 
 async def _add(installation: Installation, wanted: dict[str, Any], key: Path) -> Grant:
     _check_names(installation, wanted)
-    private = load_key(key)
+    if wanted["until_at"] <= installation.now():
+        raise typer.BadParameter(f"--until {wanted['until_at']:%Y-%m-%d} is past; name a later day")
+    private = private_key(key)
     enrolled = bundle.load(installation.config.storage.directory).management
     if enrolled != public_bytes(private):
         raise Refused(
@@ -124,6 +159,19 @@ def _check_names(installation: Installation, wanted: dict[str, Any]) -> None:
             raise NotFound(f"grant for line {line!r}", f"the scheme has {', '.join(lines)}")
 
 
+def _show(title: str, grant: Grant, as_json: bool) -> None:
+    value = described(grant)
+    show(value, as_json, facts(title, value | {"lines": value["lines"] or ALL_LINES}))
+
+
+def _actions(grant: Grant) -> list[str]:
+    """What was signed; nothing where the document is none of ours, for then it allows nothing."""
+    try:
+        return sorted(access.parse_grant(grant.document).actions)
+    except ValueError:
+        return []
+
+
 def described(grant: Grant) -> dict[str, Any]:
     """A grant for people and machines."""
     return {
@@ -131,6 +179,7 @@ def described(grant: Grant) -> dict[str, Any]:
         "person": grant.person,
         "purpose": grant.purpose,
         "lines": list(grant.lines),
+        "actions": _actions(grant),
         "until_at": grant.until_at,
         "granted_by": grant.granted_by,
         "granted_at": grant.granted_at,

@@ -16,7 +16,7 @@ from recorder.config import Config, load
 from recorder.service import places
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageError
 from storage.model import By
 
 T = TypeVar("T")
@@ -53,8 +53,7 @@ async def opened(path: Path) -> AsyncIterator[Installation]:
     """Open the installation of a configuration file. Raises ConfigError, NotFound before the set-up."""
     config = load(path)
     place = places.catalogue(config)
-    if not _exists(place):
-        raise NotFound(f"open the catalogue {place}", f"run `doelband setup --config {path}` first")
+    _check(place, path)
     catalogue = await Catalogue.open(place)
     try:
         yield Installation(config, catalogue, SystemClock(config.clock.offset_file))
@@ -72,5 +71,17 @@ def work(path: Path, act: Callable[[Installation], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def _exists(path: Path) -> bool:
-    return path.exists()
+def _check(place: Path, config: Path) -> None:
+    """Raises NotFound before the set-up, StorageError when this user may not open the catalogue."""
+    attempted = f"open the catalogue {place}"
+    try:
+        place.stat()
+        is_ours = os.access(place, os.R_OK | os.W_OK)
+    except FileNotFoundError as error:
+        raise NotFound(attempted, f"run `doelband setup --config {config}` first") from error
+    except NotADirectoryError as error:
+        raise StorageError(attempted, "a file stands where a directory must be; move it away") from error
+    except PermissionError:
+        is_ours = False
+    if not is_ours:
+        raise StorageError(attempted, "it cannot be read by this user; run as the service's own user or root")

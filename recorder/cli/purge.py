@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from purge import sweep as sweeping
-from purge.verdict import is_past
+from purge.verdict import ClockReason, Reason, examine, is_past
 from purge.witness import look, take
+from recorder.cli.clips import ClipId, clip_id
 from recorder.cli.installation import Installation, account_name, work
-from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Exit, Json, facts, out, rows, show
+from recorder.cli.options import DEFAULT, ConfigPath, person_name
+from recorder.cli.output import Exit, Id, Json, facts, rows, say, show
 from recorder.config import load
 from recorder.service import places, purging
 from recorder.service.children import follow_supervisor
 from recorder.service.journal import start_logging
 from storage.blobs import Blobs
+from storage.errors import NotFound
 from storage.keydoor import KeyDoor
 from storage.lifecycle import State
-from storage.model import By, ClipFilter
+from storage.model import By, Certificate, ClipFilter
 
 app = typer.Typer(
     help="Destruction at the deadline, and its certificates.",
@@ -35,7 +39,7 @@ app = typer.Typer(
 def status(config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
     """What is kept, what is due, and what the clocks say. Exit 6 when something is overdue by a day."""
     value = work(config, _status)
-    show(value, as_json, facts("Purge", value))
+    show(value, as_json, facts("Purge", _status_words(value)))
     raise typer.Exit(Exit.FINDINGS if value["overdue"] else Exit.OK)
 
 
@@ -68,11 +72,9 @@ def run(
         "left": list(report.erased.left),
         "certified": report.erased.certified,
     }
-    lines = [
-        (it["clip"], it["purpose"], it["deadline_day"], it["action"], it["reasons"]) for it in value["judged"]
-    ]
-    columns = ("clip", "purpose", "deadline", "action", "why")
-    show(value, as_json, rows("Due", columns, lines, f"Nothing is due. Clock: {value['clock']}."))
+    show(value, as_json, _run_words(report))
+    if not as_json and report.judged:
+        say(_outcome(report))
     if not report.clock.is_trusted:
         raise typer.Exit(Exit.TEMPORARY)
     raise typer.Exit(Exit.FAILED if report.erased.left else Exit.OK)
@@ -80,22 +82,36 @@ def run(
 
 @app.command()
 def certificate(
-    clip: Annotated[str, typer.Argument(help="The clip's identifier.")],
+    clip: ClipId,
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
 ) -> None:
     """Show the certificate of a clip's destruction: what was destroyed, how, and how far to believe it."""
-    found = work(config, lambda installation: installation.catalogue.erasures.certificate(clip))
+
+    async def look(installation: Installation) -> Certificate:
+        chosen = await clip_id(installation, clip)
+        try:
+            await installation.catalogue.clips.show(chosen)
+        except NotFound as error:
+            raise NotFound(f"find the certificate of clip {chosen}", "there is no such clip") from error
+        return await installation.catalogue.erasures.certificate(chosen)
+
+    found = work(config, look)
     document = json.loads(found.document)
     if as_json:
         show(document, True, "")
     else:
-        out.print(facts(f"Certificate of destruction ({found.state.value})", document))
+        say(facts(f"Certificate of destruction ({found.state.value})", document))
 
 
 @app.command("confirm-clock")
 def confirm_clock(
-    person: Annotated[str, typer.Option("--person", help="Who says that the clock is right.")],
+    person: Annotated[
+        str,
+        typer.Option(
+            "--person", metavar="PERSON", callback=person_name, help="Who says that the clock is right."
+        ),
+    ],
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -104,17 +120,16 @@ def confirm_clock(
     Two different people must say so; until then the purge waits. Both words stand in the audit log.
     """
 
-    async def confirm(installation: Installation) -> bool:
-        reading = take(installation.clock)
-        return await installation.catalogue.clock.confirm(reading, By(person, reading.wall, "clock"))
+    async def confirm(installation: Installation) -> tuple[bool, str]:
+        reading, witnesses = take(installation.clock), installation.catalogue.clock
+        if examine(reading, await witnesses.last()).is_trusted:
+            return True, "There is nothing to confirm: the clock is believed already."
+        if await witnesses.confirm(reading, By(person, reading.wall, "clock")):
+            return True, "The clock is believed now."
+        return False, "Noted. A second person must say so too."
 
-    believed = work(config, confirm)
-    value = {"person": person, "believed": believed}
-    show(
-        value,
-        as_json,
-        "The clock is believed now." if believed else "Noted. A second person must say so too.",
-    )
+    believed, words = work(config, confirm)
+    show({"person": person, "believed": believed}, as_json, words)
 
 
 @app.command("work", hidden=True)
@@ -123,6 +138,72 @@ def work_on(config: ConfigPath = DEFAULT) -> None:
     follow_supervisor()
     start_logging("purge")
     asyncio.run(purging.run(load(config)))
+
+
+WORDS: Mapping[str, str] = {
+    ClockReason.FIRST: "believed: this is the first reading",
+    ClockReason.SAME_BOOT: "believed: it has run evenly since the machine was started",
+    ClockReason.SYNCHRONISED: "believed: it was synchronised after the machine was started",
+    ClockReason.BEHIND: "believed, though it is behind the latest time seen; what is due waits for it",
+    ClockReason.JUMP: "not believed: it has jumped forward by more than an hour",
+    ClockReason.UNSYNCHRONISED: "not believed: it was not synchronised after the machine was started",
+    Reason.DEADLINE_PASSED: "its deadline has passed",
+    Reason.DEADLINE_AHEAD: "its deadline is ahead",
+    Reason.CLOCKS_DISAGREE: "its deadline has passed by one clock only",
+    Reason.BEGUN: "its destruction has begun",
+    Reason.GONE: "it is gone",
+}
+"""Reasons of the clock and of a clip's verdict, for people."""
+
+
+def _run_words(report: sweeping.Report) -> Table | str:
+    """What was judged; else that nothing is due, or that the clock forbids to judge."""
+    clock = f"The clock is {WORDS[report.clock.reason]}."
+    if not report.clock.is_trusted:
+        return (
+            f"Nothing was judged and nothing destroyed. {clock} Set it right, or let two people run "
+            "`doelband purge confirm-clock`."
+        )
+    lines = [
+        (
+            Id(it.clip),
+            it.purpose,
+            it.deadline_day,
+            it.verdict.action.value,
+            [WORDS[reason] for reason in it.verdict.reasons],
+        )
+        for it in report.judged
+    ]
+    return rows("Due", ("clip", "purpose", "deadline", "action", "why"), lines, f"Nothing is due. {clock}")
+
+
+def _outcome(report: sweeping.Report) -> str:
+    if report.is_dry_run:
+        return "A dry run: nothing was destroyed."
+    left = (
+        f" Left, with files that could not be removed: {len(report.erased.left)}."
+        if report.erased.left
+        else ""
+    )
+    return f"Destroyed: {len(report.erased.buried)}. Certificates: {report.erased.certified}.{left}"
+
+
+def _status_words(value: dict[str, Any]) -> dict[str, Any]:
+    """What people read of the status."""
+    kept = ", ".join(f"{count} {state}" for state, count in value["clips"].items() if count)
+    words = {
+        "clips": kept or "none",
+        "due": value["due"],
+        "overdue by a day": value["overdue"],
+        "clock": value["clock"],
+        "latest time seen": value["highest_time_committed"],
+        "certificates": value["certificates"],
+    }
+    if value["clock_moved_by_seconds"]:
+        words["WARNING"] = (
+            f"the clock is moved by {value['clock_moved_by_seconds']:.0f} s (clock.offset_file)"
+        )
+    return words
 
 
 async def _status(installation: Installation) -> dict[str, Any]:

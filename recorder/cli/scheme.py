@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from recorder.cli.installation import Installation, work
-from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Exit, Json, facts, out, show
+from recorder.cli.options import DEFAULT, ConfigPath, private_key
+from recorder.cli.output import Exit, Json, facts, say, show
 from recorder.config import load
 from recorder.gate import Act, sign_approval
 from recorder.scheme import canonical, scheme_hash
@@ -19,14 +19,22 @@ from recorder.service import gatekeeper
 from storage import bundle
 from storage.errors import Refused
 from storage.model import Approval, ApprovalKind
-from storage.signing import load_key, public_bytes, public_text
+from storage.signing import public_bytes, public_text
 
 app = typer.Typer(
     help="The scheme: purposes, lines, agents, exclusions, frequencies, terms (KSF 3.1).",
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
 )
 KeyFile = Annotated[
-    Path, typer.Option("--key", help="The works council's private key (PEM), made with `doelband keygen`.")
+    Path,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The works council's private key (PEM), made with `doelband keygen`; management's where a "
+        "declaration says that no council is required.",
+    ),
 ]
 
 
@@ -37,7 +45,7 @@ def show_scheme(config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
     if as_json:
         show({"hash": scheme_hash(scheme), "scheme": json.loads(canonical(scheme))}, True, "")
     else:
-        out.print(render(scheme), markup=False)
+        say(render(scheme))
 
 
 @app.command()
@@ -64,9 +72,10 @@ def status(config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
         "recording_allowed": gate.approved,
         "reason": gate.reason,
         "scheme": gate.policy.scheme_hash,
-        "explanation": gatekeeper.explain(gate.reason),
+        "explanation": gatekeeper.explain(gate.reason, gate.declared),
     }
-    show(value, as_json, facts("Scheme", value))
+    words = {"recording allowed": gate.approved, "why": value["explanation"], "scheme": value["scheme"]}
+    show(value, as_json, facts("Scheme", words))
     raise typer.Exit(Exit.OK if gate.approved else Exit.FINDINGS)
 
 
@@ -77,14 +86,15 @@ def _act(act: Literal["approve", "withdraw"], key: Path, config: Path, as_json: 
 
 
 async def _sign(installation: Installation, act: Act, key: Path) -> gatekeeper.Gate:
-    private = load_key(key)
+    private = private_key(key)
     keys = bundle.load(installation.config.storage.directory)
     enrolled = keys.council or keys.management
     if enrolled != public_bytes(private):
         raise Refused(
             "not-the-enrolled-key",
             f"sign with {key} ({public_text(public_bytes(private))})",
-            "this is not the key that was enrolled at set-up; use the works council's own key",
+            "this is not the key that was enrolled at set-up; use the key of "
+            + ("the works council" if keys.council else "management, which approves in the council's place"),
         )
     signed = sign_approval(act, installation.config.scheme(), installation.now(), private)
     row = Approval(
@@ -94,5 +104,7 @@ async def _sign(installation: Installation, act: Act, key: Path) -> gatekeeper.G
         signature=signed.signature,
         at=signed.at,
     )
-    await installation.catalogue.approvals.add(row, installation.by("works council"))
+    await installation.catalogue.approvals.add(
+        row, installation.by("works council" if keys.council else "management")
+    )
     return await gatekeeper.look(installation.config, installation.catalogue)

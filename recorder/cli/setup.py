@@ -8,17 +8,18 @@ from typing import Annotated
 
 import typer
 
-from recorder.cli.options import DEFAULT, ConfigPath
+from recorder.cli.options import DEFAULT, ConfigPath, private_key, public_key, some_text
 from recorder.cli.output import Json, facts, show
 from recorder.config import load
 from recorder.service import founding
-from storage.errors import Refused
-from storage.signing import create_key, parse_public, public_bytes, public_text
+from storage.bundle import DECLARATION_LABEL, Declaration
+from storage.signing import create_key, public_bytes, public_text, sign
 
 
 def keygen(
     file: Annotated[
-        Path, typer.Argument(help="Where to write the private key; FILE.pub gets the public half.")
+        Path,
+        typer.Argument(metavar="FILE", help="Where to write the private key; FILE.pub gets the public half."),
     ],
     as_json: Json = False,
 ) -> None:
@@ -36,21 +37,30 @@ def keygen(
 def setup(
     management: Annotated[
         Path,
-        typer.Option(help="Public key file of the centre's management, which grants listening (KSF 3.3)."),
+        typer.Option(
+            metavar="FILE",
+            help="Public key file of the centre's management, which grants listening (KSF 3.3).",
+        ),
     ],
     council: Annotated[
         Path | None,
-        typer.Option(help="Public key file of the works council, which approves the scheme (KSF 3.11)."),
+        typer.Option(
+            metavar="FILE", help="Public key file of the works council, which approves the scheme (KSF 3.11)."
+        ),
     ] = None,
     no_council: Annotated[
         str | None,
         typer.Option(
-            help="Why no works council is required; management signs this and approves in its place."
+            metavar="TEXT",
+            callback=some_text,
+            help="Why no works council is required; management signs this and approves in its place.",
         ),
     ] = None,
     management_key: Annotated[
         Path | None,
-        typer.Option(help="With --no-council: management's private key, to sign the declaration."),
+        typer.Option(
+            metavar="FILE", help="With --no-council: management's private key, to sign the declaration."
+        ),
     ] = None,
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
@@ -61,25 +71,27 @@ def setup(
     replaces nothing; an enrolled key stays enrolled.
     """
     if (council is None) == (no_council is None) or (no_council is None) != (management_key is None):
-        raise Refused(
-            "council-or-declaration",
-            "set up",
-            "give --council FILE, or --no-council TEXT together with --management-key FILE",
+        raise typer.BadParameter(
+            "give --council FILE, or --no-council TEXT together with --management-key FILE"
         )
     people = founding.People(
-        management=_public(management),
-        council=_public(council) if council else None,
-        declaration=no_council,
-        management_key=management_key,
+        management=public_key(management),
+        council=public_key(council) if council else None,
+        declaration=_declared(no_council, management_key, management),
     )
+    if people.council == people.management:
+        raise typer.BadParameter(
+            "the works council and management need keys of their own; for no council use --no-council"
+        )
     value = asyncio.run(founding.found(load(config), people))
     show(value, as_json, facts("Set up", value))
 
 
-def _public(path: Path) -> bytes:
-    try:
-        return parse_public(path.read_text(encoding="ascii"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise Refused(
-            "not-a-public-key", f"read {path}", "give the .pub file that `doelband keygen` wrote"
-        ) from error
+def _declared(text: str | None, key: Path | None, management: Path) -> Declaration | None:
+    """Management's signed word that there is no council; none where there is one."""
+    if text is None or key is None:
+        return None
+    private = private_key(key)
+    if public_bytes(private) != public_key(management):
+        raise typer.BadParameter(f"{key} is not the private half of {management}")
+    return Declaration(text, sign(private, DECLARATION_LABEL, text.encode()))

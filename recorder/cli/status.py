@@ -9,7 +9,7 @@ import typer
 from recorder import control
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Exit, Json, facts, out, rows, show
+from recorder.cli.output import Exit, Json, facts, rows, say, show
 from recorder.service import gatekeeper, places
 from storage.errors import StorageError
 from storage.keydoor import KeyDoor
@@ -21,12 +21,17 @@ Health = Annotated[
 
 def status(health: Health = False, config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
     """Processes, the gate, running calls, clips by state, the clock. Exit 75 when it is not ready."""
-    value = work(config, _collect)
+    try:
+        value = work(config, _collect)
+    except StorageError:
+        if not health:
+            raise
+        value = {"ready": False}
     ready = bool(value["ready"])
     if as_json:
         show(value, True, "")
     elif health:
-        out.print("ready" if ready else "not ready")
+        say("ready" if ready else "not ready")
     else:
         _print(value)
     raise typer.Exit(Exit.OK if ready else Exit.TEMPORARY)
@@ -34,10 +39,10 @@ def status(health: Health = False, config: ConfigPath = DEFAULT, as_json: Json =
 
 def _print(value: dict[str, Any]) -> None:
     processes = [(it["name"], it["pid"] or "starting", it["restarts"]) for it in value["processes"]]
-    out.print(rows("Processes", ("process", "pid", "restarts"), processes, "The service is not running."))
+    say(rows("Processes", ("process", "pid", "restarts"), processes, "The service is not running."))
     shown = {
         "ready": "yes" if value["ready"] else "no",
-        "recording": f"{'allowed' if value['recording_allowed'] else 'nothing is recorded'}: {value['gate']}",
+        "recording": _recording(value),
         "running calls": value["running_calls"],
         "clips": ", ".join(f"{count} {state}" for state, count in value["clips"].items() if count) or "none",
         "clock": value["clock"],
@@ -46,7 +51,19 @@ def _print(value: dict[str, Any]) -> None:
         shown["WARNING"] = (
             f"the clock is moved by {value['clock_moved_by_seconds']:.0f} s (clock.offset_file)"
         )
-    out.print(facts("Doelband", shown))
+    say(facts("Doelband", shown))
+
+
+def _recording(value: dict[str, Any]) -> str:
+    """Whether anything is recorded now, and why (not)."""
+    if value["recording_allowed"]:
+        return f"allowed: {value['gate']}"
+    if not value["signalling"]:
+        state = "the scheme is approved" if value["gate_approved"] else value["gate"]
+        return f"nothing is recorded: the service is not running ({state})"
+    if value["gate_approved"]:
+        return "nothing is recorded yet: the service takes the approval up within seconds"
+    return f"nothing is recorded: {value['gate']}"
 
 
 async def _collect(installation: Installation) -> dict[str, Any]:
@@ -64,8 +81,9 @@ async def _collect(installation: Installation) -> dict[str, Any]:
         and await _keys(config),
         "processes": rows_of,
         "recording_allowed": signalling.get("recording", False),
-        "gate": gatekeeper.explain(gate.reason),
+        "gate": gatekeeper.explain(gate.reason, gate.declared),
         "gate_reason": gate.reason,
+        "gate_approved": gate.approved,
         "running_calls": signalling.get("calls", 0),
         "signalling": signalling,
         "clips": {state.value: count for state, count in counts.items()},

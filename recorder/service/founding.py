@@ -5,16 +5,16 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from recorder.config import Config
 from recorder.service import places
 from storage import signing
-from storage.bundle import DECLARATION_LABEL, Declaration
+from storage.bundle import Declaration
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
 from storage.durable import create_file, make_directory
+from storage.errors import Refused
 from storage.keyring import Keyring, days_ahead
 
 TOKEN_KEY_BYTES = 32
@@ -22,12 +22,11 @@ TOKEN_KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Public keys, raw Ed25519. Either `council`, or `declaration` with the key file that signs it."""
+    """Public keys, raw Ed25519. Either `council`, or the `declaration` that none is required."""
 
     management: bytes
     council: bytes | None
-    declaration: str | None
-    management_key: Path | None
+    declaration: Declaration | None
 
 
 async def found(config: Config, people: People) -> dict[str, Any]:
@@ -44,7 +43,8 @@ async def found(config: Config, people: People) -> dict[str, Any]:
     catalogue = await Catalogue.open(places.catalogue(config))
     await catalogue.close()
     with open_keyring(config) as ring:
-        ring.enrol(people.council, people.management, _declaration(people))
+        _check_declaration(ring.store.declaration, people)
+        ring.enrol(people.council, people.management, people.declaration)
         made = ring.ensure_days(spans(config, clock))
         ring.publish(clock.now())
     return {
@@ -80,10 +80,12 @@ def days(today: Any, retention: timedelta) -> list[Any]:
     return [first + timedelta(days=it) for it in range((last - first).days + 1)]
 
 
-def _declaration(people: People) -> Declaration | None:
-    if people.declaration is None or people.management_key is None:
-        return None
-    private = signing.load_key(people.management_key)
-    return Declaration(
-        people.declaration, signing.sign(private, DECLARATION_LABEL, people.declaration.encode())
-    )
+def _check_declaration(standing: Declaration | None, people: People) -> None:
+    """Raises Refused for what would take the place of a declaration that stands."""
+    if standing is None:
+        return
+    why = "management has declared that no works council is required, and the set-up replaces nothing; "
+    if people.council is not None:
+        raise Refused("already-declared", "enrol a works council", why + "enrol it in a new installation")
+    if people.declaration is not None and people.declaration.text != standing.text:
+        raise Refused("already-declared", "declare this", why + f"give the same text: {standing.text}")

@@ -27,6 +27,7 @@ class Gate:
     reason: str
     policy: Policy
     in_force: tuple[str, ...]  # hashes of the schemes that must all permit
+    declared: bool = False  # no works council is required: management approves in its place
 
     def stands_like(self, other: Gate) -> bool:
         """Whether nothing has changed since."""
@@ -36,14 +37,15 @@ class Gate:
 async def look(config: Config, catalogue: Catalogue) -> Gate:
     """Read the enrolled keys and the approvals and judge them. What cannot be read keeps the gate shut."""
     try:
-        status = await status_of(config, catalogue)
+        keys = bundle.load(config.storage.directory)
+        status = await status_of(config, catalogue, keys)
     except Exception as error:  # a spoiled row must shut the gate, whatever it raises
         log.error("approvals or enrolled keys cannot be read", error=type(error).__name__)
         return shut(config)
     scheme = config.scheme()
     policy = _policy(config, scheme, status.in_force, status.approved)
     hashes = tuple(scheme_hash(it) for it in status.in_force)
-    return Gate(status.approved, status.reason.value, policy, hashes)
+    return Gate(status.approved, status.reason.value, policy, hashes, keys.council is None)
 
 
 def shut(config: Config) -> Gate:
@@ -52,9 +54,8 @@ def shut(config: Config) -> Gate:
     return Gate(False, UNREADABLE, _policy(config, scheme, (scheme,), approved=False), ())
 
 
-async def status_of(config: Config, catalogue: Catalogue) -> GateStatus:
-    """The verdict over all approvals. Raises StorageError when keys or approvals cannot be read."""
-    keys = bundle.load(config.storage.directory)
+async def status_of(config: Config, catalogue: Catalogue, keys: bundle.Bundle) -> GateStatus:
+    """The verdict over all approvals. Raises StorageError when they cannot be read."""
     declaration = keys.declaration.text if keys.declaration else None
     rows = [
         Approval(row.kind.value, row.scheme_hash, row.at, row.signature, row.scheme.encode())
@@ -74,22 +75,20 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
     )
 
 
-def explain(reason: str) -> str:
-    """The reason in words, with what to do."""
-    return _WORDS.get(reason, reason)
+def explain(reason: str, declared: bool = False) -> str:
+    """The reason in words, with what to do. `declared`: management approves in the council's place."""
+    who = "management, in the works council's place," if declared else "the works council"
+    return _WORDS.get(reason, reason).format(who=who)
 
 
 _WORDS = {
-    GateReason.APPROVED.value: "approved by the works council",
-    GateReason.AWAITING_RATIFICATION.value: "stricter than approved; acts at once and awaits ratification: "
-    "let the council sign it with `doelband scheme sign`",
-    GateReason.NO_AUTHORITY.value: "no works-council key is enrolled: nothing is recorded; "
-    "enrol it with `doelband setup`",
-    GateReason.NEVER_APPROVED.value: "the works council has not signed this scheme: nothing is recorded; "
-    "let it sign with `doelband scheme sign`",
-    GateReason.CHANGED.value: "the scheme was changed after the council signed it: nothing is recorded; "
-    "let it sign again with `doelband scheme sign`",
-    GateReason.WITHDRAWN.value: "the works council has withdrawn its approval: nothing is recorded",
-    UNREADABLE: "the approvals or the enrolled keys cannot be read: nothing is recorded; "
-    "see `doelband status` and the log",
+    GateReason.APPROVED.value: "{who} has approved this scheme",
+    GateReason.AWAITING_RATIFICATION.value: "stricter than the scheme that {who} has approved; "
+    "acts at once and awaits ratification: sign it with `doelband scheme sign`",
+    GateReason.NO_AUTHORITY.value: "no works-council key is enrolled; enrol it with `doelband setup`",
+    GateReason.NEVER_APPROVED.value: "{who} has not signed this scheme; sign it with `doelband scheme sign`",
+    GateReason.CHANGED.value: "the scheme was changed after {who} has signed it; "
+    "sign it again with `doelband scheme sign`",
+    GateReason.WITHDRAWN.value: "{who} has withdrawn the approval",
+    UNREADABLE: "the approvals or the enrolled keys cannot be read; see the log",
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from recorder.cli import _exit_of, _message
+from recorder.cli.options import person_name, whole_id
+from recorder.cli.output import Exit, printable
+from storage.errors import NotFound, StorageError, Unavailable
 from tests.recorder.schemes import CONFIGURATION
 
 
@@ -38,7 +45,8 @@ class Shell:
         command = [sys.executable, "-m", "recorder", *arguments]
         if arguments[0] != "keygen":
             command += ["--config", config]
-        run = subprocess.run(command, capture_output=True, text=True, input=answers, check=False)
+        wide = os.environ | {"TERMINAL_WIDTH": "300"}  # typer folds its usage errors at 80 columns else
+        run = subprocess.run(command, capture_output=True, text=True, input=answers, check=False, env=wide)
         return Left(run.returncode, run.stdout, run.stderr)
 
     def key(self, name: str) -> str:
@@ -67,12 +75,79 @@ def test_before_the_set_up_every_command_says_what_to_do(tmp_path: Path) -> None
         assert "doelband setup" in left.err and "Traceback" not in left.err
 
 
+def test_health_is_not_ready_before_the_set_up(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIGURATION, encoding="utf-8")
+    left = Shell(tmp_path)("status", "--health")
+    assert (left.status, left.out, left.err) == (75, "not ready\n", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("anna", "anna"),
+        (" anna ", "anna"),
+        ("x" * 64, "x" * 64),
+        ("", None),
+        ("x" * 65, None),
+        ("a\x1bb", None),
+    ],
+)
+def test_a_person_has_a_printable_name(given: str, name: str | None) -> None:
+    if name is not None:
+        assert person_name(given) == name
+        return
+    with pytest.raises(typer.BadParameter):
+        person_name(given)
+
+
+def test_the_beginning_of_an_identifier_is_enough_where_only_one_has_it() -> None:
+    known = ["abcdef01" + "0" * 24, "abcdef02" + "0" * 24, "12345678a" + "0" * 23, "12345678b" + "0" * 23]
+    assert whole_id("clip", "ABCDEF01", known) == known[0]
+    for given in ("abcdef0", "12345678"):
+        with pytest.raises(typer.BadParameter):
+            whole_id("clip", given, known)
+    with pytest.raises(NotFound):
+        whole_id("clip", "99999999", known)
+
+
+def _caused(cause: OSError) -> Unavailable:
+    error = Unavailable("create x.key", "look at the disk")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (_caused(OSError(errno.ENOENT, "no", "x.key")), Exit.FAILED, "make it first"),
+        (_caused(OSError(errno.EACCES, "no", "x.key")), Exit.FAILED, "run as the service's own user or root"),
+        (_caused(OSError(errno.ENOSPC, "full", "x.key")), Exit.TEMPORARY, "create x.key: look at the disk"),
+        (_caused(OSError(errno.ENOENT, "no")), Exit.TEMPORARY, "create x.key: look at the disk"),
+        (
+            OSError(errno.ENOTDIR, "no", "a/b"),
+            Exit.FAILED,
+            "use a/b: a file stands where a directory must be",
+        ),
+        (StorageError("do this", "do that"), Exit.FAILED, "do this: do that"),
+    ],
+)
+def test_what_waiting_never_mends_is_not_called_temporary(error: Exception, status: Exit, words: str) -> None:
+    assert _exit_of(error) is status
+    assert words in _message(error) and "Errno" not in _message(error)
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\rc") == "a[2Jbc"
+
+
 def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path) -> None:
     text = CONFIGURATION.replace('legal_basis = "GDPR art. 6(1)(f)"\n', "")
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
     left = Shell(tmp_path)("config", "check")
     assert left.status == 5
     assert "legal_basis" in left.err and "config.toml:" in left.err
+    left = Shell(tmp_path)("config", "check", "--json")
+    assert left.status == 5 and "legal_basis" in left.value["errors"][0]["key"]
 
 
 def test_setup_again_replaces_nothing(shell: Shell) -> None:
@@ -92,6 +167,8 @@ def test_another_council_cannot_be_enrolled_later(shell: Shell) -> None:
 
 def test_only_the_enrolled_council_can_sign_the_scheme(shell: Shell) -> None:
     assert shell("scheme", "sign", "--key", shell.key("management")).status == 4
+    left = shell("scheme", "sign", "--key", shell.key("council") + ".pub")
+    assert left.status == 2 and "public half" in left.err
     assert shell("scheme", "status").status == 6
     assert shell("scheme", "sign", "--key", shell.key("council"), "--json").value["recording_allowed"] is True
     assert shell("scheme", "status").status == 0
@@ -108,7 +185,9 @@ def test_the_administrator_cannot_grant(shell: Shell) -> None:
     grant = shell(*wanted, "--key", shell.key("management"), "--json").value
     assert (grant["person"], grant["purpose"]) == ("anna", "coaching")
     revoked = shell("grant", "revoke", grant["grant"], "--json").value
-    assert revoked["revoked_at"]
+    assert revoked["revoked_at"] and revoked["actions"] == ["download", "export", "list", "play"]
+    again = shell("grant", "revoke", grant["grant"][:8])
+    assert again.status == 0 and "Revoked already" in again.out
 
 
 def test_a_grant_names_a_purpose_and_a_line_that_exist(shell: Shell) -> None:
@@ -117,19 +196,49 @@ def test_a_grant_names_a_purpose_and_a_line_that_exist(shell: Shell) -> None:
         left = shell(*wanted, *extra)
         assert left.status == 3
         assert "the scheme has" in left.err
+    left = shell(*wanted, "--purpose", "coaching", "--until", "2001-01-01")
+    assert left.status == 2 and "is past" in left.err
+    left = shell("clips", "list", "--purpose", "marketing")
+    assert left.status == 3 and "the scheme has coaching" in left.err
 
 
 def test_a_clip_that_is_not_there_is_not_found(shell: Shell) -> None:
     assert shell("clips", "show", "0" * 32).status == 3
-    assert shell("purge", "certificate", "0" * 32).status == 3
+    left = shell("purge", "certificate", "0" * 32)
+    assert left.status == 3 and "no such clip" in left.err
 
 
 def test_export_asks_for_purpose_and_reason(shell: Shell) -> None:
     target = str(shell.directory / "out.wav")
     left = shell("clips", "export", "0" * 32, target, answers="coaching\nto coach\n")
-    assert "For which purpose" in left.out and "Why" in left.out
+    assert "For which purpose" in left.err and "Why" in left.err and left.out == ""
     assert left.status == 75, "the service is not running, so nobody can open a clip"
     assert "Traceback" not in left.err
+    left = shell("clips", "export", "0" * 32, target, "--json", answers="coaching\nto coach\n")
+    assert (left.status, left.out) == (2, ""), "a machine is asked nothing"
+    assert shell("clips", "export", "0" * 32, target, "--purpose", "coaching", "--reason", " ").status == 2
+
+
+def test_council_and_management_have_keys_of_their_own(shell: Shell) -> None:
+    public = shell.key("management") + ".pub"
+    left = shell("setup", "--council", public, "--management", public)
+    assert left.status == 2 and "keys of their own" in left.err
+    assert shell("setup", "--management", public).status == 2
+    left = shell("setup", "--council", shell.key("council"), "--management", public)
+    assert left.status == 2 and "no public key" in left.err
+
+
+def test_a_declaration_is_signed_by_management_and_stands(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIGURATION, encoding="utf-8")
+    other = Shell(tmp_path)
+    management = ("--management", shell.key("management") + ".pub")
+    declared = ("setup", *management, "--no-council", "nine people", "--management-key")
+    left = other(*declared, shell.key("council"))
+    assert left.status == 2 and "is not the private half of" in left.err
+    assert other(*declared, shell.key("management")).status == 0
+    left = other("setup", *management, "--council", shell.key("council") + ".pub")
+    assert left.status == 4 and "replaces nothing" in left.err
+    assert "management, in the works council's place" in other("scheme", "status").out
 
 
 def test_status_says_that_the_service_does_not_run(shell: Shell) -> None:
@@ -137,6 +246,13 @@ def test_status_says_that_the_service_does_not_run(shell: Shell) -> None:
     assert left.status == 75
     assert left.value["ready"] is False
     assert shell("status", "--health").out == "not ready\n"
+    assert "the service is not running (" in shell("status").out
+
+
+def test_a_clock_that_is_believed_needs_no_confirmation(shell: Shell) -> None:
+    assert "Nothing is due. The clock is believed" in shell("purge", "run").out
+    left = shell("purge", "confirm-clock", "--person", "anna")
+    assert left.status == 0 and "nothing to confirm" in left.out
 
 
 @pytest.mark.parametrize(
