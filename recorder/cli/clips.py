@@ -47,9 +47,9 @@ COLUMNS = ("clip", "started (UTC)", "purpose", "line", "agent", "deadline", "sta
 
 @app.command("list")
 def list_clips(
-    purpose: Annotated[str | None, typer.Option(help="Only of this purpose.")] = None,
-    line: Annotated[str | None, typer.Option(help="Only of this line.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
+    purpose: Annotated[str | None, typer.Option(metavar="PURPOSE", help="Only of this purpose.")] = None,
+    line: Annotated[str | None, typer.Option(metavar="LINE", help="Only of this line.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="AGENT", help="Only of this agent.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 100,
     config: ConfigPath = DEFAULT,
     as_json: Json = False,

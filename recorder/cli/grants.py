@@ -42,14 +42,14 @@ def add(
             metavar="PERSON", callback=person_name, help="Who may listen: the account or person's name."
         ),
     ],
-    purpose: Annotated[str, typer.Option(help="For which purpose.")],
+    purpose: Annotated[str, typer.Option(metavar="PURPOSE", help="For which purpose.")],
     until: Annotated[
         datetime,
         typer.Option(parser=utc_day, metavar="YYYY-MM-DD", help="Up to the start of this UTC day."),
     ],
     key: KeyFile,
     line: Annotated[
-        list[str] | None, typer.Option(help="Only on this line; may be given several times.")
+        list[str] | None, typer.Option(metavar="LINE", help="Only on this line; may be given several times.")
     ] = None,
     action: Annotated[
         list[access.Action] | None,
