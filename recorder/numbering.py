@@ -134,7 +134,7 @@ def number_set(patterns: Iterable[str], numbering: Numbering) -> NumberSet:
     for pattern in patterns:
         text = pattern.strip()
         if text.endswith("*"):
-            beginnings.append(_beginning(text, numbering))
+            beginnings += _beginnings(text, numbering)
         elif (ends := _ends(text)) is not None:
             ranges.append(_range(text, ends, numbering))
         else:
@@ -177,11 +177,15 @@ def _exact(text: str, numbering: Numbering) -> str:
     return normalise(text, numbering)
 
 
-def _beginning(text: str, numbering: Numbering) -> str:
+def _beginnings(text: str, numbering: Numbering) -> list[str]:
+    """The beginning as it is dialled, and as whole numbers have it: "06*" is "+316" too."""
     start = normalise(text[:-1], numbering)
     if not _is_dialable(start):
         raise PatternError(f'"{text}" has no digits before the star; write for example "0900*"')
-    return start
+    national, abroad = numbering.national_prefix, numbering.international_prefix
+    if not national or not start.startswith(national) or (abroad and start.startswith(abroad)):
+        return [start]
+    return [start, f"+{numbering.country_code}{start.removeprefix(national)}"]
 
 
 def _ends(text: str) -> tuple[str, str] | None:

@@ -17,7 +17,8 @@ import structlog
 
 from recorder import control
 from recorder.calls import Calls
-from recorder.channel import Dialler
+from recorder.capture.orders import refusals
+from recorder.channel import Dialler, TooLarge
 from recorder.config import Config
 from recorder.effects import (
     CloseMedia,
@@ -57,7 +58,7 @@ class Signalling:
         self._clock = SystemClock(config.clock.offset_file)
         self._calls = Calls(gate.policy, secrets.token_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._media = MediaClient(places.media(config), self._media_up)
+        self._media = MediaClient(places.media(config), self._claim_media)
         self._capture = Dialler(places.capture(config), self._captured)
         self._capture_run: str | None = None
         self._transport = UdpTransport(settings(config), self._on_event, self._clock.now)
@@ -110,9 +111,6 @@ class Signalling:
             log.error("event not acted on", event_type=type(event).__name__, error=type(error).__name__)
             self._carry_out(self._calls.abandon(event.call, self._clock.now()))
 
-    def _media_up(self) -> None:
-        asyncio.get_running_loop().call_soon(self._claim_media)
-
     def _claim_media(self) -> None:
         """The broker has shut the taps of whom it lost: say which calls are ours, and which are recorded."""
         self._media.claim(self._calls.numbers())
@@ -135,9 +133,16 @@ class Signalling:
             case CloseMedia(number):
                 self._media.close(number)
             case TellCapture(message):
-                self._capture.send(message)
+                self._tell_capture(message)
             case NoteOutcome() | NoteWithheld():
                 self._books.note(effect)
+
+    def _tell_capture(self, message: control.Message) -> None:
+        try:
+            self._capture.send(message)
+        except TooLarge:
+            for answer in refusals(message, "too-large"):
+                self._carry_out(self._calls.on_capture(answer))
 
     async def _open_media(self, call: str, number: int) -> None:
         ports: tuple[int, int] | None = None
