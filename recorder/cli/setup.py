@@ -74,17 +74,19 @@ def setup(
         raise typer.BadParameter(
             "give --council FILE, or --no-council TEXT together with --management-key FILE"
         )
-    people = founding.People(
-        management=public_key(management),
-        council=public_key(council) if council else None,
-        declaration=_declared(no_council, management_key, management),
-    )
+    declaration = _declared(no_council, management_key, management)
+    people = _people(management, council, declaration)
+    value = asyncio.run(founding.found(load(config), people))
+    show(value, as_json, facts("Set up", value))
+
+
+def _people(management: Path, council: Path | None, declaration: Declaration | None) -> founding.People:
+    people = founding.People(public_key(management), public_key(council) if council else None, declaration)
     if people.council == people.management:
         raise typer.BadParameter(
             "the works council and management need keys of their own; for no council use --no-council"
         )
-    value = asyncio.run(founding.found(load(config), people))
-    show(value, as_json, facts("Set up", value))
+    return people
 
 
 def _declared(text: str | None, key: Path | None, management: Path) -> Declaration | None:

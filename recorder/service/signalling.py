@@ -191,7 +191,7 @@ def _log_gate(gate: gatekeeper.Gate) -> None:
     say = log.info if gate.approved else log.warning
     say(
         "recording is allowed" if gate.approved else "nothing is recorded",
-        why=gatekeeper.explain(gate.reason),
+        why=gatekeeper.explain(gate.reason, gate.declared),
     )
 
 
