@@ -1,7 +1,7 @@
 """`doelband serve`: opens the runtime directory, starts every process, starts again what ends, stops all.
 
-Order of start: keys, capture, relay workers, purge, signalling; the last one lets calls in. Order of stop
-is the reverse. The media broker runs here, so that media sockets outlive every other process.
+Order of start: keys, capture, relay workers, purge, signalling; the last one lets calls in, and is stopped
+first. The media broker runs here, so that media sockets outlive every other process.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ class Supervisor:
         server.close()
         for child in self._children:
             child.expect_end()
-        for child in reversed(self._children):
-            await child.stop()
+        *others, signalling = self._children
+        await signalling.stop()  # first, so that it tells capture of every call's end
+        await asyncio.gather(*(child.stop() for child in others))
         self._broker.close()
         log.info("stopped")
 
