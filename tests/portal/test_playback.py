@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +50,6 @@ def test_known_values_of_the_standard(codec: str, code: int, value: int) -> None
     assert decode(codec, bytes([code])).tolist() == [value]
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="audioop left the standard library with Python 3.13")
 def test_every_code_is_decoded_as_audioop_does() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
