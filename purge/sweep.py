@@ -61,7 +61,10 @@ async def sweep(
         return Report(at, True, seen.verdict, tuple(judged))
     eraser = Eraser(catalogue, blobs, day_keys, clock, actor)
     await eraser.condemn([each.clip for each in judged if each.verdict.action is Action.DESTROY])
-    return Report(at, False, seen.verdict, tuple(judged), await eraser.finish())
+    erased = await eraser.finish()
+    if (destroying := seen.witnesses.for_destroying()) is not None:
+        await catalogue.audit.forget_texts(destroying.date())
+    return Report(at, False, seen.verdict, tuple(judged), erased)
 
 
 async def _candidates(catalogue: Catalogue, seen: Observation) -> list[Clip]:

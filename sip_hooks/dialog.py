@@ -12,7 +12,7 @@ from sip_hooks.message import Message
 from sip_hooks.routing import address_of
 from sip_hooks.sdp import MediaEnd, Obstacle
 from sip_hooks.settings import Address
-from sip_hooks.uri import Uri, parse_uri
+from sip_hooks.uri import Uri
 
 
 @dataclass(slots=True, repr=False)
@@ -78,8 +78,3 @@ def contact_of(message: Message) -> bytes:
     except MessageError:
         return b""
     return uri.raw if uri is not None and uri.scheme in (b"sip", b"sips") else b""
-
-
-def is_user_of(uri: bytes, user: bytes) -> bool:
-    """Whether a Request-URI names exactly this user."""
-    return bool(user) and parse_uri(uri).user == user
