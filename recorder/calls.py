@@ -11,18 +11,24 @@ from datetime import datetime
 from typing import Any
 
 from recorder.effects import CloseMedia, Effect
+from recorder.facts import Lots
 from recorder.session import Policy, Session
 from sip_hooks.events import CallOffered, Event
 
 
 class Calls:
-    """The sessions of all running calls. Events in, effects out; `new_id(n)` draws n bytes."""
+    """The sessions of all running calls. Events in, effects out.
 
-    def __init__(self, policy: Policy, new_id: Callable[[int], bytes]) -> None:
+    `new_id(n)` draws n bytes, `draw(n)` a whole number below n.
+    """
+
+    def __init__(self, policy: Policy, new_id: Callable[[int], bytes], draw: Callable[[int], int]) -> None:
         self._policy = policy
         self._new_id = new_id
+        self._draw = draw
         self._sessions: dict[str, Session] = {}
         self._passes: dict[str, set[str]] = {}
+        self._lots: dict[str, Lots] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -87,7 +93,8 @@ class Calls:
     def _offer(self, event: CallOffered, at: datetime) -> list[Effect]:
         others = self._passes.setdefault(event.conversation, set())
         withheld = any(self._sessions[it].withholds for it in others)
-        session = Session(event, self._policy, self._new_id, withheld)
+        lots = self._lots.setdefault(event.conversation, Lots(self._draw))
+        session = Session(event, self._policy, self._new_id, lots, withheld)
         self._sessions[event.call] = session
         others.add(event.call)
         return self._tell_others(event.call, session, at) + session.begin()
@@ -106,4 +113,4 @@ class Calls:
             passes = self._passes[session.conversation]
             passes.discard(call)
             if not passes:
-                del self._passes[session.conversation]
+                del self._passes[session.conversation], self._lots[session.conversation]

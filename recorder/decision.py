@@ -85,6 +85,8 @@ class Reason(StrEnum):
     NOT_PERMITTED = "not-permitted-by-every-line"
     NOBODY_TOLD = "outside-party-not-told"
     ANNOUNCEMENT_UNAVAILABLE = "announcement-unavailable"
+    NOT_SAMPLED = "not-sampled"
+    NOT_REQUESTED = "not-requested"
     NOT_ANSWERED = "not-answered"
     LINE_ALLOWS = "line-allows"
 
@@ -125,6 +127,9 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         # the outside party is told before recording starts                           KSF 6.6
         Reason.NOBODY_TOLD: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
         Reason.ANNOUNCEMENT_UNAVAILABLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        # the purpose does not want every call                                        KSF p. 3, 3.5
+        Reason.NOT_SAMPLED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        Reason.NOT_REQUESTED: Effect(Action.HOLD, Kind.BUSINESS, Outcome.SUPPRESSED),
         # early media belongs to nobody yet; the winning answer decides
         Reason.NOT_ANSWERED: Effect(Action.HOLD, Kind.BUSINESS, Outcome.PENDING),
         Reason.LINE_ALLOWS: Effect(Action.RECORD, Kind.BUSINESS, Outcome.RECORDING),
@@ -148,6 +153,8 @@ class CallFacts:
     `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
     `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
+    `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
+    `requested`: the purposes for which somebody has asked.
     """
 
     direction: Direction
@@ -163,6 +170,8 @@ class CallFacts:
     obstacles: frozenset[str] = frozenset()
     disturbances: frozenset[str] = frozenset()
     failures: frozenset[str] = frozenset()
+    draws: Mapping[str, int] = field(default_factory=dict)
+    requested: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from recorder.decision import CallFacts, Direction
+from recorder.scheme import SAMPLE_SCALE
 from sip_hooks.events import CallOffered, Side
 from sip_hooks.identity import NAMES_OTHERS, Identity
 
@@ -13,8 +15,29 @@ NAME_CHARACTERS = 128
 """The most that is kept of a party's name: it goes into one message to the capture process."""
 
 
+class Lots:
+    """One conversation's lots: one for each purpose, drawn once, whatever else speaks for or against.
+
+    `draw(n)` returns a whole number below n, each as likely as any other.
+    """
+
+    def __init__(self, draw: Callable[[int], int]) -> None:
+        self._draw = draw
+        self._drawn: dict[str, int] = {}
+
+    def drawn(self, purposes: Iterable[str]) -> Mapping[str, int]:
+        """The lots of these purposes and of all before; those that were not drawn yet are drawn now."""
+        for purpose in sorted(set(purposes) - self._drawn.keys()):
+            self._drawn[purpose] = self._draw(SAMPLE_SCALE)
+        return MappingProxyType(dict(self._drawn))
+
+
 def first_facts(
-    offered: CallOffered, approved: bool, obstacles: Iterable[str], withheld_elsewhere: bool
+    offered: CallOffered,
+    approved: bool,
+    obstacles: Iterable[str],
+    withheld_elsewhere: bool,
+    draws: Mapping[str, int],
 ) -> CallFacts:
     """What is known when the INVITE arrives."""
     outbound = offered.from_side is Side.PHONES
@@ -27,6 +50,7 @@ def first_facts(
         already_anchored=offered.already_anchored,
         obstacles=frozenset(obstacles),
         disturbances=frozenset(it.value for it in offered.disturbances),
+        draws=draws,
     )
     return with_identities(facts, offered.identities)
 

@@ -20,7 +20,7 @@ from recorder.numbering import (
     outward_forms,
     possible_forms,
 )
-from recorder.scheme import Purpose, Scheme
+from recorder.scheme import SAMPLE_SCALE, Purpose, Scheme
 
 
 def compile_rules(*schemes: Scheme) -> Rules:
@@ -42,6 +42,7 @@ def _rules_of(scheme: Scheme) -> Rules:
         look.placement,
         look.nobody_else,
         *(_untold(purpose) for purpose in scheme.purposes if not purpose.announcement_exemption),
+        *(_chosen(purpose) for purpose in scheme.purposes if purpose.mode != "always"),
     )
 
 
@@ -172,6 +173,20 @@ def _untold(purpose: Purpose) -> Rule:
     reason = Reason.ANNOUNCEMENT_UNAVAILABLE if purpose.announcement else Reason.NOBODY_TOLD
     opinion = Opinion(reason, purposes=frozenset({purpose.name}))
     return lambda facts: (opinion,)
+
+
+def _chosen(purpose: Purpose) -> Rule:
+    """KSF p. 3, 3.5: a sample is what its lot makes it; on demand is what somebody asked for."""
+
+    def not_sampled(facts: CallFacts) -> Iterator[Opinion]:
+        if facts.draws.get(purpose.name, SAMPLE_SCALE) >= purpose.sample:
+            yield Opinion(Reason.NOT_SAMPLED, purposes=frozenset({purpose.name}))
+
+    def not_requested(facts: CallFacts) -> Iterator[Opinion]:
+        if purpose.name not in facts.requested:
+            yield Opinion(Reason.NOT_REQUESTED, purposes=frozenset({purpose.name}))
+
+    return not_requested if purpose.mode == "on-demand" else not_sampled
 
 
 def _approval(facts: CallFacts) -> Iterator[Opinion]:

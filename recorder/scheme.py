@@ -16,11 +16,22 @@ from typing import Any, Literal, TypeVar
 from recorder.numbering import Numbering
 
 PurposeKind = Literal["quality", "evidence"]
+Mode = Literal["always", "sample", "on-demand"]
+
+SAMPLE_SCALE = 10_000
+"""Samples are written in hundredths of a per cent."""
+
+_BY_DEFAULT = {"mode": "always", "sample": 0}
+"""Not written in the canonical form: what was signed before there were modes stays signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """Why calls are recorded. `retention_days` is a maximum; texts are shown to staff as they are."""
+    """Why calls are recorded. `retention_days` is a maximum; texts are shown to staff as they are.
+
+    `mode`: every call, a sample drawn by lot (`sample` of SAMPLE_SCALE calls), or the calls for which
+    somebody asks while they run.
+    """
 
     name: str
     kind: PurposeKind
@@ -32,6 +43,8 @@ class Purpose:
     announcement: str = ""
     announcement_exemption: str = ""
     listeners: tuple[str, ...] = ()
+    mode: Mode = "always"
+    sample: int = 0
 
     @property
     def retention(self) -> timedelta:
@@ -86,8 +99,10 @@ class Scheme:
 
 def canonical(scheme: Scheme) -> bytes:
     """Canonical JSON: sorted keys, sorted sets, no spaces, UTF-8. What is hashed, signed over and kept."""
+    values = asdict(scheme)
+    values["purposes"] = tuple(_without_defaults(it) for it in values["purposes"])
     return json.dumps(
-        _sorted_sets(asdict(scheme)), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        _sorted_sets(values), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     ).encode()
 
 
@@ -120,8 +135,9 @@ def is_stricter(approved: Scheme, current: Scheme) -> bool:
     """Whether the current scheme only takes away from the approved one, and so may act before it is ratified.
 
     Allowed: more exclusions, numbers or aliases of them; shorter retention; fewer lines, agents, numbers,
-    purposes. Anything else, a changed word included, needs a new signature. A removed line may have stood in
-    the way of something; therefore both schemes are asked until the change is ratified (GateStatus.in_force).
+    purposes; a sample in place of every call, or a smaller one. Anything else, a changed word included, needs
+    a new signature. A removed line may have stood in the way of something; therefore both schemes are asked
+    until the change is ratified (GateStatus.in_force).
     """
     return (
         (approved.version, approved.private_prefix) == (current.version, current.private_prefix)
@@ -131,6 +147,10 @@ def is_stricter(approved: Scheme, current: Scheme) -> bool:
         and _only_fewer(approved.agents, current.agents, "id", _narrower_agent)
         and _only_fewer(current.exclusions, approved.exclusions, "name", _narrower_exclusion)
     )
+
+
+def _without_defaults(purpose: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: it for key, it in purpose.items() if key not in _BY_DEFAULT or it != _BY_DEFAULT[key]}
 
 
 def _sorted_sets(value: Any) -> Any:
@@ -162,9 +182,20 @@ def _only_fewer(
 
 def _narrower_purpose(approved: Purpose, current: Purpose) -> bool:
     alike = replace(
-        current, retention_days=approved.retention_days, listeners=tuple(sorted(current.listeners))
+        current,
+        retention_days=approved.retention_days,
+        listeners=tuple(sorted(current.listeners)),
+        mode=approved.mode,
+        sample=approved.sample,
     ) == replace(approved, listeners=tuple(sorted(approved.listeners)))
-    return alike and current.retention_days <= approved.retention_days
+    return alike and current.retention_days <= approved.retention_days and _more_seldom(approved, current)
+
+
+def _more_seldom(approved: Purpose, current: Purpose) -> bool:
+    """Asking picks other calls than every call or a lot does: neither more nor fewer."""
+    if current.mode == approved.mode:
+        return current.sample <= approved.sample
+    return (approved.mode, current.mode) == ("always", "sample")
 
 
 def _narrower_line(approved: Line, current: Line) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from recorder.scheme import Agent, Exclusion, Line, Purpose, Scheme, scheme_hash
+from recorder.scheme import SAMPLE_SCALE, Agent, Exclusion, Line, Purpose, Scheme, scheme_hash
 
 
 def render(scheme: Scheme) -> str:
@@ -42,12 +42,21 @@ def _purpose(purpose: Purpose) -> Iterator[str]:
     yield f"Purpose {purpose.name} ({purpose.kind})"
     yield f"  what for        {purpose.description}"
     yield f"  legal basis     {purpose.legal_basis}"
+    yield f"  recorded        {_mode(purpose)}"
     yield f"  kept            at most {purpose.retention_days} days"
     yield f"  frequency       {purpose.frequency or '-'}"
     yield f"  why so often    {purpose.frequency_justification or '-'}"
     yield f"  announcement    {purpose.announcement or '-'}"
     yield f"  told otherwise  {purpose.announcement_exemption or '-'}"
     yield f"  may be granted  {_list(purpose.listeners)}"
+
+
+def _mode(purpose: Purpose) -> str:
+    if purpose.mode == "sample":
+        return f"{purpose.sample / SAMPLE_SCALE:.2%} of the calls, drawn by lot"
+    words = {"always": "every call", "on-demand": "calls for which somebody asks while they run"}
+    sample = f" ({purpose.sample})" if purpose.sample else ""
+    return words.get(purpose.mode, purpose.mode) + sample
 
 
 def _line(line: Line) -> Iterator[str]:

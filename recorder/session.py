@@ -25,7 +25,7 @@ from recorder.effects import (
     TellCapture,
 )
 from recorder.ends import Ends
-from recorder.facts import first_facts, parties, with_identities
+from recorder.facts import Lots, first_facts, parties, with_identities
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -77,9 +77,15 @@ class Session:
     """One pass of one dialog, from its INVITE to its end and to the last word of the capture process."""
 
     def __init__(
-        self, offered: CallOffered, policy: Policy, new_id: Callable[[int], bytes], withheld: bool = False
+        self,
+        offered: CallOffered,
+        policy: Policy,
+        new_id: Callable[[int], bytes],
+        lots: Lots,
+        withheld: bool = False,
     ) -> None:
-        """`withheld`: another pass of the same conversation keeps it out."""
+        """`lots`: of the conversation. `withheld`: another pass of it keeps it out."""
+        self._lots = lots
         self._policy = policy
         self._new_id = new_id
         self._call = offered.call
@@ -87,7 +93,8 @@ class Session:
         self._started_at = offered.at
         self._answered_at: datetime | None = None
         self._ended_at: datetime | None = None
-        self._facts = first_facts(offered, policy.approved, _obstacles(offered), withheld)
+        draws = lots.drawn(policy.retention)
+        self._facts = first_facts(offered, policy.approved, _obstacles(offered), withheld, draws)
         self._verdict = decide(self._facts, policy.rules)
         self._media: Anchor | None = None
         self._number: int | None = None
@@ -191,7 +198,8 @@ class Session:
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
         """Another policy is in force from now on."""
         self._policy = policy
-        self._facts = replace(self._facts, approved=policy.approved)
+        draws = self._lots.drawn(policy.retention)
+        self._facts = replace(self._facts, approved=policy.approved, draws=draws)
         return self._decide(at)
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:

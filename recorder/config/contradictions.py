@@ -180,6 +180,10 @@ def _purposes(config: Config) -> Found:
             )
         if purpose.kind == "quality" and purpose.frequency_justification is None:
             yield key, "a frequency needs its grounds (KSF 3.5, 3.7); write frequency_justification"
+        if purpose.mode == "sample" and not purpose.sample:
+            yield key, 'a sample needs its size; write sample = "5 %"'
+        if purpose.mode != "sample" and purpose.sample:
+            yield (*key, "sample"), 'only a sample has a size; write mode = "sample", or take this key away'
         if purpose.announcement and purpose.announcement_exemption:
             yield key, "has both an announcement and an exemption from it; write the one that applies"
 

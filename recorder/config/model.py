@@ -34,6 +34,7 @@ _UNITS = {
     "week": "weeks",
     "weeks": "weeks",
 }
+_SAMPLE = re.compile(r"([0-9]{1,2})(?:\.([0-9]{1,2}))? *%")
 _PORTS = re.compile(r"([0-9]{1,5}) *- *([0-9]{1,5})")
 
 
@@ -47,6 +48,15 @@ def _retention(value: object) -> object:
     if days < timedelta(days=1) or days % timedelta(days=1):
         raise ValueError("a retention is at least one whole day")
     return days
+
+
+def _sample(value: object) -> object:
+    """Hundredths of a per cent, from "5 %"."""
+    match = _SAMPLE.fullmatch(value.strip()) if isinstance(value, str) else None
+    hundredths = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else 0
+    if not 0 < hundredths < scheme.SAMPLE_SCALE:
+        raise ValueError("a sample lies between 0.01 % and 99.99 % of the calls, in hundredths of a per cent")
+    return hundredths
 
 
 def _horizon(value: object) -> object:
@@ -194,6 +204,8 @@ class Purpose(Section):
     kind: Literal["quality", "evidence"] = Field(examples=['kind = "quality" or "evidence"'])
     description: Text = Field(examples=['description = "what these recordings are for"'])
     legal_basis: Text = Field(examples=['legal_basis = "GDPR art. 6(1)(f): …"'])
+    mode: scheme.Mode = Field(default="always", examples=['mode = "always", "sample" or "on-demand"'])
+    sample: Annotated[int, BeforeValidator(_sample)] = Field(default=0, examples=['sample = "5 %"'])
     retention: Annotated[timedelta, BeforeValidator(_retention)] = Field(examples=['retention = "30 days"'])
     frequency: Text | None = Field(default=None, examples=['frequency = "how often, as the staff is told"'])
     frequency_justification: Text | None = Field(

@@ -56,7 +56,7 @@ class Signalling:
         self._books = books
         self._gate = gate
         self._clock = SystemClock(config.clock.offset_file)
-        self._calls = Calls(gate.policy, secrets.token_bytes)
+        self._calls = Calls(gate.policy, secrets.token_bytes, secrets.randbelow)
         self._tasks: set[asyncio.Task[None]] = set()
         self._media = MediaClient(places.media(config), self._claim_media)
         self._capture = Dialler(places.capture(config), self._captured)

@@ -16,6 +16,7 @@ from tests.recorder.test_session import (
     START,
     answered,
     ids,
+    lowest,
     named,
     negotiated,
     of_kind,
@@ -27,7 +28,7 @@ OTHER = "d" * 32
 
 
 def calls() -> Calls:
-    return Calls(policy(), ids)
+    return Calls(policy(), ids, lowest)
 
 
 def offer(running: Calls, caller: str, callee: str, call: str = CALL, side: Side = Side.PHONES) -> list[Any]:

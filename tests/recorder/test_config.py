@@ -197,6 +197,13 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
         (("port = 5060", "port = 65536"), "c.toml:3: listeners[0].port: "),
         (("port = 5060", "port = true"), "c.toml:3: listeners[0].port: this is not a whole number"),
         (("retention = 30", 'retention = "12 hours"'), "c.toml:25: purposes.coaching.retention: this is not"),
+        (('kind = "quality"', 'kind = "quality"\nmode = "all"'), "c.toml:23: purposes.coaching.mode: input"),
+        (('kind = "quality"', 'kind = "quality"\nsample = "0 %"'), "c.toml:23: purposes.coaching.sample: a"),
+        (
+            ('kind = "quality"', 'kind = "quality"\nsample = "100 %"'),
+            "c.toml:23: purposes.coaching.sample: a",
+        ),
+        (('kind = "quality"', 'kind = "quality"\nsample = 5'), "c.toml:23: purposes.coaching.sample: a"),
         (("retention = 30", "retention = 0"), "c.toml:25: purposes.coaching.retention: a retention is"),
         (("retention = 30", 'retention = "1.5 days"'), "c.toml:25: purposes.coaching.retention: a retention"),
         (("retention = 30", 'retention = "9999999999999 days"'), "c.toml:25: purposes.coaching.retention: "),

@@ -71,6 +71,14 @@ LOCAL = 'address = "127.0.0.1"\n'
             "c.toml:21: purposes.coaching: a frequency needs its grounds",
         ),
         (
+            ('kind = "quality"', 'kind = "quality"\nmode = "sample"'),
+            "c.toml:21: purposes.coaching: a sample needs its size; write sample",
+        ),
+        (
+            ('kind = "quality"', 'kind = "quality"\nsample = "5 %"'),
+            "c.toml:23: purposes.coaching.sample: only a sample has a size",
+        ),
+        (
             ("announcement_exemption", 'announcement = "a.wav"\nannouncement_exemption'),
             "c.toml:21: purposes.coaching: has both",
         ),

@@ -106,7 +106,7 @@ def variations() -> list[tuple[str, Scheme]]:
     for name, part in parts.items():
         for field in fields(part):
             value = getattr(part, field.name)
-            other = 31 if field.name == "retention_days" else ("7",) if isinstance(value, tuple) else "7"
+            other = 31 if isinstance(value, int) else ("7",) if isinstance(value, tuple) else "7"
             change = {name: (replace(part, **{field.name: other}), *getattr(SCHEME, name)[1:])}
             found.append((f"{name}.{field.name}", replace(SCHEME, **change)))
     return found
@@ -128,6 +128,7 @@ def test_every_field_is_hashed_shown_and_needs_a_signature(field: str, varied: S
         replace(SCHEME, exclusions=(replace(DOCTOR, aliases=("dr.jansen", "jansen")), COUNCIL)),
         replace(SCHEME, purposes=(replace(COACHING, retention_days=29), EVIDENCE)),
         replace(SCHEME, purposes=(EVIDENCE,)),
+        replace(SCHEME, purposes=(replace(COACHING, mode="sample", sample=500), EVIDENCE)),
         replace(SCHEME, lines=(SERVICE,)),
         replace(SCHEME, lines=(replace(SERVICE, numbers=("200-219",)), ORDERS)),
         replace(SCHEME, lines=(replace(SERVICE, purposes=("coaching",)), ORDERS)),
@@ -145,6 +146,36 @@ def test_less_is_stricter_and_its_reverse_is_not(current: Scheme) -> None:
 def test_less_of_one_and_more_of_another_is_not_stricter() -> None:
     swapped = replace(SCHEME, agents=(ANNE,), purposes=(replace(COACHING, retention_days=31), EVIDENCE))
     assert not is_stricter(SCHEME, swapped)
+
+
+@pytest.mark.parametrize(
+    ("approved", "current"),
+    [
+        (("sample", 500), ("sample", 501)),
+        (("sample", 500), ("always", 0)),
+        (("sample", 500), ("on-demand", 0)),
+        (("always", 0), ("on-demand", 0)),
+        (("on-demand", 0), ("sample", 1)),
+    ],
+)
+def test_more_calls_or_other_calls_need_a_new_signature(
+    approved: tuple[Any, int], current: tuple[Any, int]
+) -> None:
+    one, other = (
+        replace(SCHEME, purposes=(replace(COACHING, mode=mode, sample=sample), EVIDENCE))
+        for mode, sample in (approved, current)
+    )
+    assert not is_stricter(one, other)
+    assert scheme_hash(one) != scheme_hash(other)
+
+
+def test_a_smaller_sample_is_stricter() -> None:
+    half, quarter = (
+        replace(SCHEME, purposes=(replace(COACHING, mode="sample", sample=sample),))
+        for sample in (5000, 2500)
+    )
+    assert is_stricter(half, quarter) and not is_stricter(quarter, half)
+    assert "25.00% of the calls" in render(quarter)
 
 
 def test_a_purpose_is_found_by_its_name() -> None:

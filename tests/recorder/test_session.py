@@ -21,6 +21,7 @@ from recorder.effects import (
     Tap,
     TellCapture,
 )
+from recorder.facts import Lots
 from recorder.rules import compile_rules
 from recorder.session import Policy, Session
 from sip_hooks.events import (
@@ -53,8 +54,8 @@ def description(address: str, port: int, codec: int = 8, name: str = "PCMA") -> 
     return describe(SDP.format(address=address, port=port, codec=codec, name=name).encode())
 
 
-def policy(**changes: Any) -> Policy:
-    scheme = parse(CONFIGURATION, "test.toml", Path("/")).scheme()
+def policy(text: str = CONFIGURATION, **changes: Any) -> Policy:
+    scheme = parse(text, "test.toml", Path("/")).scheme()
     retention = {it.name: it.retention for it in scheme.purposes}
     made = Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), "192.0.2.10")
     return replace(made, **changes)
@@ -62,6 +63,16 @@ def policy(**changes: Any) -> Policy:
 
 def ids(count: int) -> bytes:
     return bytes(range(1, count + 1))
+
+
+def lowest(below: int) -> int:
+    """The lot that is in every sample."""
+    return 0
+
+
+def highest(below: int) -> int:
+    """The lot that is in none."""
+    return below - 1
 
 
 def named(role: Any, *names: str) -> tuple[Identity, ...]:
@@ -85,8 +96,8 @@ def offered(caller: str, callee: str, from_side: Side = Side.PHONES, **changes: 
     return replace(event, **changes)
 
 
-def session(event: CallOffered, in_force: Policy | None = None) -> Any:
-    return Session(event, in_force or policy(), ids)
+def session(event: CallOffered, in_force: Policy | None = None, draw: Any = lowest) -> Any:
+    return Session(event, in_force or policy(), ids, Lots(draw))
 
 
 def anchored(event: CallOffered | None = None) -> Any:
