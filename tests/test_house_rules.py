@@ -43,6 +43,7 @@ def text_files() -> list[Path]:
         file for folder in ("docs", "deploy", "tests", "demo") for file in (ROOT / folder).rglob("*.*")
     ]
     documents += [file for file in (*ROOT.iterdir(), *(ROOT / ".ci").iterdir()) if file.is_file()]
+    documents = [file for file in documents if file.name != ".git"]  # a worktree's pointer to its repository
     plain = [file for file in documents if file.suffix in kinds or file.suffix == ""]
     return sorted({*python_files(), *plain})
 
