@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
+from sip_hooks.address import Family
 from sip_hooks.events import Anchor
 
 
@@ -20,10 +21,11 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class OpenMedia:
-    """Ask for media ports; the answer comes as `Calls.media_opened`."""
+    """Ask for media ports, in the IP version of each party; the answer comes as `Calls.media_opened`."""
 
     call: str
     session: int
+    families: tuple[Family, Family]  # caller's, callee's
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from recorder.effects import (
 )
 from recorder.ends import Ends
 from recorder.facts import Lots, first_facts, parties, with_identities
+from sip_hooks.address import Family
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -55,7 +56,8 @@ class Policy:
     scheme_hash: str
     retention: Mapping[str, timedelta]
     horizon: timedelta
-    media_address: str
+    media_addresses: Mapping[Family, str]
+    """What is written into descriptions, for each IP version in which we relay."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,9 @@ class Session:
         self._started_at = offered.at
         self._answered_at: datetime | None = None
         self._ended_at: datetime | None = None
+        self._families = offered.families
+        # An earlier pass has led the media to us in an IP version that the callee does not speak.
+        self._is_bridge = offered.already_anchored and offered.families[0] != offered.families[1]
         draws = lots.drawn(policy.retention)
         self._facts = first_facts(offered, policy.approved, _obstacles(offered), withheld, draws)
         self._verdict = decide(self._facts, policy.rules)
@@ -145,10 +150,13 @@ class Session:
 
     def begin(self) -> list[Effect]:
         """What to do with the INVITE: let it go on, or first ask for media ports."""
-        if not self._verdict.anchor:
+        if not self._verdict.anchor and not self._is_bridge:
+            return [Forward(self._call, self._verdict.strip, None)]
+        if not set(self._families) <= self._policy.media_addresses.keys():
+            self._fail("no-media-address")
             return [Forward(self._call, self._verdict.strip, None)]
         self._number = int.from_bytes(self._new_id(8)) >> 1
-        return [OpenMedia(self._call, self._number)]
+        return [OpenMedia(self._call, self._number, self._families)]
 
     def media_opened(self, ports: tuple[int, int] | None) -> list[Effect]:
         """The relay's ports shown to caller and callee, or None: the call goes on without us."""
@@ -156,7 +164,8 @@ class Session:
             self._number = None
             self._fail("no-media-ports")
             return [Forward(self._call, self._verdict.strip, None)]
-        self._media = Anchor(self._policy.media_address, ports[0], ports[1])
+        to_caller, to_callee = (self._policy.media_addresses[it] for it in self._families)
+        self._media = Anchor((to_caller, ports[0]), (to_callee, ports[1]))
         return [Forward(self._call, self._verdict.strip, self._media)]
 
     def on_event(self, event: Event, at: datetime) -> list[Effect]:

@@ -6,6 +6,8 @@ same bytes again.
 
 from __future__ import annotations
 
+from sip_hooks.address import UNSPECIFIED, family_of
+from sip_hooks.errors import MessageError
 from sip_hooks.events import Anchor
 from sip_hooks.identity import Role
 from sip_hooks.message import Message
@@ -36,10 +38,17 @@ def can_be_anchored(description: Description) -> bool:
     return description.end is not None and Obstacle.ICE not in description.obstacles
 
 
-def anchored(body: bytes, speaker: Role, anchor: Anchor) -> bytes:
-    """Return what the other party is to be shown of the description that `speaker` sent."""
-    port = anchor.callee_port if speaker == "caller" else anchor.caller_port
-    return rewrite(body, anchor.address, port, port + 1)
+def anchored(body: bytes, end: MediaEnd, speaker: Role, anchor: Anchor) -> bytes:
+    """Return what the other party is to be shown of the description that `speaker` sent.
+
+    Raises MessageError when the speaker wants its media in an IP version that its side of the relay lacks.
+    """
+    own, shown = anchor.to_caller, anchor.to_callee
+    if speaker == "callee":
+        own, shown = shown, own
+    if end.rtp_port and end.address not in UNSPECIFIED and family_of(end.address) != family_of(own[0]):
+        raise MessageError("a party changed its IP version", "the relay cannot send there")
+    return rewrite(body, shown[0], shown[1], shown[1] + 1)
 
 
 def is_refresh(before: MediaEnd, after: MediaEnd) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from sip_hooks.address import UNSPECIFIED, family_of
 from sip_hooks.anchoring import (
     anchored,
     can_be_anchored,
@@ -42,7 +43,7 @@ from sip_hooks.known import Known
 from sip_hooks.message import Message
 from sip_hooks.registration import ContactTokens
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
-from sip_hooks.settings import Address, EngineSettings
+from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timed
 from sip_hooks.uri import parse_uri, unescape
 
@@ -119,8 +120,10 @@ class Pass(Timed):
 
     # --- the INVITE that opens it
 
-    def offered(self, invite: Message, at: datetime, settings: EngineSettings) -> CallOffered:
-        """Return the event of the INVITE that opens this pass."""
+    def offered(
+        self, invite: Message, at: datetime, destination: Address, settings: EngineSettings
+    ) -> CallOffered:
+        """Return the event of the INVITE that opens this pass and is to go to `destination`."""
         named, unreadable = self._named(invite, "caller")
         self._known.note(named)
         description = description_in(invite)
@@ -142,6 +145,7 @@ class Pass(Timed):
             hashlib.sha256(self.call_id).hexdigest()[:32],
             is_ours(end, settings.media_addresses, settings.media_ports),
             tuple(cause for cause, is_there in found.items() if is_there),
+            (family_of(_media_address(end) or self.caller.source[0]), family_of(destination[0])),
         )
 
     def forward(self, invite: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
@@ -241,14 +245,15 @@ class Pass(Timed):
 
     # --- forks
 
-    def fork(self, response: Message, source: Address, routes: tuple[bytes, ...]) -> None:
-        """Note who sent a 1xx or 2xx to the opening INVITE, and the Routes that lead there."""
+    def fork(self, response: Message, source: Address, listener: Listener, routes: tuple[bytes, ...]) -> None:
+        """Note who sent a 1xx or 2xx to the opening INVITE, to which listener, and the Routes there."""
         tag = response.to_tag
         dialog = self.dialogs.get(tag)
         if dialog is None:
             if len(self.dialogs) >= _MOST_FORKS:
                 raise MessageError("a call has more forks than any PBX makes")
-            dialog = self.dialogs[tag] = Dialog(Party(self.callee_side, tag, source), self._offer_end)
+            party = Party(self.callee_side, tag, source, listener)
+            dialog = self.dialogs[tag] = Dialog(party, self._offer_end)
         dialog.callee.learn(response, source)
         dialog.callee.routes = routes
 
@@ -325,9 +330,9 @@ class Pass(Timed):
         is_answer = speaker == exchange.answerer
         if is_answer and exchange.is_direct:
             return
-        if can_be_anchored(description) and not is_protected:
+        if description.end is not None and can_be_anchored(description) and not is_protected:
             try:
-                edits.set_body(anchored(message.body, speaker, self.media))
+                edits.set_body(anchored(message.body, description.end, speaker, self.media))
             except MessageError:
                 yield CallDisturbed(self.call, Disturbance.UNANCHORED, ())
             return
@@ -362,6 +367,11 @@ def _disturbance(before: MediaEnd | None, after: MediaEnd | None, is_established
     if not is_established or before is None or after is None:
         return None
     return None if is_refresh(before, after) else Disturbance.REINVITE_CHANGED
+
+
+def _media_address(end: MediaEnd | None) -> str:
+    """Where a party wants its media, "" when it does not say so."""
+    return "" if end is None or end.address in UNSPECIFIED else end.address
 
 
 def _other(role: Role) -> Role:

@@ -11,7 +11,7 @@ from sip_hooks.identity import Role
 from sip_hooks.message import Message
 from sip_hooks.routing import address_of
 from sip_hooks.sdp import MediaEnd, Obstacle
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Listener
 from sip_hooks.uri import Uri
 
 
@@ -22,6 +22,7 @@ class Party:
     side: Side
     tag: bytes
     source: Address  # where its messages come from
+    listener: Listener  # of ours, to which they come
     contact: bytes = b""  # its remote target: a URI, b"" when it gave none
     routes: tuple[bytes, ...] = ()  # Routes between us and it, nearest first
 

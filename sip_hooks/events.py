@@ -19,8 +19,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from sip_hooks.address import Family
 from sip_hooks.identity import Identity
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
+from sip_hooks.settings import Address
 
 
 class Side(StrEnum):
@@ -63,6 +65,7 @@ class CallOffered:
     disturbances: tuple[
         Disturbance, ...
     ]  # what the INVITE carries: REPLACES, JOIN, HOLD, AUTH_INT, UNREADABLE
+    families: tuple[Family, Family]  # the IP versions in which caller and callee are to have their media
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +157,13 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Make the media of a call pass through the relay. RTCP is on the port above each RTP port."""
+    """Make the media of a call pass through the relay. RTCP is on the port above each RTP port.
 
-    address: str  # IPv4 address of the relay, written into c=
-    caller_port: int  # RTP port shown to the caller, in what comes from the callee
-    callee_port: int  # RTP port shown to the callee, in what comes from the caller
+    Each party is shown an address of its own family; the two may differ.
+    """
+
+    to_caller: Address  # of the relay: the RTP address shown to the caller, in what comes from the callee
+    to_callee: Address  # the one shown to the callee, in what comes from the caller
 
 
 @dataclass(frozen=True, slots=True)

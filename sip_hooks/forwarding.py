@@ -5,6 +5,7 @@ Of a forwarded message only what RFC 3261 §16.6 and §16.7 tell a proxy to touc
 
 from __future__ import annotations
 
+from sip_hooks.address import host, in_brackets
 from sip_hooks.edits import Edits
 from sip_hooks.message import Message
 from sip_hooks.settings import Address
@@ -24,17 +25,25 @@ def note_source(message: Message, edits: Edits, source: Address) -> None:
 def _noted(via: bytes, source: Address) -> bytes:
     pieces = via.split(b";")
     names = [piece.strip(b" \t").lower() for piece in pieces]
-    host = source[0].encode()
     wants_port = b"rport" in names[1:]
-    sent_by = names[0].rpartition(b" ")[2].partition(b":")[0]
-    if not wants_port and sent_by == host:
+    if not wants_port and _is_sent_by(names[0], source[0]):
         return via
     kept = [
         b"rport=%d" % source[1] if name == b"rport" else piece
         for piece, name in zip(pieces, names, strict=True)
         if not name.startswith(b"received")
     ]
-    return b";".join((*kept, b"received=" + host))
+    return b";".join((*kept, b"received=" + source[0].encode()))
+
+
+def _is_sent_by(head: bytes, address: str) -> bool:
+    """Whether a Via's host is this very address, in whatever spelling; a host name never is."""
+    sent_by = head.rpartition(b" ")[2]
+    named = sent_by.partition(b"]")[0] + b"]" if sent_by[:1] == b"[" else sent_by.partition(b":")[0]
+    try:
+        return in_brackets(named.decode("ascii")) == address
+    except ValueError:
+        return named == host(address).encode()
 
 
 def count_hop(message: Message, edits: Edits) -> None:

@@ -83,17 +83,10 @@ class Planner:
             uri, added = party.contact or uri, party.routes
         rest = routes.rest or added
         destination = self._towards(party, uri, rest)
-        return Plan(
-            uri,
-            destination,
-            self._router.exit_to(party.side),
-            party.side,
-            routes.own,
-            added,
-            call,
-            sender,
-            dialog,
-        )
+        leaving = self._router.exit_to(party.side, destination, party.listener)
+        if leaving is None:
+            return None
+        return Plan(uri, destination, leaving, party.side, routes.own, added, call, sender, dialog)
 
     def _towards(self, party: Party, uri: bytes, rest: tuple[bytes, ...]) -> Address:
         fallback = self._pbx if party.side is Side.PBX else party.source
@@ -112,23 +105,25 @@ class Planner:
             address = address_of(parse_uri(request.request_uri))
             if address is not None and not self._router.listener_at(address):
                 destination = address
-        leaving = routes.exit or self._router.exit_to(Side.PBX)
-        return Plan(request.request_uri, destination, leaving, Side.PBX, routes.own)
+        return self._leaving(request.request_uri, destination, Side.PBX, routes)
 
     def _from_pbx(self, request: Message, routes: RouteSet) -> Plan | None:
         uri = parse_uri(request.request_uri)
-        leaving = routes.exit or self._router.exit_to(Side.PHONES)
         if routes.rest:
             destination = _route_address(routes.rest)
         elif registered := self._tokens.open(uri.user):
-            return Plan(registered.uri, registered.source, leaving, Side.PHONES, routes.own)
+            return self._leaving(registered.uri, registered.source, Side.PHONES, routes)
         else:
             destination = address_of(uri)
             if destination is not None and self._router.listener_at(destination):
                 destination = None
+        return self._leaving(request.request_uri, destination, Side.PHONES, routes)
+
+    def _leaving(self, uri: bytes, destination: Address | None, side: Side, routes: RouteSet) -> Plan | None:
         if destination is None:
             return None
-        return Plan(request.request_uri, destination, leaving, Side.PHONES, routes.own)
+        leaving = self._router.exit_to(side, destination, routes.exit)
+        return None if leaving is None else Plan(uri, destination, leaving, side, routes.own)
 
 
 def _route_address(routes: tuple[bytes, ...]) -> Address | None:

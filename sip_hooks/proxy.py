@@ -121,12 +121,11 @@ class Proxy:
         """A new call: hold the INVITE and ask those above (`CallOffered`)."""
         invite = server.request
         side = self._router.side_of(server.listener, server.source)
-        caller = Party(
-            side, invite.from_tag, server.source, contact_of(invite), tuple(invite.all(b"record-route"))
-        )
+        routes = tuple(invite.all(b"record-route"))
+        caller = Party(side, invite.from_tag, server.source, server.listener, contact_of(invite), routes)
         names = self._new_id(16).hex(), self._new_id(8).hex().encode()
         call = Pass(names, invite, caller, plan.side, self._tokens)
-        offered = call.offered(invite, self._utc(now), self._settings)
+        offered = call.offered(invite, self._utc(now), plan.destination, self._settings)
         server.context = Exchange(call, "caller", None)
         self.passes.add(call)
         call.heard_at = now
@@ -297,7 +296,7 @@ class Proxy:
             entry = client.server.listener
             own = self._router.record_routes(entry, client.listener, call.token)
             append_record_routes(response, edits, [*own, *call.caller.routes])
-        call.fork(response, client.destination, tuple(reversed(beyond)))
+        call.fork(response, client.destination, client.listener, tuple(reversed(beyond)))
 
     def give_up(self, client: ClientTransaction, now: float) -> None:
         """No final response will come: 408 or 487 to an INVITE, silence to all else (RFC 4320)."""

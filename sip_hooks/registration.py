@@ -5,8 +5,9 @@ an address of ours whose user part is a token that carries the phone's own Conta
 registered from. Nothing is stored: a restart loses no registration. An HMAC keeps others from making us
 send to any address they like.
 
-    token = base32(source address (4 bytes) | source port (2) | Contact URI | HMAC-SHA256 (first 10 bytes))
+    token = base32(source address (4 or 16 bytes) | source port (2) | Contact URI | HMAC-SHA256 (first 10))
 
+The two lengths have keys of their own, so that neither can be taken for the other. The token is
 in lower case without padding, because some PBXs lower the user part. The same Contact from the same address
 gives the same token, so that registering again is a refresh for the PBX.
 """
@@ -17,6 +18,7 @@ import hmac
 from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from hashlib import sha256
+from ipaddress import ip_address
 
 from sip_hooks.edits import Edits
 from sip_hooks.errors import MessageError
@@ -26,9 +28,9 @@ from sip_hooks.settings import Address
 from sip_hooks.uri import Uri, parse_uri
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
-_ADDRESS = 6  # bytes
+_PORT = 2  # bytes
 _TAG = 10  # bytes
-_SHORTEST = (_ADDRESS + len(b"sip:a") + _TAG) * 8 // 5
+_SHORTEST = (4 + _PORT + len(b"sip:a") + _TAG) * 8 // 5
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,13 +45,13 @@ class ContactTokens:
     """Makes and opens tokens with one key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keys = {4: key, 16: hmac.digest(key, b"ipv6", sha256)}  # by the length of the address
 
     def seal(self, uri: bytes, source: Address) -> bytes:
         """Return the token for a Contact URI registered from `source`."""
-        host = bytes(int(octet) for octet in source[0].split("."))
-        payload = host + source[1].to_bytes(2, "big") + uri
-        return b32encode(payload + self._tag(payload)).rstrip(b"=").lower()
+        host = ip_address(source[0]).packed
+        payload = host + source[1].to_bytes(_PORT, "big") + uri
+        return b32encode(payload + _tag(self._keys[len(host)], payload)).rstrip(b"=").lower()
 
     def open(self, user: bytes) -> Registered | None:
         """Return what a URI's user part carries, None when it is no token of ours."""
@@ -61,18 +63,21 @@ class ContactTokens:
         except ValueError:
             return None
         payload, tag = sealed[:-_TAG], sealed[-_TAG:]
-        if not hmac.compare_digest(tag, self._tag(payload)):
-            return None
-        host = ".".join(str(octet) for octet in payload[:4])
-        return Registered(payload[_ADDRESS:], (host, int.from_bytes(payload[4:_ADDRESS], "big")))
+        for length, key in self._keys.items():
+            if hmac.compare_digest(tag, _tag(key, payload)):
+                at = length + _PORT
+                port = int.from_bytes(payload[length:at], "big")
+                return Registered(payload[at:], (str(ip_address(payload[:length])), port))
+        return None
 
     def original(self, uri: Uri) -> Uri:
         """Return the Contact URI that `uri` stands for, `uri` itself when it holds no token."""
         registered = self.open(uri.user)
         return uri if registered is None else parse_uri(registered.uri)
 
-    def _tag(self, payload: bytes) -> bytes:
-        return hmac.digest(self._key, payload, sha256)[:_TAG]
+
+def _tag(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, payload, sha256)[:_TAG]
 
 
 def hide_contacts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sip_hooks.address import family_of, in_brackets
 from sip_hooks.events import Side
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import Message
@@ -44,9 +45,13 @@ class Router:
             return Side.PBX if source == self._pbx else Side.PHONES
         return Side(listener.side)
 
-    def exit_to(self, side: Side) -> Listener:
-        """Return the listener from which requests to `side` leave."""
-        return self._exits[side]
+    def exit_to(self, side: Side, destination: Address, wanted: Listener | None = None) -> Listener | None:
+        """Return the listener from which a request to `destination` on `side` leaves: the wanted one, else
+        the first that speaks its IP version; None when there is none.
+        """
+        family = family_of(destination[0])
+        choice = (wanted, *self._exits[side]) if wanted else self._exits[side]
+        return next((listener for listener in choice if listener.family == family), None)
 
     def listener_at(self, address: Address) -> Listener | None:
         """Return which of our listeners `address` names."""
@@ -82,18 +87,24 @@ class Router:
         return RouteSet(own, token, leaving if token else None, tuple(values[own:]))
 
 
-def _facing(listeners: tuple[Listener, ...], side: Side) -> Listener:
-    for wanted in (side.value, "both"):
-        for listener in listeners:
-            if listener.side == wanted:
-                return listener
-    raise ValueError(f"no listener faces the side {side.value!r}: give one of them that side, or both")
+def _facing(listeners: tuple[Listener, ...], side: Side) -> tuple[Listener, ...]:
+    facing = [it for wanted in (side.value, "both") for it in listeners if it.side == wanted]
+    if not facing:
+        raise ValueError(f"no listener faces the side {side.value!r}: give one of them that side, or both")
+    return tuple(facing)
 
 
 def address_of(uri: Uri) -> Address | None:
-    """Return where a URI leads when its host is an IPv4 address; names are not resolved here."""
+    """Return where a URI leads when its host is an IP address; names are not resolved here."""
+    if uri.port == 0:
+        return None
+    if uri.host[:1] == b"[":
+        try:
+            return in_brackets(uri.host.decode("ascii")), uri.port or DEFAULT_PORT
+        except ValueError:
+            return None
     octets = uri.host.split(b".")
-    if len(octets) != 4 or not all(_is_octet(octet) for octet in octets) or uri.port == 0:
+    if len(octets) != 4 or not all(_is_octet(octet) for octet in octets):
         return None
     return uri.host.decode("ascii"), uri.port or DEFAULT_PORT
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sip_hooks.address import UNSPECIFIED, canonical, family_of
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import is_token
-from sip_hooks.sdp_lines import Line, Media, Session, attributes, lines_of, parse_session
+from sip_hooks.sdp_lines import Media, Session, attributes, lines_of, parse_session
 from sip_hooks.uri import parse_uint
 
-_HELD = b"0.0.0.0"
-
+_HELD = {4: b"0.0.0.0", 6: b"::"}
 _DIRECTIONS = (b"sendrecv", b"sendonly", b"recvonly", b"inactive")
-_ICE = (b"candidate", b"remote-candidates", b"ice-ufrag", b"ice-pwd", b"ice-lite", b"ice-options")
+# RFC 8839, and the alternative addresses of RFC 6947.
+_ICE = (b"candidate", b"remote-candidates", b"ice-ufrag", b"ice-pwd", b"ice-lite", b"ice-options", b"altc")
 # Keys in SDP (RFC 4568, RFC 4567), a promise of in-band keys (RFC 6189), or an offer to switch to SRTP later
 # in the same exchange (RFC 5939).
 _SRTP = (b"crypto", b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
@@ -36,8 +37,7 @@ class Obstacle(StrEnum):
     UNREADABLE = "unreadable"  # not SDP, or an address or port that cannot be used
     NO_AUDIO = "no-audio"  # no audio over RTP in it
     SEVERAL_MEDIA = "several-media"  # more than one active stream
-    IPV6 = "ipv6"  # an address this version cannot relay
-    ICE = "ice"  # candidates would lead media around us
+    ICE = "ice"  # candidates or alternative addresses would lead media around us
     SRTP = "srtp"  # encrypted, keys exchanged in SDP or in band
     DTLS = "dtls"  # encrypted, keys exchanged by DTLS
 
@@ -81,9 +81,10 @@ _STATIC_CODECS = {
 class MediaEnd:
     """Where one party wants its audio and in what forms.
 
+    ``address`` and ``rtcp_address`` are canonical, IPv4 or IPv6.
     ``direction`` is what the party's description comes down to, all spellings of hold included: port 0 and
-    ``c=0.0.0.0`` as well as the attributes (RFC 3264 §8.4). ``codecs`` are in order of preference and
-    without telephone-event. ``ptime`` is in milliseconds.
+    ``c=0.0.0.0`` or ``c=::`` as well as the attributes (RFC 3264 §8.4). ``codecs`` are in order of
+    preference and without telephone-event. ``ptime`` is in milliseconds.
     """
 
     address: str = field(repr=False)
@@ -128,18 +129,17 @@ def describe(body: bytes) -> Description:
     try:
         end = None if audio is None else _media_end(session, audio)
     except MessageError:
-        if Obstacle.IPV6 not in obstacles:
-            obstacles.add(Obstacle.UNREADABLE)
+        obstacles.add(Obstacle.UNREADABLE)
     origin = next((line.value for line in session.lines if line.kind == b"o"), b"")
     return Description(end, frozenset(obstacles), origin)
 
 
 def rewrite(body: bytes, address: str, rtp_port: int, rtcp_port: int) -> bytes:
-    """Return the description with its audio led to ``address``; every other byte stays.
+    """Return the description with its audio led to ``address``, IPv4 or IPv6; every other byte stays.
 
-    A rejected stream (port 0) and a held address (0.0.0.0) stay as they are. ``a=rtcp`` is changed where it
-    is, never added, and keeps to the RTP port where it named that. Other active media keep the address that
-    they had. Rewriting the result again, with the same arguments, changes nothing.
+    A rejected stream (port 0) stays as it is, a held address (0.0.0.0, ``::``) stays held. ``a=rtcp`` is
+    changed where it is, never added, and keeps to the RTP port where it named that. Other active media keep
+    the address that they had. Rewriting the result again, with the same arguments, changes nothing.
     Raises :class:`MessageError` when :func:`describe` finds no ``end``.
     """
     session = parse_session(body)
@@ -149,20 +149,27 @@ def rewrite(body: bytes, address: str, rtp_port: int, rtcp_port: int) -> bytes:
     end = _media_end(session, audio)
     if not audio.port:
         return body
-    to = address.encode("ascii")
     port_at = audio.line.start + len(audio.kind) + 1
     edits = [(port_at, port_at + len(audio.port_text), b"%d" % rtp_port)]
-    edits += _connection_edits(body, session, audio, to)
+    edits += _connection_edits(body, session, audio, address)
     for rtcp in attributes(audio.lines, b"rtcp"):
         new_port = rtp_port if end.rtcp_port == end.rtp_port else rtcp_port
-        words = rtcp.value[len(b"rtcp:") :].split(b" ")
-        kept = words[1:] and (words[3] if words[3] == _HELD else to)
-        new = b"rtcp:%d" % new_port + (b" IN IP4 " + kept if kept else b"")
+        named = rtcp.value.partition(b" ")[2]
+        new = b"rtcp:%d" % new_port + (b" " + _led(named, address) if named else b"")
         edits.append((rtcp.start, rtcp.end, new))
     return _applied(body, edits)
 
 
-def _connection_edits(body: bytes, session: Session, audio: Media, to: bytes) -> list[tuple[int, int, bytes]]:
+def _led(value: bytes, address: str) -> bytes:
+    """``IN IP4 10.0.0.9`` led to ``address``: held stays held, in the IP version of whoever is shown it."""
+    family = family_of(address)
+    shown = _HELD[family] if _connection(value) in UNSPECIFIED else address.encode("ascii")
+    return b"%b IP%d %b" % (value[:2], family, shown)
+
+
+def _connection_edits(
+    body: bytes, session: Session, audio: Media, address: str
+) -> list[tuple[int, int, bytes]]:
     """Lead every c= line that speaks for the audio to us; one that also speaks for others gets a sibling."""
     own = lines_of(audio.lines, b"c")
     shared = lines_of(session.lines, b"c")
@@ -170,13 +177,12 @@ def _connection_edits(body: bytes, session: Session, audio: Media, to: bytes) ->
         media.is_active and media is not audio and not lines_of(media.lines, b"c") for media in session.media
     )
     if is_needed_by_others:
-        if not own and _connection(shared[0]) != _HELD:
+        if not own and _connection(shared[0].value) not in UNSPECIFIED:
             after = next((line for line in audio.lines[:1] if line.kind == b"i"), audio.line)
             line_end = b"\r\n" if body[after.end : after.end + 1] == b"\r" else b"\n"
-            return [(after.end, after.end, line_end + b"c=IN IP4 " + to)]
+            return [(after.end, after.end, line_end + b"c=" + _led(shared[0].value, address))]
         shared = []
-    lines = [line for line in (*shared, *own) if _connection(line) != _HELD]
-    return [(line.start + len(b"IN IP4 "), line.end, to) for line in lines]
+    return [(line.start, line.end, _led(line.value, address)) for line in (*shared, *own)]
 
 
 def _applied(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
@@ -194,13 +200,10 @@ def _obstacles(session: Session) -> set[Obstacle]:
     lines = [*session.lines, *(line for media in speaking for line in media.lines)]
     names = {line.value.partition(b":")[0].lower() for line in lines if line.kind == b"a"}
     protocols = [media.protocol for media in speaking]
-    addresses = [line.value.upper() for line in lines if line.kind == b"c"]
-    addresses += [line.value.upper() for line in lines if line.value[:5].lower() == b"rtcp:"]
     is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in lines)
     found = {
         Obstacle.NO_AUDIO: audio not in speaking,
         Obstacle.SEVERAL_MEDIA: sum(media.streams for media in active) > 1,
-        Obstacle.IPV6: any(b"IN IP6 " in address for address in addresses),
         Obstacle.ICE: not names.isdisjoint(_ICE),
         Obstacle.SRTP: is_keyed or not names.isdisjoint(_SRTP),
         Obstacle.DTLS: any(b"TLS" in protocol for protocol in protocols) or not names.isdisjoint(_DTLS),
@@ -210,50 +213,54 @@ def _obstacles(session: Session) -> set[Obstacle]:
 
 def _media_end(session: Session, audio: Media) -> MediaEnd:
     own, shared = lines_of(audio.lines, b"c"), lines_of(session.lines, b"c")
-    addresses = [_connection(line) for line in (*own, *shared)]
+    addresses = [_connection(line.value) for line in (*own, *shared)]
     if len(own or shared) != 1:
         raise MessageError("a description has no address, or several")
     address = addresses[0]
     rtcp_port, rtcp_address = _rtcp(audio, address)
     codecs = _codecs(audio)
     return MediaEnd(
-        address.decode("ascii"),
+        address,
         audio.port,
         rtcp_port,
         tuple(codec for codec in codecs if codec.name != _EVENTS),
         frozenset(codec.payload_type for codec in codecs if codec.name == _EVENTS),
         _direction(session, audio, address),
         _ptime(audio),
-        rtcp_address.decode("ascii"),
+        rtcp_address,
         bool(attributes(audio.lines, b"rtcp-mux")),
     )
 
 
-def _connection(line: Line) -> bytes:
-    nettype, _, rest = line.value.partition(b" ")
-    addrtype, _, address = rest.partition(b" ")
-    if nettype.upper() != b"IN" or addrtype.upper() != b"IP4":
+def _connection(value: bytes) -> str:
+    """Read ``IN IP4 address`` or ``IN IP6 address``: one unicast address, canonical."""
+    nettype, _, rest = value.partition(b" ")
+    addrtype, _, text = rest.partition(b" ")
+    if nettype.upper() != b"IN" or addrtype.upper() not in (b"IP4", b"IP6"):
         raise MessageError("a description has an address of unknown type")
-    return _ipv4(address)
+    try:
+        if (b":" in text) == (addrtype.upper() == b"IP6"):
+            return _unicast(canonical(text.decode("ascii")))
+    except ValueError:
+        pass
+    raise MessageError("a description has an address that cannot be relayed to")
 
 
-def _ipv4(address: bytes) -> bytes:
-    """Check for one unicast IPv4 address in the only spelling that every reader understands alike."""
-    octets = address.split(b".")
-    values = [parse_uint(octet, 255) for octet in octets]
-    if len(values) != 4 or values[0] >= 224 or any(len(octet) > 1 and octet[:1] == b"0" for octet in octets):
-        raise MessageError("a description has an address that cannot be relayed to")
+def _unicast(address: str) -> str:
+    """From 224.0.0.0 and ff00:: on there is nobody in particular. Raises ValueError."""
+    if address.startswith("ff") if ":" in address else int(address.partition(".")[0]) >= 224:
+        raise ValueError("this is no unicast address")
     return address
 
 
-def _rtcp(audio: Media, address: bytes) -> tuple[int, bytes]:
+def _rtcp(audio: Media, address: str) -> tuple[int, str]:
     found = attributes(audio.lines, b"rtcp")
     if not found:
         return (_rtcp_port(audio, audio.port + 1) if audio.port else 0), address
-    words = found[0].value[len(b"rtcp:") :].split(b" ")
-    if len(found) > 1 or len(words) not in (1, 4) or words[1:3] not in ([], [b"IN", b"IP4"]):
-        raise MessageError("an rtcp attribute is malformed")
-    return _rtcp_port(audio, parse_uint(words[0], 65535)), _ipv4(words[3]) if words[1:] else address
+    port, space, named = found[0].value[len(b"rtcp:") :].partition(b" ")
+    if len(found) > 1:
+        raise MessageError("a description has several rtcp attributes")
+    return _rtcp_port(audio, parse_uint(port, 65535)), _connection(named) if space else address
 
 
 def _rtcp_port(audio: Media, port: int) -> int:
@@ -288,7 +295,7 @@ def _rtpmap(value: bytes) -> Codec:
     )
 
 
-def _direction(session: Session, audio: Media, address: bytes) -> str:
+def _direction(session: Session, audio: Media, address: str) -> str:
     if not audio.port:
         return "inactive"
     for lines in (audio.lines, session.lines):
@@ -296,7 +303,7 @@ def _direction(session: Session, audio: Media, address: bytes) -> str:
         if found:
             break
     direction = (found or b"sendrecv").decode()
-    if address == _HELD:
+    if address in UNSPECIFIED:
         return "sendonly" if direction.startswith("send") else "inactive"
     return direction
 

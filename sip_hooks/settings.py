@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-Address: TypeAlias = tuple[str, int]  # IPv4 address in dotted form, UDP port
+from sip_hooks.address import Family, family_of, host
+
+Address: TypeAlias = tuple[str, int]  # IPv4 or IPv6 address in canonical form, UDP port
 
 
 class Packet(NamedTuple):
@@ -22,7 +24,7 @@ class Listener:
 
     name: str
     side: Literal["phones", "pbx", "both"]  # "both": a datagram from EngineSettings.pbx is from the PBX side
-    address: str  # IPv4 address to bind
+    address: str  # IPv4 or IPv6 address to bind
     port: int  # UDP port to bind
     advertised_address: str = ""  # what Via, Record-Route and Contact say; "" = address
     advertised_port: int = 0  # 0 = port
@@ -40,8 +42,13 @@ class Listener:
     @property
     def sent_by(self) -> bytes:
         """The address that others are told, as ``host:port``."""
-        host, port = self.advertised
-        return b"%s:%d" % (host.encode(), port)
+        address, port = self.advertised
+        return b"%s:%d" % (host(address).encode(), port)
+
+    @property
+    def family(self) -> Family:
+        """The IP version that it speaks; it reaches no address of the other one."""
+        return family_of(self.address)
 
 
 @dataclass(frozen=True, slots=True)

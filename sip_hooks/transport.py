@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+from sip_hooks.address import canonical
 from sip_hooks.engine import Engine, EngineSettings, Listener
 from sip_hooks.events import Command, Event
 from sip_hooks.settings import Address
@@ -122,7 +123,13 @@ class _Port(asyncio.DatagramProtocol):
         self._name = name
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        self._owner.receive(data, (addr[0], addr[1]), self._name)
+        """A link-local source cannot be named in an answer, so what comes from one is dropped."""
+        try:
+            source = canonical(addr[0]) if ":" in addr[0] else addr[0]
+        except ValueError:
+            self._owner.engine.counters["link-local sources"] += 1
+        else:
+            self._owner.receive(data, (source, addr[1]), self._name)
 
     def error_received(self, exc: Exception) -> None:
         """A neighbour is not there (ECONNREFUSED), or a packet could not leave: its timers will tell."""
@@ -130,8 +137,11 @@ class _Port(asyncio.DatagramProtocol):
 
 
 def _bound(listener: Listener) -> socket.socket:
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    """An IPv6 socket is for IPv6 only, so that an IPv4 listener may have the same port beside it."""
+    udp = socket.socket(socket.AF_INET6 if listener.family == 6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
+        if listener.family == 6:
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         udp.setblocking(False)
         udp.bind(listener.bound)

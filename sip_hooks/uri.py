@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sip_hooks.address import host, in_brackets
 from sip_hooks.errors import MessageError
 
 DIGITS = b"0123456789"
@@ -76,11 +77,11 @@ class Uri:
         bare = name.translate(_VISUAL_SEPARATORS)
         if bare and _DIALLED.issuperset(bare):
             return bare
-        return name or _text(self.host).lower()
+        return name or _host(self.host)
 
     def address(self) -> str:
         """Return ``user@host`` in the form of :meth:`identity`, ``""`` when either is missing."""
-        return f"{self.identity()}@{_text(self.host).lower()}" if self.user and self.host else ""
+        return f"{self.identity()}@{_host(self.host)}" if self.user and self.host else ""
 
     def with_user(self, user: bytes) -> bytes:
         """Return the URI's bytes with only the user replaced. An empty user, or no place for one, raises."""
@@ -163,6 +164,15 @@ def _parse_sip(raw: bytes, scheme: bytes, rest: bytes) -> Uri:
 def _params(value: bytes) -> Params:
     pairs = (piece.partition(b"=") for piece in value.split(b";") if piece)
     return tuple((name, content if equals else None) for name, equals, content in pairs)
+
+
+def _host(value: bytes) -> str:
+    """A host for comparison: an IPv6 address has many spellings (RFC 5954 §4.2)."""
+    text = _text(value).lower()
+    try:
+        return host(in_brackets(text))
+    except ValueError:
+        return text
 
 
 def _text(value: bytes) -> str:

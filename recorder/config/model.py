@@ -23,8 +23,8 @@ from pydantic import (
 )
 
 from recorder import numbering, scheme
+from sip_hooks.address import Family, canonical, family_of
 
-_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|days?|weeks?)")
 _UNITS = {
     "ms": "milliseconds",
@@ -90,6 +90,28 @@ def _path(value: object, info: ValidationInfo) -> object:
     return Path(normpath(Path((info.context or {}).get("base", "")) / value))
 
 
+def _address(text: str) -> str:
+    """IPv4 or IPv6, as RFC 5952 writes it, so that two spellings are one address."""
+    if text[:4].lower() == "fe80" or "%" in text:
+        raise ValueError("a link-local address reaches nobody on another link")
+    try:
+        address = canonical(text)
+    except ValueError:
+        raise ValueError("this is not an IP address") from None
+    if family_of(address) == 4 and ":" in text:
+        raise ValueError("this is an IPv4 address in an IPv6 one")
+    return address
+
+
+def _of_family(family: Family) -> AfterValidator:
+    def checked(text: str) -> str:
+        if family_of(address := _address(text)) != family:
+            raise ValueError(f"this is not an IPv{family} address")
+        return address
+
+    return AfterValidator(checked)
+
+
 def _like(pattern: str, words: str) -> AfterValidator:
     """A text of this pattern; a message shows the words in place of the pattern."""
     expression = re.compile(pattern)
@@ -107,7 +129,9 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
 SomeTexts = Annotated[tuple[Text, ...], BeforeValidator(_tuple), Field(min_length=1)]
 Name = Annotated[str, _like(r"[a-z0-9][a-z0-9-]{0,39}", "a name of small letters, digits and hyphens")]
 Prefix = Annotated[str, _like(r"[0-9]{0,6}", "at most 6 digits")]
-Address = Annotated[str, _like(rf"({_OCTET}\.){{3}}{_OCTET}", "an IPv4 address")]
+Address = Annotated[str, AfterValidator(_address)]
+Address4 = Annotated[str, _of_family(4)]
+Address6 = Annotated[str, _of_family(6)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 
@@ -141,19 +165,30 @@ class Pbx(Section):
 
 
 class Media(Section):
-    """Where anchored media passes: bound address, even-odd port pairs, relay processes, commit horizon."""
+    """Where anchored media passes: bound addresses, even-odd port pairs, relay processes, commit horizon.
 
-    address: Address = Field(examples=['address = "192.0.2.10"'])
-    advertised: Address | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
+    A party has its media at our address of its own IP version, so at least one of the two is there.
+    """
+
+    address: Address4 | None = Field(default=None, examples=['address = "192.0.2.10"'])
+    advertised: Address4 | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
+    address6: Address6 | None = Field(default=None, examples=['address6 = "2001:db8::10"'])
+    advertised6: Address6 | None = Field(default=None, examples=['advertised6 = "2001:db8::10"'])
     ports: Annotated[tuple[Port, Port], BeforeValidator(_ports)] = Field(examples=['ports = "20000-29999"'])
     workers: int = Field(default=1, ge=1, le=64, examples=["workers = 1"])
     horizon: Annotated[timedelta, BeforeValidator(_horizon)] = Field(
         default=timedelta(seconds=2), examples=['horizon = "2 s"']
     )
 
-    @property
-    def advertised_address(self) -> str:
-        return self.advertised or self.address
+    def addresses(self) -> dict[Family, str]:
+        """What is bound, by IP version."""
+        found: dict[Family, str | None] = {4: self.address, 6: self.address6}
+        return {family: address for family, address in found.items() if address}
+
+    def advertised_addresses(self) -> dict[Family, str]:
+        """What the parties are told, by IP version."""
+        told: dict[Family, str | None] = {4: self.advertised, 6: self.advertised6}
+        return {family: told[family] or address for family, address in self.addresses().items()}
 
     @property
     def port_low(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from recorder.numbering import Numbering, PatternError, is_e164, normalise, number_set
+from sip_hooks.address import host, in_brackets
 
 _SEPARATORS = re.compile(r"[ .()\u00a0-]")
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
@@ -36,7 +37,18 @@ def check_number(pattern: str, numbering: Numbering) -> None:
 
 
 def check_alias(pattern: str, numbering: Numbering) -> None:
-    """A name or an address may be anything; what has no letters in it is a number. Raises PatternError."""
+    """A name or an address may be anything; what has no letters in it is a number. Raises PatternError.
+
+    An IPv6 address has many spellings and calls are compared with one of them.
+    """
+    user, at, reference = pattern.strip().rpartition("@")
+    if reference[:1] == "[":
+        try:
+            canonical = f"{user}{at}{host(in_brackets(reference))}"
+        except ValueError:
+            raise PatternError(f'"{pattern}" has no readable address; write "name@[2001:db8::1]"') from None
+        if canonical != pattern.strip():
+            raise PatternError(f'"{pattern}" is compared in another spelling; write "{canonical}"')
     if not any(it.isalpha() or it == "@" for it in pattern):
         check_number(pattern, numbering)
 

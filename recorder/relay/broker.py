@@ -26,6 +26,7 @@ from recorder.relay.protocol import (
     LABELS,
     Level,
     OrderError,
+    addresses_of,
     level_of,
     remotes_of,
     session_of,
@@ -215,7 +216,7 @@ class MediaBroker:
             if session in self._calls:
                 raise OrderError("this session is open already")
             index = self._least_busy()
-            call = self._allocate(session, index, str(message.get("address")), client)
+            call = self._allocate(session, index, addresses_of(message), client)
         except (OrderError, PoolExhausted, OSError) as error:
             client.send(_refusal(message, error))
             return
@@ -252,10 +253,10 @@ class MediaBroker:
                 load[call.worker] += 1
         return min(load, key=lambda index: load[index])
 
-    def _allocate(self, session: int, worker: int, address: str, owner: Channel) -> _Call:
-        first, first_sockets = self._bind_pair(address)
+    def _allocate(self, session: int, worker: int, addresses: tuple[str, str], owner: Channel) -> _Call:
+        first, first_sockets = self._bind_pair(addresses[0])
         try:
-            second, second_sockets = self._bind_pair(address)
+            second, second_sockets = self._bind_pair(addresses[1])
         except (OSError, PoolExhausted):
             self._give_back(first, first_sockets)
             raise
@@ -340,9 +341,11 @@ def _opening(call: _Call) -> Message:
 
 
 def _bind(address: str, port: int, receive_buffer_bytes: int) -> socket.socket:
-    endpoint = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    endpoint = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         endpoint.setblocking(False)
+        if endpoint.family == socket.AF_INET6:
+            endpoint.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         endpoint.bind((address, port))
     except OSError:

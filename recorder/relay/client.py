@@ -42,15 +42,15 @@ class MediaClient:
         """Whether the broker is connected."""
         return self._dialler.is_up
 
-    async def open(self, session: int, address: str) -> tuple[int, int]:
-        """Bind ports for a call on our `address`: (RTP port shown to the caller, RTP port shown to the
-        callee).
+    async def open(self, session: int, addresses: tuple[str, str]) -> tuple[int, int]:
+        """Bind ports for a call: (RTP port shown to the caller, RTP port shown to the callee), each on its
+        own of our `addresses`.
 
         Raises MediaUnavailable, within `open_seconds` (50 ms).
         """
         try:
             answer = await self._ask(
-                {"op": "open", "session": session, "address": address}, self._open_seconds
+                {"op": "open", "session": session, "addresses": list(addresses)}, self._open_seconds
             )
         except TimeoutError as error:
             self.close(session)  # it may come about yet
@@ -66,7 +66,7 @@ class MediaClient:
         payload_types: Sequence[int] = (),
         final: bool = False,
     ) -> None:
-        """Announce where a side's media comes from: (IPv4 address, RTP port, RTCP port), all forks; the
+        """Announce where a side's media comes from: (IP address, RTP port, RTCP port), all forks; the
         last one is sent to. `payload_types`: what this side may send (empty: anything). `final`: exactly
         one, certain.
         """

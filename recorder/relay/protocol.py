@@ -5,14 +5,16 @@ Every order carries `seq`; its answer repeats it: `{"seq":…,"ok":true,…}` or
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sip_hooks.address import canonical
+
 Side = Literal["a", "b"]
 Level = Literal["none", "all"]
-Address = tuple[str, int]
+Address = tuple[str, int] | tuple[str, int, int, int]
+"""As Python's sockets have it; of an IPv6 address, flow and scope as well."""
 LABELS = ("a.rtp", "a.rtcp", "b.rtp", "b.rtcp")
 
 
@@ -63,6 +65,14 @@ def sessions_of(message: dict[str, Any]) -> list[int]:
     return [_integer(each, 0, 2**64 - 1, "session") for each in sessions]
 
 
+def addresses_of(message: dict[str, Any]) -> tuple[str, str]:
+    """Read an `open` order: our address on the caller's side and on the callee's. Raises OrderError."""
+    addresses = message.get("addresses")
+    if not isinstance(addresses, list) or len(addresses) != 2:
+        raise OrderError("addresses must be two: the caller's side, the callee's side")
+    return _address(addresses[0]), _address(addresses[1])
+
+
 def remotes_of(message: dict[str, Any]) -> Remotes:
     """Read a `remote` order. Raises OrderError."""
     side = message.get("side")
@@ -89,13 +99,17 @@ def level_of(message: dict[str, Any]) -> Level:
 
 
 def _remote(raw: object) -> Remote:
-    if not isinstance(raw, list) or len(raw) != 3 or not isinstance(raw[0], str):
+    if not isinstance(raw, list) or len(raw) != 3:
         raise OrderError("a remote is [address, RTP port, RTCP port]")
+    ports = _integer(raw[1], 1, 65535, "RTP port"), _integer(raw[2], 1, 65535, "RTCP port")
+    return Remote(_address(raw[0]), *ports)
+
+
+def _address(raw: object) -> str:
     try:
-        address = str(ipaddress.IPv4Address(raw[0]))
+        return canonical(str(raw))
     except ValueError as error:
-        raise OrderError("a remote's address must be IPv4") from error
-    return Remote(address, _integer(raw[1], 1, 65535, "RTP port"), _integer(raw[2], 1, 65535, "RTCP port"))
+        raise OrderError("an address must be IPv4 or IPv6, and not link-local") from error
 
 
 def _payload_types(raw: object) -> frozenset[int] | None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from recorder.relay.protocol import (
     LABELS,
+    Address,
     Level,
     OrderError,
     Remotes,
@@ -58,8 +59,8 @@ class Call:
         """Set where one side's media comes from and goes to."""
         self._aimed.add(remotes.side)
         rtp, rtcp = (self.a_rtp, self.a_rtcp) if remotes.side == "a" else (self.b_rtp, self.b_rtcp)
-        rtp_ends = tuple((end.address, end.rtp_port) for end in remotes.ends)
-        rtcp_ends = tuple((end.address, end.rtcp_port) for end in remotes.ends)
+        rtp_ends = tuple(_socket_address(end.address, end.rtp_port) for end in remotes.ends)
+        rtcp_ends = tuple(_socket_address(end.address, end.rtcp_port) for end in remotes.ends)
         rtp.aim(rtp_ends, remotes.final, remotes.payload_types)
         rtcp.aim(rtcp_ends, remotes.final, None)
 
@@ -87,6 +88,13 @@ class Call:
             sum(stream.refused for stream in streams),
             sum(stream.errors for stream in streams),
         ]
+
+
+def _socket_address(address: str, port: int) -> Address:
+    """An end as recvfrom(2) tells it, so that a packet's source is compared without being looked at."""
+    if ":" not in address:
+        return address, port
+    return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, address)), port, 0, 0
 
 
 class Worker:

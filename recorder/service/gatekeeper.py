@@ -71,7 +71,7 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
         scheme_hash=scheme_hash(scheme),
         retention={it.name: it.retention for it in scheme.purposes},
         horizon=config.media.horizon,
-        media_address=config.media.advertised_address,
+        media_addresses=config.media.advertised_addresses(),
     )
 
 

@@ -34,6 +34,7 @@ from recorder.effects import (
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
+from sip_hooks.address import Family, host
 from sip_hooks.events import Event, ForwardCall
 from sip_hooks.settings import EngineSettings, Listener
 from sip_hooks.transport import UdpTransport
@@ -124,8 +125,8 @@ class Signalling:
         match effect:
             case Forward(call, strip, media):
                 self._transport.execute(ForwardCall(call, strip, media))
-            case OpenMedia(call, number):
-                self._spawn(self._open_media(call, number))
+            case OpenMedia(call, number, families):
+                self._spawn(self._open_media(call, number, families))
             case SetRemote(number, side, remotes, payload_types, final):
                 self._media.remote(number, side, remotes, payload_types, final)
             case Tap(number, level):
@@ -144,10 +145,11 @@ class Signalling:
             for answer in refusals(message, "too-large"):
                 self._carry_out(self._calls.on_capture(answer))
 
-    async def _open_media(self, call: str, number: int) -> None:
+    async def _open_media(self, call: str, number: int, families: tuple[Family, Family]) -> None:
         ports: tuple[int, int] | None = None
+        bound = self._config.media.addresses()
         try:
-            ports = await self._media.open(number, self._config.media.address)
+            ports = await self._media.open(number, (bound[families[0]], bound[families[1]]))
         except MediaUnavailable as error:
             log.error("call not anchored, so not recorded; it goes on", why=str(error))
         self._carry_out(self._calls.media_opened(call, number, ports))
@@ -181,7 +183,9 @@ def settings(config: Config) -> EngineSettings:
     return EngineSettings(
         listeners=listeners,
         pbx=(config.pbx.address, config.pbx.port),
-        media_addresses=frozenset({config.media.address, config.media.advertised_address}),
+        media_addresses=frozenset(
+            {*config.media.addresses().values(), *config.media.advertised_addresses().values()}
+        ),
         media_ports=(config.media.port_low, config.media.port_high),
         token_key=places.token_key(config).read_bytes(),
     )
@@ -228,7 +232,7 @@ async def run(config: Config) -> None:
     signalling = Signalling(config, books, gatekeeper.shut(config))
     server = await control.serve(places.signalling(config), signalling.answer)
     await signalling.start()
-    log.info("listening for SIP", listeners=[f"{it.address}:{it.port}" for it in config.listeners])
+    log.info("listening for SIP", listeners=[f"{host(it.address)}:{it.port}" for it in config.listeners])
     upkeep = asyncio.create_task(_keep_books(config, books, signalling))
     await stop.wait()
     server.close()

@@ -23,6 +23,7 @@ from recorder.config import Config
 from recorder.relay.broker import BrokerSettings, MediaBroker
 from recorder.service import places
 from recorder.service.children import Child, Start
+from sip_hooks.address import family_of, host
 from storage.errors import NotFound, Unavailable
 
 log = structlog.get_logger()
@@ -134,12 +135,15 @@ def _claim(config: Config) -> None:
 def _check_listeners(config: Config) -> None:
     """Say at once which SIP address cannot be had. Raises Unavailable."""
     for it in config.listeners:
-        with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        family = socket.AF_INET if family_of(it.address) == 4 else socket.AF_INET6
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind((it.address, it.port))
             except OSError as error:
                 raise Unavailable(
-                    f"listen for SIP on {it.address}:{it.port}",
+                    f"listen for SIP on {host(it.address)}:{it.port}",
                     f"{(error.strerror or str(error)).lower()}; stop the program that has it (ss -lunp) or "
                     "change [[listeners]]",
                 ) from error

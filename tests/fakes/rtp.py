@@ -67,7 +67,7 @@ class Phone:
     @property
     def remote(self) -> tuple[str, int, int]:
         """As signalling would announce it."""
-        address, port = self.rtp.getsockname()
+        address, port = self.rtp.getsockname()[:2]
         return address, port, self.rtcp.getsockname()[1]
 
     def __enter__(self) -> Phone:
@@ -81,7 +81,7 @@ class Phone:
 
 
 def _bound(address: str) -> socket.socket:
-    endpoint = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    endpoint = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     endpoint.bind((address, 0))
     endpoint.settimeout(5)
     return endpoint

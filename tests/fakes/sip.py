@@ -17,7 +17,7 @@ PBX: Address = ("10.0.0.2", 5060)
 PHONE: Address = ("10.0.0.9", 5070)
 OTHER: Address = ("10.0.0.8", 5080)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-ANCHOR = Anchor("10.0.0.1", 20000, 20002)
+ANCHOR = Anchor(("10.0.0.1", 20000), ("10.0.0.1", 20002))
 
 Kind = TypeVar("Kind")
 
@@ -119,9 +119,12 @@ def _message(lines: list[str], body: bytes) -> bytes:
 class Bench:
     """An engine, its clock and everything that came out of it."""
 
-    def __init__(self, listeners: tuple[Listener, ...] = BOTH) -> None:
+    def __init__(
+        self, listeners: tuple[Listener, ...] = BOTH, pbx: Address = PBX, media_address: str = "10.0.0.1"
+    ) -> None:
         drawn = count(1)
-        self.settings = EngineSettings(listeners, PBX, frozenset({"10.0.0.1"}), (20000, 30000), b"k" * 32)
+        media = frozenset({media_address})
+        self.settings = EngineSettings(listeners, pbx, media, (20000, 30000), b"k" * 32)
         self.engine = Engine(
             self.settings,
             lambda size: next(drawn).to_bytes(size, "big"),

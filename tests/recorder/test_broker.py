@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.fakes.relay import Tap, WorkerProcess, soon
 from tests.fakes.rtp import Phone, packet
 
 LOCALHOST = "127.0.0.1"
+HERE = (LOCALHOST, LOCALHOST)
 Draw = Callable[[int], int]
 
 
@@ -98,9 +100,16 @@ async def site(tmp_path: Path) -> AsyncIterator[SiteMaker]:
         each.close()
 
 
-def join(client: MediaClient, session: int, caller: Phone, callee: Phone) -> None:
-    client.remote(session, "a", [caller.remote], final=True)
-    client.remote(session, "b", [callee.remote], final=True)
+def join(client: MediaClient, session: int, caller: Phone, callee: Phone, final: bool = True) -> None:
+    client.remote(session, "a", [caller.remote], final=final)
+    client.remote(session, "b", [callee.remote], final=final)
+
+
+def waiting(phone: Phone) -> Iterator[bytes]:
+    """What has arrived at a phone by now."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield phone.rtp.recv(4096)
 
 
 async def passes(sender: Phone, port: int, receiver: Phone, payload: bytes) -> tuple[str, int]:
@@ -109,43 +118,49 @@ async def passes(sender: Phone, port: int, receiver: Phone, payload: bytes) -> t
     source: list[tuple[str, int]] = []
 
     def arrived() -> bool:
-        sender.rtp.sendto(packet(1, 1, payload), (LOCALHOST, port))
+        sender.rtp.sendto(packet(1, 1, payload), (sender.remote[0], port))
         try:
             data, address = receiver.rtp.recvfrom(4096)
         except BlockingIOError:
             return False
-        source.append(address)
+        source.append(address[:2])
         return data[12:] == payload
 
     await soon(arrived)
     return source[-1]
 
 
-async def test_a_call_gets_two_pairs_and_its_media_goes_through(site: SiteMaker) -> None:
+@pytest.mark.parametrize("ours", [HERE, (LOCALHOST, "::1"), ("::1", LOCALHOST), ("::1", "::1")])
+@pytest.mark.parametrize("final", [False, True])
+async def test_a_call_gets_two_pairs_and_its_media_goes_through(
+    site: SiteMaker, ours: tuple[str, str], final: bool
+) -> None:
     here = site()
     here.start_worker(0)
     await here.ready()
-    with Phone() as caller, Phone() as callee:
-        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+    with Phone(ours[0]) as caller, Phone(ours[1]) as callee, Phone(ours[1]) as stranger:
+        to_caller, to_callee = await here.client.open(7, ours)
         assert {to_caller % 2, to_callee % 2} == {0}
         assert to_caller != to_callee
-        join(here.client, 7, caller, callee)
-        assert await passes(caller, to_caller, callee, b"there") == (LOCALHOST, to_callee)
-        assert await passes(callee, to_callee, caller, b"back") == (LOCALHOST, to_caller)
+        join(here.client, 7, caller, callee, final)
+        assert await passes(caller, to_caller, callee, b"there") == (ours[1], to_callee)
+        stranger.rtp.sendto(packet(1, 1, b"strange"), (ours[1], to_callee))
+        assert await passes(callee, to_callee, caller, b"back") == (ours[0], to_caller)
         assert await here.client.table() == [(7, to_caller, to_callee, "none", 0)]
+        assert not any(b"strange" in it for it in waiting(caller))
 
 
 async def test_a_closed_call_s_ports_are_free_to_the_system_and_rest(site: SiteMaker) -> None:
     here = site(pairs=2, rest_seconds=30)
     here.start_worker(0)
     await here.ready()
-    ports = await here.client.open(1, LOCALHOST)
+    ports = await here.client.open(1, HERE)
     here.client.close(1)
     with pytest.raises(MediaUnavailable):
-        await here.client.open(2, LOCALHOST)
+        await here.client.open(2, HERE)
     await soon(lambda: can_bind(ports[0]) and can_bind(ports[1] + 1))
     here.clock = 30.0
-    assert set(await here.client.open(3, LOCALHOST)) == set(ports)
+    assert set(await here.client.open(3, HERE)) == set(ports)
 
 
 def can_bind(port: int) -> bool:
@@ -164,7 +179,7 @@ async def test_a_port_that_another_program_holds_is_passed_over(site: SiteMaker)
     await here.ready()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind((LOCALHOST, here.low + 1))
-        ports = await here.client.open(1, LOCALHOST)
+        ports = await here.client.open(1, HERE)
     assert here.low not in ports
 
 
@@ -173,7 +188,7 @@ async def test_without_a_worker_or_an_address_media_is_unavailable_at_once(site:
 
     async def check(session: int, address: str = LOCALHOST) -> None:
         with pytest.raises(MediaUnavailable):
-            await here.client.open(session, address)
+            await here.client.open(session, (LOCALHOST, address))
 
     await check(1)  # not connected yet
     await soon(lambda: here.client.is_up)
@@ -181,7 +196,7 @@ async def test_without_a_worker_or_an_address_media_is_unavailable_at_once(site:
     here.start_worker(0)
     await here.ready()
     await check(1, "192.0.2.1")  # not an address of ours
-    await here.client.open(1, LOCALHOST)
+    await here.client.open(1, HERE)
     await check(1)  # open already; that call goes on
     assert [row[0] for row in await here.client.table()] == [1]
 
@@ -193,7 +208,7 @@ async def test_a_worker_that_does_not_answer_costs_50_ms_and_leaves_nothing(site
     os.kill(worker.process.pid, signal.SIGSTOP)
     begun = time.monotonic()
     with pytest.raises(MediaUnavailable):
-        await here.client.open(2, LOCALHOST)
+        await here.client.open(2, HERE)
     assert time.monotonic() - begun < 1.0  # 50 ms, and what a busy machine may add
     os.kill(worker.process.pid, signal.SIGCONT)
     assert await here.client.table() == []
@@ -206,14 +221,14 @@ async def test_a_killed_worker_s_calls_go_on_with_the_same_ports(site: SiteMaker
     first = here.start_worker(0)
     await here.ready()
     with Phone() as caller, Phone() as callee:
-        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        to_caller, to_callee = await here.client.open(7, HERE)
         join(here.client, 7, caller, callee)
         here.client.tap(7, "all")
         await passes(caller, to_caller, callee, b"before")
         await soon(lambda: here.taps[0].read() > 0)
         first.kill()
         with pytest.raises(MediaUnavailable):
-            await here.client.open(8, LOCALHOST)
+            await here.client.open(8, HERE)
         here.start_worker(0)
         assert await passes(caller, to_caller, callee, b"after") == (LOCALHOST, to_callee)
         await soon(lambda: here.taps[0].read() > 0 and here.taps[0].packets[-1][2].endswith(b"after"))
@@ -224,7 +239,7 @@ async def test_an_order_given_while_the_worker_was_dead_holds_for_its_successor(
     first = here.start_worker(0)
     await here.ready()
     with Phone() as caller, Phone() as callee:
-        to_caller, _ = await here.client.open(7, LOCALHOST)
+        to_caller, _ = await here.client.open(7, HERE)
         join(here.client, 7, caller, callee)
         here.client.tap(7, "all")
         await passes(caller, to_caller, callee, b"before")
@@ -243,7 +258,7 @@ async def test_calls_are_spread_over_the_workers(site: SiteMaker) -> None:
         here.start_worker(index)
     await here.ready()
     for session in range(4):
-        await here.client.open(session, LOCALHOST)
+        await here.client.open(session, HERE)
     assert sorted(row[4] for row in await here.client.table()) == [0, 0, 1, 1]
     assert [row["calls"] for row in await here.client.stats()] == [2, 2]
 
@@ -253,7 +268,7 @@ async def test_calls_outlive_signalling_which_finds_them_again(site: SiteMaker) 
     here.start_worker(0)
     await here.ready()
     with Phone() as caller, Phone() as callee:
-        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        to_caller, to_callee = await here.client.open(7, HERE)
         join(here.client, 7, caller, callee)
         await passes(caller, to_caller, callee, b"before")
         here.client.shut()
@@ -268,7 +283,7 @@ async def test_a_lost_client_s_taps_are_shut_at_once_and_the_audio_goes_on(site:
     here.start_worker(0)
     await here.ready()
     with Phone() as caller, Phone() as callee:
-        to_caller, _ = await here.client.open(7, LOCALHOST)
+        to_caller, _ = await here.client.open(7, HERE)
         join(here.client, 7, caller, callee)
         here.client.tap(7, "all")
         await passes(caller, to_caller, callee, b"before")
@@ -286,7 +301,7 @@ async def test_a_tap_that_is_opened_before_the_claim_is_shut_with_its_client(sit
     here = site()
     here.start_worker(0)
     await here.ready()
-    await here.client.open(7, LOCALHOST)
+    await here.client.open(7, HERE)
     for _ in range(2):
         here.client.shut()
         here.client = MediaClient(here.path)
@@ -302,7 +317,7 @@ async def test_who_comes_back_claims_its_calls_and_opens_their_taps(site: SiteMa
     await here.ready()
     numbers = [1, 2**64 - 1, *range(2**63, 2**63 + 5000)]  # more than one message takes
     for session in numbers[:2]:
-        await here.client.open(session, LOCALHOST)
+        await here.client.open(session, HERE)
     here.client.shut()
 
     def up() -> None:
@@ -323,13 +338,13 @@ async def test_a_call_that_nobody_owns_ends_when_it_is_silent_and_not_before(sit
     here.start_worker(0)
     await here.ready()
     with Phone() as caller, Phone() as callee:
-        to_caller, to_callee = await here.client.open(7, LOCALHOST)
+        to_caller, to_callee = await here.client.open(7, HERE)
         join(here.client, 7, caller, callee)
-        await here.client.open(8, LOCALHOST)
+        await here.client.open(8, HERE)
         here.client.shut()
         here.client = MediaClient(here.path)
         await here.ready()
-        await here.client.open(9, LOCALHOST)
+        await here.client.open(9, HERE)
         for payload in (b"one", b"two", b"three"):
             await passes(callee, to_callee, caller, payload)
             await here.broker.reap()
@@ -345,7 +360,7 @@ async def test_the_reaper_comes_by_itself_and_waits_for_a_worker_that_does_not_a
     here = site(reap_seconds=0.01)
     worker = here.start_worker(0)
     await here.ready()
-    ports = await here.client.open(7, LOCALHOST)
+    ports = await here.client.open(7, HERE)
     os.kill(worker.process.pid, signal.SIGSTOP)
     here.client.shut()
     here.client = MediaClient(here.path)
@@ -361,14 +376,14 @@ async def test_a_close_right_behind_an_open_closes_it(site: SiteMaker) -> None:
     here = site(pairs=2, rest_seconds=0)
     here.start_worker(0)
     await here.ready()
-    opening = asyncio.create_task(here.client.open(7, LOCALHOST))
+    opening = asyncio.create_task(here.client.open(7, HERE))
     await asyncio.sleep(0)  # the order is in the socket
     here.client.close(7)
     with pytest.raises(MediaUnavailable):
         await opening
     assert await here.client.table() == []
     assert (here.broker.refused, (await here.client.stats())[0]["calls"]) == (0, 0)
-    await here.client.open(8, LOCALHOST)
+    await here.client.open(8, HERE)
 
 
 async def test_orders_for_no_call_or_that_make_no_sense_are_counted(site: SiteMaker) -> None:

@@ -140,7 +140,7 @@ def test_values_arrive_as_what_they_mean() -> None:
     assert config.purposes["coaching"].retention == timedelta(days=28)
     assert (config.media.port_low, config.media.port_high) == (20000, 20999)
     assert (config.media.horizon, config.media.workers) == (timedelta(seconds=2), 1)
-    assert config.media.advertised_address == config.listeners[0].advertised_address == "127.0.0.1"
+    assert config.media.advertised_addresses()[4] == config.listeners[0].advertised_address == "127.0.0.1"
     assert config.listeners[0].name == "both-127.0.0.1-5060"
     assert config.storage.directory == BASE / "storage"
     assert config.runtime.directory == Path("/run/doelband")
@@ -188,11 +188,27 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
         ),
         (
             ('address = "127.0.0.1"', 'address = "localhost"'),
-            "c.toml:2: listeners[0].address: this is not an IPv4 address; ",
+            "c.toml:2: listeners[0].address: this is not an IP address; ",
         ),
         (
             ('address = "127.0.0.1"', 'address = "127.0.0.256"'),
-            "c.toml:2: listeners[0].address: this is not an IPv4 address; ",
+            "c.toml:2: listeners[0].address: this is not an IP address; ",
+        ),
+        (
+            ('address = "127.0.0.1"', 'address = "fe80::1%eth0"'),
+            "c.toml:2: listeners[0].address: a link-local address reaches nobody on another link; ",
+        ),
+        (
+            ('address = "127.0.0.1"', 'address = "::ffff:127.0.0.1"'),
+            "c.toml:2: listeners[0].address: this is an IPv4 address in an IPv6 one; ",
+        ),
+        (
+            ('[media]\naddress = "127.0.0.1"', '[media]\naddress = "::1"'),
+            "c.toml:11: media.address: this is not an IPv4 address; ",
+        ),
+        (
+            ('[media]\naddress = "127.0.0.1"', '[media]\naddress6 = "127.0.0.1"'),
+            "c.toml:11: media.address6: this is not an IPv6 address; ",
         ),
         (("port = 5060", "port = 65536"), "c.toml:3: listeners[0].port: "),
         (("port = 5060", "port = true"), "c.toml:3: listeners[0].port: this is not a whole number"),

@@ -25,6 +25,7 @@ LINE = (
 )
 AGENT = '[[agents]]\nid = "a-2"\nextensions = ["201"]\nlines = ["service"]\n\n[[exclusions]]'
 LOCAL = 'address = "127.0.0.1"\n'
+SIX = '[[listeners]]\naddress = "::"\nport = 5060\nside = "phones"\nadvertised = "::1"\n'
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,15 @@ LOCAL = 'address = "127.0.0.1"\n'
         (("port = 5060", "port = 20000"), "c.toml:12: media.ports: contains the SIP port 20000"),
         (("port = 5080", "port = 20999"), "c.toml:12: media.ports: contains the SIP port 20999"),
         ((f"[media]\n{LOCAL}", '[media]\naddress = "0.0.0.0"\n'), "c.toml:11: media.address: nobody"),
+        ((f"[media]\n{LOCAL}", '[media]\naddress6 = "::"\n'), "c.toml:11: media.address6: nobody"),
+        ((f"[media]\n{LOCAL}", "[media]\n"), "c.toml:10: media: has no address"),
+        (
+            (f"[media]\n{LOCAL}", f'[media]\n{LOCAL}advertised6 = "2001:db8::1"\n'),
+            "c.toml:12: media.advertised6: stands for no",
+        ),
+        ((LOCAL, f'{LOCAL}advertised = "::1"\n'), "c.toml:3: listeners[0].advertised: is not of the IP"),
+        ((f"[pbx]\n{LOCAL}", '[pbx]\naddress = "::1"\n'), "c.toml:7: pbx.address: no listener that"),
+        (("[pbx]", SIX + SIX + "[pbx]"), "c.toml:11: listeners[2]: same address and port"),
         (("20000-20999", "20001-20999"), "c.toml:12: media.ports: RTP has the even"),
         (("20000-20999", "20000-20998"), "c.toml:12: media.ports: RTP has the even"),
         (("20000-20999", "20000-20001"), "c.toml:12: media.ports: a call needs 4"),
@@ -206,6 +216,17 @@ ORDERS = LINE.replace("service", "orders").replace('["222"]', '["+31201234567"]'
                 "c.toml:39: agents[a-1].extensions: 201 is excluded",
                 'c.toml:45: exclusions[Company doctor].numbers[0]: "200-229" excludes 200-219 of line',
             ],
+        ),
+        (
+            ("[pbx]", SIX + "[pbx]"),
+            [
+                "c.toml:11: pbx.address: phones over IPv6 and a PBX over IPv4",
+                "c.toml:15: media: calls with a party on IPv6 are not",
+            ],
+        ),
+        (
+            (f"[media]\n{LOCAL}", '[media]\naddress6 = "::1"\n'),
+            ["c.toml:10: media: calls with a party on IPv4"],
         ),
         (("[storage]", '[clock]\noffset_file = "o"\n\n[storage]'), ["c.toml:48: clock.offset_file: moves"]),
         (('purposes = ["coaching"]', 'purposes = ["coaching"]'), []),

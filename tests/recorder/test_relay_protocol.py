@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.relay.protocol import OrderError, level_of, remotes_of, session_of, sessions_of
+from recorder.relay.protocol import OrderError, addresses_of, level_of, remotes_of, session_of, sessions_of
 from sip_hooks.sdp import describe
 
 PORTS = st.sampled_from((0, 1, 4000, 65534, 65535, 65536)) | st.integers(0, 70000)
@@ -18,7 +18,7 @@ ADDRESSES = st.sampled_from(("0.0.0.0", "0.0.0.1", "10.0.0.2", "223.255.255.255"
 def test_orders_are_read_strictly() -> None:
     def check(expected: str, **order: Any) -> None:
         with pytest.raises(OrderError, match=expected):
-            session_of(order), sessions_of(order), level_of(order), remotes_of(order)
+            session_of(order), sessions_of(order), level_of(order), remotes_of(order), addresses_of(order)
 
     good: dict[str, Any] = {
         "session": 1,
@@ -26,8 +26,11 @@ def test_orders_are_read_strictly() -> None:
         "level": "all",
         "side": "a",
         "remotes": [["127.0.0.1", 4000, 4001]],
+        "addresses": ["127.0.0.1", "::1"],
     }
     remotes_of(good)
+    assert addresses_of(good) == ("127.0.0.1", "::1")
+    assert remotes_of({**good, "remotes": [["2001:DB8:0::1", 4000, 4001]]}).ends[0].address == "2001:db8::1"
     check("session", **{**good, "session": -1})
     check("session", **{**good, "session": True})
     check("session", **{**good, "session": 2**64})
@@ -38,7 +41,10 @@ def test_orders_are_read_strictly() -> None:
     check("side", **{**good, "side": "c"})
     check("remotes", **{**good, "remotes": None})
     check("remote is", **{**good, "remotes": [["127.0.0.1", 4000]]})
-    check("IPv4", **{**good, "remotes": [["pbx.example", 4000, 4001]]})
+    check("IPv4 or IPv6", **{**good, "remotes": [["pbx.example", 4000, 4001]]})
+    check("IPv4 or IPv6", **{**good, "remotes": [["fe80::1%lo", 4000, 4001]]})
+    check("addresses", **{**good, "addresses": ["127.0.0.1"]})
+    check("IPv4 or IPv6", **{**good, "addresses": ["127.0.0.1", None]})
     check("RTP port", **{**good, "remotes": [["127.0.0.1", 0, 4001]]})
     check("RTCP port", **{**good, "remotes": [["127.0.0.1", 4000, 65536]]})
     check("exactly one", **{**good, "final": True, "remotes": []})

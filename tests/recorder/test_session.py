@@ -57,7 +57,7 @@ def description(address: str, port: int, codec: int = 8, name: str = "PCMA") -> 
 def policy(text: str = CONFIGURATION, **changes: Any) -> Policy:
     scheme = parse(text, "test.toml", Path("/")).scheme()
     retention = {it.name: it.retention for it in scheme.purposes}
-    made = Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), "192.0.2.10")
+    made = Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), {4: "192.0.2.10"})
     return replace(made, **changes)
 
 
@@ -92,6 +92,7 @@ def offered(caller: str, callee: str, from_side: Side = Side.PHONES, **changes: 
         conversation="f" * 32,
         already_anchored=False,
         disturbances=(),
+        families=(4, 4),
     )
     return replace(event, **changes)
 
@@ -133,7 +134,9 @@ def test_a_business_call_is_anchored_at_its_first_offer() -> None:
     made = session(offered("201", "+31612345678"))
     (effect,) = made.begin()
     assert isinstance(effect, OpenMedia)
-    assert made.media_opened(PORTS) == [Forward(CALL, 0, Anchor("192.0.2.10", *PORTS))]
+    assert made.media_opened(PORTS) == [
+        Forward(CALL, 0, Anchor(("192.0.2.10", PORTS[0]), ("192.0.2.10", PORTS[1])))
+    ]
 
 
 @pytest.mark.parametrize(

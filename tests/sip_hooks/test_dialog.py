@@ -10,6 +10,7 @@ from sip_hooks.routing import address_of
 from sip_hooks.settings import Address
 from sip_hooks.uri import parse_uri
 from tests.fakes.sip import (
+    BOTH,
     DIALOG,
     OTHER,
     PBX,
@@ -42,7 +43,7 @@ NAT = ("203.0.113.7", 31000)
 def test_a_contact_counts_unless_a_nat_is_in_between(
     side: Side, target: str, expected: Address | None
 ) -> None:
-    assert Party(side, b"a", NAT).reached_at(parse_uri(target.encode())) == expected
+    assert Party(side, b"a", NAT, BOTH[0]).reached_at(parse_uri(target.encode())) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,10 +57,17 @@ def test_a_contact_counts_unless_a_nat_is_in_between(
         ("sip:a@10.0.0.256", None),
         ("sip:a@10.0.0", None),
         ("sip:a@example.com", None),
-        ("sip:a@[::1]", None),
+        ("sip:a@[::1]", ("::1", 5060)),
+        ("sip:a@[2001:DB8:0::1]:5062", ("2001:db8::1", 5062)),
+        ("sip:a@[2001:db8::9:5070]", ("2001:db8::9:5070", 5060)),  # RFC 5118 §4.3: no port
+        ("sip:a@[::ffff:10.0.0.1]", ("10.0.0.1", 5060)),
+        ("sip:a@[2001:db8:::192.0.2.1]", ("2001:db8::c000:201", 5060)),  # RFC 5118 §4.10
+        ("sip:a@[fe80::1]", None),
+        ("sip:a@[10.0.0.1]", None),
+        ("sip:a@[1::2::3]", None),
     ],
 )
-def test_only_a_plain_ipv4_address_is_an_address(uri: str, expected: Address | None) -> None:
+def test_only_an_ip_address_is_an_address(uri: str, expected: Address | None) -> None:
     assert address_of(parse_uri(uri.encode())) == expected
 
 

@@ -44,6 +44,14 @@ def test_only_the_uri_of_a_contact_is_hidden_and_comes_back_byte_for_byte(contac
     assert ", ".join(field_of(back, "contact")) == contact
 
 
+@pytest.mark.parametrize("source", [NAT, ("2001:db8::7", 31000), ("::1", 1)])
+def test_a_token_gives_back_what_it_was_made_of(source: tuple[str, int]) -> None:
+    tokens = ContactTokens(b"k" * 32)
+    uri = b"sip:201@[2001:db8::7]:5070;transport=UDP"
+    assert tokens.open(tokens.seal(uri, source)) == Registered(uri, source)
+    assert ContactTokens(b"j" * 32).open(tokens.seal(uri, source)) is None
+
+
 @pytest.mark.parametrize("contact", ["*", "<tel:+31201234567>", "<mailto:a@b.example>"])
 def test_what_is_no_sip_address_is_left_alone(contact: str) -> None:
     assert field_of(register(contact, Bench()), "contact") == [contact]

@@ -160,8 +160,16 @@ def test_a_ptime_that_is_no_number_is_none(value: bytes, ptime: int | None) -> N
         (b"", b"a=tcap:1 RTP/SAVP\r\na=pcfg:1 t=1\r\n", {Obstacle.SRTP}),
         (b"t=0 0\r\n", b"t=0 0\r\na=fingerprint:sha-256 AA\r\n", {Obstacle.DTLS}),
         (b"RTP/AVP", b"UDP/TLS/RTP/SAVP", {Obstacle.DTLS, Obstacle.SRTP}),
-        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 2001:db8::1", {Obstacle.IPV6}),
-        (b"", b"a=rtcp:4001 IN IP6 ::1\r\n", {Obstacle.IPV6}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 2001:db8::1", set()),
+        (b"", b"a=rtcp:4001 IN IP6 2001:db8::1\r\n", set()),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 10.0.0.2", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP4 2001:db8::1", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 fe80::1%eth0", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 fe80::1", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 ff15::101/3", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 ff15::101", {Obstacle.UNREADABLE}),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 [2001:db8::1]", {Obstacle.UNREADABLE}),
+        (b"", b"a=altc:1 IP6 2001:db8::1 4000\r\n", {Obstacle.ICE}),
         (b"c=IN IP4 10.0.0.2", b"c=IN IP4 phone.example", {Obstacle.UNREADABLE}),
         (b"c=IN IP4 10.0.0.2", b"c=IN IP4 010.0.0.2", {Obstacle.UNREADABLE}),
         (b"c=IN IP4 10.0.0.2", b"c=IN IP4 10.0.0.256", {Obstacle.UNREADABLE}),
@@ -243,6 +251,38 @@ def test_a_held_address_stays_and_its_port_moves() -> None:
     assert rewrite(body, "192.0.2.1", 20000, 20001) == body.replace(b"audio 4000", b"audio 20000")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"c=IN IP4 192.0.2.1", b"c=IN IP6 2001:db8::1"),
+        (b"c=IN IP4 0.0.0.0", b"c=IN IP6 ::"),
+        (b"a=rtcp:20001 IN IP4 192.0.2.1", b"a=rtcp:20001 IN IP6 2001:db8::1"),
+    ],
+)
+def test_each_party_is_shown_an_address_of_its_own_ip_version(old: bytes, new: bytes) -> None:
+    """Forwards from IPv4 to IPv6, and back again."""
+    body = rewrite(changed(b"a=ptime:20", b"a=rtcp:5 IN IP4 10.0.0.2"), "192.0.2.1", 20000, 20001)
+    if b"0.0.0.0" in old:
+        body = body.replace(b"c=IN IP4 192.0.2.1", old)
+    led = rewrite(body, "2001:db8::1", 20000, 20001)
+    assert new in led and b"192.0.2.1" not in led
+    assert rewrite(led, "192.0.2.1", 20000, 20001) == body
+
+
+@pytest.mark.parametrize(
+    ("written", "address", "is_held"),
+    [
+        (b"2001:DB8:0:0::0001", "2001:db8::1", False),
+        (b"::ffff:192.0.2.7", "192.0.2.7", False),  # RFC 5118 §4.9
+        (b"::", "::", True),
+        (b"0:0:0:0:0:0:0:0", "::", True),
+    ],
+)
+def test_an_ipv6_address_has_one_form(written: bytes, address: str, is_held: bool) -> None:
+    end = end_of(described(b"c=IN IP4 10.0.0.2", b"c=IN IP6 " + written))
+    assert (end.address, end.is_held) == (address, is_held)
+
+
 def test_a_rejected_stream_stays_as_it_is() -> None:
     body = changed(b"audio 4000", b"audio 0")
     assert end_of(describe(body)).rtcp_port == 0
@@ -277,7 +317,7 @@ def test_a_held_address_that_others_share_gets_no_sibling() -> None:
     ("old", "new"),
     [
         (b"m=audio", b"m=video"),
-        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 ::1"),
+        (b"c=IN IP4 10.0.0.2", b"c=IN IP6 10.0.0.2"),
         (b"c=IN IP4 10.0.0.2", b"c=IN IP4 phone.example"),
         (b"c=IN IP4 10.0.0.2\r\n", b"c=IN IP4 phone.example\r\nm=audio 1 RTP/AVP 0\r\nc=IN IP4 10.0.0.3\r\n"),
         (b"c=IN IP4 10.0.0.2\r\n", b""),
