@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 from recorder.effects import SetRemote
+from sip_hooks.address import UNSPECIFIED
 from sip_hooks.events import MediaNegotiated
 from sip_hooks.sdp import MediaEnd
 
@@ -22,15 +24,16 @@ class Ends:
 
     def learn(self, event: MediaNegotiated) -> None:
         """Take in what a description says. Early forks are all kept until one wins."""
-        self._caller = event.caller or self._caller
-        if event.callee is None:
+        self._caller = _settled(event.caller, self._caller)
+        callee = _settled(event.callee, self._forks.get(event.to_tag))
+        if callee is None:
             return
         if event.answered and self._winner is None:
             self._winner, self._forks = event.to_tag, {}
         if self._winner in (None, event.to_tag):
-            self._forks = {**self._forks, event.to_tag: event.callee}
+            self._forks = {**self._forks, event.to_tag: callee}
         else:
-            self._forks = {event.to_tag: event.callee, **self._forks}
+            self._forks = {event.to_tag: callee, **self._forks}
 
     def remotes(self, number: int) -> list[SetRemote]:
         """What the relay has to know. Both sides are final once one fork has won and is the only one."""
@@ -56,12 +59,29 @@ class Ends:
         return bool(known[0] & known[1])
 
 
+def _settled(now: MediaEnd | None, before: MediaEnd | None) -> MediaEnd | None:
+    """A party that holds with no address (0.0.0.0) still sends from where it was: music, mostly."""
+    if now is None or before is None or now.address not in UNSPECIFIED:
+        return now or before
+    return replace(
+        now,
+        address=before.address,
+        rtp_port=before.rtp_port,
+        rtcp_address=before.rtcp_address,
+        rtcp_port=before.rtcp_port,
+    )
+
+
 def _remote(
     number: int, side: Literal["a", "b"], ends: list[MediaEnd], others: list[MediaEnd], is_final: bool
 ) -> SetRemote:
     """A side may send what the other side said that it receives, and what it described itself."""
     types = tuple(sorted(_payload_types(others) | _payload_types(ends)))
-    remotes = tuple((it.address, it.rtp_port, it.rtcp_port) for it in ends if it.rtp_port)
+    remotes = tuple(
+        (it.address, it.rtp_port, it.rtcp_port)
+        for it in ends
+        if it.rtp_port and it.address not in UNSPECIFIED
+    )
     return SetRemote(number, side, remotes, types, is_final and len(remotes) == 1)
 
 

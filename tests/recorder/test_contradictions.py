@@ -220,7 +220,7 @@ ORDERS = LINE.replace("service", "orders").replace('["222"]', '["+31201234567"]'
         (
             ("[pbx]", SIX + "[pbx]"),
             [
-                "c.toml:11: pbx.address: phones over IPv6 and a PBX over IPv4",
+                "c.toml:12: pbx.address: phones over IPv6 and a PBX over IPv4",
                 "c.toml:15: media: calls with a party on IPv6 are not",
             ],
         ),
