@@ -86,11 +86,14 @@ class Session:
         lots: Lots,
         withheld: bool = False,
     ) -> None:
-        """`lots`: of the conversation. `withheld`: another pass of it keeps it out."""
+        """`lots`: of the conversation. `withheld`: another pass of it keeps it out. `id`: what we call
+        this call by, in recordings, in the ledger and on the screen; drawn, so that it tells nothing.
+        """
         self._lots = lots
         self._policy = policy
         self._new_id = new_id
         self._call = offered.call
+        self.id = new_id(16).hex()
         self.conversation = offered.conversation
         self._started_at = offered.at
         self._answered_at: datetime | None = None
@@ -139,6 +142,7 @@ class Session:
         """What may be shown of a running call: never a number, and nothing of a call that is kept out."""
         verdict = self._verdict
         return {
+            "call": self.id,
             "started_at": self._started_at,
             "direction": self._facts.direction.value,
             "line": verdict.line,
@@ -291,13 +295,12 @@ class Session:
     def _record(self, purposes: tuple[str, ...]) -> list[Effect]:
         assert self._number is not None
         self._recording = True
-        call = self._new_id(16).hex()
         for purpose in purposes:
             day = deadline_day(self._started_at, self._policy.retention[purpose])
             self._recordings[purpose] = _Recording(
                 {
                     "recording": self._new_id(16).hex(),
-                    "call": call,
+                    "call": self.id,
                     "purpose": purpose,
                     "line": self._verdict.line,
                     "agent": self._verdict.agent,
@@ -359,7 +362,7 @@ class Session:
         began = self._answered_at or self._ended_at
         return [
             NoteOutcome(
-                call=next((it.plan["call"] for it in self._recordings.values()), self._new_id(16).hex()),
+                call=self.id,
                 started_at=self._started_at,
                 line=verdict.line,
                 agent=verdict.agent,

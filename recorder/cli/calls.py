@@ -10,7 +10,7 @@ import typer
 from recorder import control
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Json, rows, say, show
+from recorder.cli.output import Id, Json, rows, say, show
 from recorder.service import places
 
 
@@ -28,12 +28,24 @@ def calls(
         show(value, True, "")
         return
     running = [
-        [datetime.fromisoformat(it["started_at"]), it["line"], it["agent"], it["state"], it["reasons"]]
+        [
+            Id(it["call"]),
+            datetime.fromisoformat(it["started_at"]),
+            it["line"],
+            it["agent"],
+            it["state"],
+            it["reasons"],
+        ]
         for it in value["running"]
     ]
-    say(rows("Running", ("since (UTC)", "line", "agent", "state", "why"), running, "No running calls."))
+    say(
+        rows(
+            "Running", ("call", "since (UTC)", "line", "agent", "state", "why"), running, "No running calls."
+        )
+    )
     ended = [
         [
+            Id(it["call"]),
             it["started_at"],
             it["line"],
             it["agent"],
@@ -44,7 +56,7 @@ def calls(
         ]
         for it in value["ended"]
     ]
-    columns = ("started (UTC)", "line", "agent", "outcome", "why", "purposes", "seconds")
+    columns = ("call", "started (UTC)", "line", "agent", "outcome", "why", "purposes", "seconds")
     say(rows("Ended", columns, ended, "No ended calls on flagged lines."))
     withheld = [[it["day"], it["kind"], it["count"]] for it in value["withheld"]]
     say(rows("Kept out", ("day", "kind", "calls"), withheld, "No private or privileged calls."))

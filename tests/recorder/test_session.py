@@ -340,3 +340,12 @@ def test_an_inbound_call_to_the_business_number_is_recorded_with_the_agent_on_si
     made.on_event(negotiated(), ANSWER)
     effects = made.on_event(replace(answered(), identities=named("callee", "201")), ANSWER)
     assert of_kind(effects, TellCapture)[0].message["agent_side"] == "b"
+
+
+def test_one_identifier_is_the_calls_on_the_screen_in_its_recordings_and_in_the_ledger() -> None:
+    made = recording()
+    (begin,) = of_kind(made.on_capture_back(is_restarted=False), TellCapture)
+    made.on_capture({"event": "sealed", "recording": made.recordings()[0]})
+    (note,) = of_kind(made.on_event(CallEnded(CALL, END, "bye", 200), END), NoteOutcome)
+    assert {made.summary()["call"], begin.message["recordings"][0]["call"], note.call} == {made.id}
+    assert len(bytes.fromhex(made.id)) == 16
