@@ -28,7 +28,7 @@ _COMPACT = {
     b"m": b"contact",
     b"l": b"content-length",
 }
-_URI = re.compile(rb"sips?:(?:(?P<user>[^@>]*)@)?(?P<host>[^:;>? ]+)(?::(?P<port>\d+))?")
+_URI = re.compile(rb"sips?:(?:(?P<user>[^@>]*)@)?(?P<host>\[[^\]]+\]|[^:;>? ]+)(?::(?P<port>\d+))?")
 _CREDENTIAL = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,"]+))')
 
 
@@ -106,7 +106,7 @@ class Registrar(asyncio.DatagramProtocol):
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self.address)
-        self.address = self._transport.get_extra_info("sockname")
+        self.address = self._transport.get_extra_info("sockname")[:2]
         return self
 
     async def __aexit__(
@@ -116,6 +116,7 @@ class Registrar(asyncio.DatagramProtocol):
             self._transport.close()
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
+        addr = addr[0], addr[1]  # an IPv6 address comes with two numbers more
         self.wire.append(Datagram("in", addr, data))
         sent = self.receive(data, addr) if data.strip(b"\r\n\0") else None
         if sent is not None and self._transport is not None:
@@ -214,7 +215,8 @@ class Registrar(asyncio.DatagramProtocol):
         return secrets.compare_digest(expected, given.get("response", ""))
 
     def _sent_by(self) -> bytes:
-        return f"{self.address[0]}:{self.address[1]}".encode()
+        host, port = self.address
+        return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
 
 
 def _answer(request: Message, status: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> Message:
@@ -254,4 +256,4 @@ def _user(uri: bytes) -> str:
 def _place(uri: bytes) -> Address | None:
     """Host and port of a URI; None when it names no port: then it is an address of this PBX."""
     match = _URI.search(uri)
-    return (match["host"].decode(), int(match["port"])) if match and match["port"] else None
+    return (match["host"].decode().strip("[]"), int(match["port"])) if match and match["port"] else None

@@ -25,9 +25,9 @@ class Spoken:
 
 
 @contextlib.contextmanager
-def pbx(port: int, users: Iterable[str] = tuple(NUMBERS)) -> Iterator[Registrar]:
+def pbx(port: int, users: Iterable[str] = tuple(NUMBERS), host: str = "127.0.0.1") -> Iterator[Registrar]:
     """Run the registrar in a thread of its own; the business number rings the agent."""
-    registrar = Registrar(dict.fromkeys(users, PASSWORD), {BUSINESS_NUMBER: AGENT}, ("127.0.0.1", port))
+    registrar = Registrar(dict.fromkeys(users, PASSWORD), {BUSINESS_NUMBER: AGENT}, (host, port))
     loop = asyncio.new_event_loop()
     ready, done = threading.Event(), asyncio.Event()
 

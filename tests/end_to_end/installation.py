@@ -24,6 +24,7 @@ from storage.signing import create_key, public_bytes, public_text
 
 __all__ = ["AGENT", "BUSINESS_NUMBER", "CUSTOMER", "DOCTOR", "HOME", "PREFIX"]
 
+LOCAL = ("127.0.0.1", "127.0.0.1")
 COLLEAGUE = "203"
 CLIENT = "+31611223344"
 SPECIALIST = "+31201112233"
@@ -51,15 +52,20 @@ WRITTEN = {
 
 
 class Recorder(Installation):
-    """One installation in `directory`, at `address`. `otherwise`: more replacements in its configuration."""
+    """One installation in `directory`, at `address`. `otherwise`: more replacements in its configuration.
 
-    def __init__(self, directory: Path, otherwise: Mapping[str, str] | None = None) -> None:
+    `hosts`: where phones and PBX are, 127.0.0.1 or ::1.
+    """
+
+    def __init__(
+        self, directory: Path, otherwise: Mapping[str, str] | None = None, hosts: tuple[str, str] = LOCAL
+    ) -> None:
         super().__init__(directory)
-        self.address = ("127.0.0.1", free_port())
+        self.address = (hosts[0], free_port())
         self.pbx_port = free_port()
         self._returned: set[str] = set()
         self.configure(self.address[1], self.pbx_port, media_range())
-        text = self.config.read_text(encoding="utf-8")
+        text = _on(hosts, self.config.read_text(encoding="utf-8"))
         for old, new in {**WRITTEN, **(otherwise or {})}.items():
             assert text.count(old) == 1, old
             text = text.replace(old, new)
@@ -166,14 +172,32 @@ class Recorder(Installation):
         return ["--as", LISTENERS[purpose], "--purpose", purpose, "--reason", "an end-to-end test"]
 
 
+def _on(hosts: tuple[str, str], text: str) -> str:
+    """The configuration for phones and PBX at these addresses."""
+    if hosts == LOCAL:
+        return text
+    listener, pbx, rest = text.partition("[pbx]")[0], *text.partition("[pbx]")[1:]
+    listener = listener.replace("127.0.0.1", hosts[0])
+    if hosts[0] != hosts[1]:
+        second = listener[listener.index("[[listeners]]") :].replace(hosts[0], hosts[1])
+        listener = listener.replace("both", "phones") + second.replace("both", "pbx")
+    rest = rest.replace("127.0.0.1", hosts[1], 1)
+    bound = {"127.0.0.1": 'address = "127.0.0.1"', "::1": 'address6 = "::1"'}
+    media = "\n".join(bound[it] for it in sorted(set(hosts)))
+    return listener + pbx + rest.replace('[media]\naddress = "127.0.0.1"', f"[media]\n{media}")
+
+
 @contextlib.contextmanager
 def running(
-    directory: Path, otherwise: Mapping[str, str] | None = None, signed: bool = True
+    directory: Path,
+    otherwise: Mapping[str, str] | None = None,
+    signed: bool = True,
+    hosts: tuple[str, str] = LOCAL,
 ) -> Iterator[Recorder]:
     """An installation that is set up, serves, has its PBX beside it and, if `signed`, may record."""
-    recorder = Recorder(directory, otherwise)
+    recorder = Recorder(directory, otherwise, hosts)
     recorder.set_up()
-    with pbx(recorder.pbx_port, USERS) as exchange:
+    with pbx(recorder.pbx_port, USERS, hosts[1]) as exchange:
         exchange.numbers = {**exchange.numbers, PREFIX + HOME: HOME}  # should the prefix not be stripped
         try:
             recorder.start()

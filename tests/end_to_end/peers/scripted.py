@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Self
 
 from demo.registrar import Message
+from sip_hooks.address import family_of, host
 from tests.fakes.rtp import PCMA, SAMPLES
 
 Address = tuple[str, int]
 PATIENCE_SECONDS = 30.0
-_HOST = "127.0.0.1"
+_HERE = {4: "127.0.0.1", 6: "::1"}
 
 
 class Ear(asyncio.DatagramProtocol):
@@ -79,6 +80,15 @@ class Call:
         await self.request("BYE")
         self.ended.set()
 
+    async def reinvite(self, direction: str = "sendrecv") -> Message:
+        """Offer the same media again, on hold or not; returns the 200, which is acknowledged."""
+        self.number += 1
+        lines = self.lines("INVITE", self.number, (f"Contact: <{self.phone.contact}>",))
+        answer = await self.phone.ask(lines, _description(self, direction))
+        self.phone.send(self.lines("ACK", self.number))
+        self.towards = _described(answer)
+        return answer
+
     async def request(self, method: str, *extra: str) -> int:
         """Send a request within the dialog; returns the status of its answer."""
         self.number += 1
@@ -102,6 +112,7 @@ class Phone(asyncio.DatagramProtocol):
     def __init__(self, number: str, password: str, server: Address, says: tuple[str, ...] = ()) -> None:
         self.number = number
         self.server = server
+        self.host = _HERE[family_of(server[0])]
         self.says = says
         self.calls: dict[str, Call] = {}
         self._password = password
@@ -113,7 +124,7 @@ class Phone(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(_HOST, 0))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
         await self._register()
         return self
 
@@ -126,13 +137,17 @@ class Phone(asyncio.DatagramProtocol):
 
     @property
     def contact(self) -> str:
-        address, port = self._transport.get_extra_info("sockname")
-        return f"sip:{self.number}@{address}:{port}"
+        return f"sip:{self.number}@{self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where it listens, as a URI has it."""
+        return f"{host(self.host)}:{self._transport.get_extra_info('sockname')[1]}"
 
     async def dial(self, number: str) -> Call:
         """Call a number; returns when it is answered. RuntimeError: it was refused."""
         call = await self._new_call(
-            f"{secrets.token_hex(8)}@{_HOST}", f"<{self._uri(self.number)}>;tag={secrets.token_hex(4)}", ""
+            secrets.token_hex(8), f"<{self._uri(self.number)}>;tag={secrets.token_hex(4)}", ""
         )
         call.target, call.remote = self._uri(number), f"<{self._uri(number)}>"
         lines = call.lines("INVITE", 1, (f"Contact: <{self.contact}>",))
@@ -143,7 +158,7 @@ class Phone(asyncio.DatagramProtocol):
         call.target = _uri_in(answer.first(b"contact"))
         call.routes = [value.decode() for value in reversed(answer.every(b"record-route"))]
         call.towards = _described(answer)
-        self._send(call.lines("ACK", 1))
+        self.send(call.lines("ACK", 1))
         return call
 
     async def taken(self, call_id: str) -> Call:
@@ -155,7 +170,7 @@ class Phone(asyncio.DatagramProtocol):
     async def ask(self, lines: list[str], body: bytes = b"") -> Message:
         """Send a request and return its final answer. On loopback nothing is lost, so it is sent once."""
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        branch = self._send(lines, body)
+        branch = self.send(lines, body)
         self._waiting[branch] = answer
         return await asyncio.wait_for(answer, PATIENCE_SECONDS)
 
@@ -188,6 +203,10 @@ class Phone(asyncio.DatagramProtocol):
         call = self.calls.get(request.first(b"call-id").decode())
         if method == b"INVITE" and call is None:
             return await self._ring(request, source)
+        if method == b"INVITE" and call is not None:
+            call.towards = _described(request)
+            back = "recvonly" if b"a=sendonly" in request.body else "sendrecv"
+            return _reply(request, "200 OK", (f"Contact: <{self.contact}>",), _description(call, back))
         if method == b"BYE" and call is not None:
             call.ended.set()
         return _reply(request, "200 OK")
@@ -208,7 +227,7 @@ class Phone(asyncio.DatagramProtocol):
 
     async def _new_call(self, call_id: str, local: str, remote: str) -> Call:
         loop = asyncio.get_running_loop()
-        media, ear = await loop.create_datagram_endpoint(Ear, local_addr=(_HOST, 0))
+        media, ear = await loop.create_datagram_endpoint(Ear, local_addr=(self.host, 0))
         call = Call(call_id, self, local, remote, ear, media)
         self.calls[call_id] = call
         async with self._news:
@@ -237,12 +256,12 @@ class Phone(asyncio.DatagramProtocol):
             raise RuntimeError(f"{self.number} registered and got {answer.start!r}")
 
     def _uri(self, user: str) -> str:
-        return "sip:{}@{}:{}".format(user, *self.server)
+        return f"sip:{user}@{host(self.server[0])}:{self.server[1]}"
 
-    def _send(self, lines: list[str], body: bytes = b"") -> bytes:
+    def send(self, lines: list[str], body: bytes = b"") -> bytes:
+        """Send a request, without its Via; returns its branch."""
         branch = f"z9hG4bK{secrets.token_hex(8)}"
-        address, port = self._transport.get_extra_info("sockname")
-        via = f"Via: SIP/2.0/UDP {address}:{port};branch={branch};rport"
+        via = f"Via: SIP/2.0/UDP {self.place};branch={branch};rport"
         self._transport.sendto(_encoded([lines[0], via, *lines[1:]], body), self.server)
         return branch.encode()
 
@@ -258,15 +277,16 @@ async def converse(caller: Phone, callee: Phone, number: str, said: tuple[bytes,
     return call, taken
 
 
-def _description(call: Call) -> bytes:
-    address, port = call.media.get_extra_info("sockname")
-    lines = ("v=0", f"o=- 1 1 IN IP4 {address}", "s=-", f"c=IN IP4 {address}", "t=0 0")
-    media = (f"m=audio {port} RTP/AVP {PCMA}", "a=ptime:20", "a=sendrecv")
+def _description(call: Call, direction: str = "sendrecv") -> bytes:
+    address, port = call.media.get_extra_info("sockname")[:2]
+    here = f"IN IP{family_of(address)} {address}"
+    lines = ("v=0", f"o=- 1 1 {here}", "s=-", f"c={here}", "t=0 0")
+    media = (f"m=audio {port} RTP/AVP {PCMA}", "a=ptime:20", f"a={direction}")
     return "".join(f"{line}\r\n" for line in (*lines, *media)).encode()
 
 
 def _described(message: Message) -> Address:
-    address = re.findall(rb"c=IN IP4 (\S+)", message.body)[0].decode()
+    address = re.findall(rb"c=IN IP[46] (\S+)", message.body)[0].decode()
     return address, int(re.findall(rb"m=audio (\d+)", message.body)[0])
 
 
