@@ -94,8 +94,16 @@ def main() -> None:
         code = _exit_of(error)
         if code is None:
             raise
-        complain(_message(error))
+        _say(_message(error))
         sys.exit(code)
+
+
+def _say(message: str) -> None:
+    """To the person at the terminal; of a service whose log is for machines, to the log."""
+    from recorder.service.journal import log_end
+
+    if not log_end(message):
+        complain(message)
 
 
 def _exit_of(error: Exception) -> Exit | None:

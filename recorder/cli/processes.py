@@ -12,12 +12,20 @@ import typer
 
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.service.children import follow_supervisor
-from recorder.service.journal import start_logging
+from recorder.service.journal import Format, start_logging
 
+LogFormat = Annotated[
+    Format | None,
+    typer.Option(
+        "--log-format",
+        envvar="DOELBAND_LOG_FORMAT",
+        help="How lines on stderr are written; auto: text on a terminal, JSON elsewhere.",
+    ),
+]
 RingFds = Annotated[list[int], typer.Option("--ring-fd", help="Descriptor of a relay worker's ring.")]
 
 
-def serve(config: ConfigPath = DEFAULT) -> None:
+def serve(config: ConfigPath = DEFAULT, log_format: LogFormat = None) -> None:
     """Run the recorder in the foreground: every process, supervised, until SIGTERM or Ctrl-C.
 
     It stands between phones and PBX: phones register and call through its listeners, and what they send
@@ -30,7 +38,7 @@ def serve(config: ConfigPath = DEFAULT) -> None:
     from recorder.config import load
     from recorder.service import supervisor
 
-    start_logging("supervisor")
+    start_logging("supervisor", log_format)
     loaded, path = load(config), config.absolute()
     supervisor.prepare(loaded, path)
     asyncio.run(supervisor.serve(loaded, path))

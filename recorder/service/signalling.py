@@ -192,11 +192,11 @@ def settings(config: Config) -> EngineSettings:
 
 
 def _log_gate(gate: gatekeeper.Gate) -> None:
-    say = log.info if gate.approved else log.warning
-    say(
-        "recording is allowed" if gate.approved else "nothing is recorded",
-        why=gatekeeper.explain(gate.reason, gate.declared),
-    )
+    why = gatekeeper.explain(gate.reason, gate.declared)
+    if gate.approved:
+        log.info("recording is allowed", why=why)
+    else:
+        log.warning("nothing is recorded", why=why)
 
 
 async def _keep_books(config: Config, books: Books, signalling: Signalling) -> None:
