@@ -3,7 +3,7 @@
     orders      what signalling asks for, read and checked
     codecs      what a payload type means, and whether it may be kept
     track       one clip being written; its failure is its own
-    call        one call: what is held in RAM, when it is committed, how it ends
+    call        one recording of a call: what is held in RAM, when it is committed, how it ends
     process     rings, socket, and the beat of 100 ms
 
 A packet of a call that nobody ordered is overwritten in the ring and goes nowhere. A packet of one that was

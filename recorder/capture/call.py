@@ -1,9 +1,9 @@
-"""One call that is recorded: what is held, when it is committed, how it ends.
+"""One recording of a call: what is held, when it is committed, how it ends.
 
-finish      what arrived until the end is committed, the clips are sealed as `complete`; without any audio
-            they are sealed too, with a length of 0, and reported as failed: no-audio. When the wall clock
+finish      what arrived until the end is committed, the clip is sealed as `complete`; without any audio
+            it is sealed too, with a length of 0, and reported as failed: no-audio. When the wall clock
             has been set meanwhile, the end is that of the clock of arrivals
-taint       what is held is overwritten, the clips end where they were last certain
+taint, stop what is held is overwritten, the clip ends where it was last certain
 codec       audio that cannot be kept: as a taint, and reported as failed
 suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
 """
@@ -27,7 +27,7 @@ _CLOCK_STEP = 5 * CLOCK_RATE
 COMPLETE = "complete"
 
 
-class CapturedCall:
+class CapturedRecording:
     """Give it packets with `take`, let it `commit` now and then, end it once with `finish` or `cut`.
 
     `now` and `now_ns` are one instant on the wall clock and on the clock of the ring's arrivals.
@@ -39,39 +39,37 @@ class CapturedCall:
         self.refused_codec = False
         self._codecs = begin.codecs
         self._origin_ns = now_ns - (now - begin.started_at) // timedelta(microseconds=1) * 1000
-        first = begin.plans[0].part == 1
+        first = begin.plan.part == 1
         self._timeline = Timeline(0 if first else self._tick(now_ns))
         self._horizon = _ticks(begin.horizon)
-        self._tracks = [Track(plan, tell) for plan in begin.plans]
+        self._track = Track(begin.plan, tell)
         self._is_opened = False
         self._is_over = False
         self._is_flushing = False
 
     async def open(self, vault: ClipVault) -> None:
-        """Open the clips, one after the other; audio is held meanwhile."""
-        for track in self._tracks:
-            await track.open(vault)
+        """Open the clip; audio is held meanwhile."""
+        await self._track.open(vault)
         self._is_opened = True
 
     @property
     def is_lost(self) -> bool:
-        """Whether every recording of this call has failed."""
-        return self._is_opened and not any(track.is_open for track in self._tracks)
+        """Whether it has failed."""
+        return self._is_opened and not self._track.is_open
 
     def tell_opened(self) -> None:
-        """Tell again which clips are being written."""
-        for track in self._tracks:
-            track.tell_opened()
+        """Tell again which clip is being written."""
+        self._track.tell_opened()
 
     def renegotiate(self, codecs: tuple[Codecs, Codecs]) -> None:
-        """From here on payload types mean something else; clips are told of codecs they do not know."""
+        """From here on payload types mean something else; the clip is told of codecs it does not know."""
         known = set(self._kept())
         self._codecs = codecs
         self._write([codec for codec in self._kept() if codec not in known])
 
     def take(self, side: int, arrival_ns: int, header: Header, payload: bytearray) -> None:
-        """Hold a packet of side a (0) or b (1). `payload` is this call's own copy, and overwritten when
-        done.
+        """Hold a packet of side a (0) or b (1). `payload` is this recording's own copy, and overwritten
+        when done.
         """
         arrival = self._tick(arrival_ns)
         use = self._codecs[side].use(header.payload_type)
@@ -97,8 +95,7 @@ class CapturedCall:
             return
         self._is_flushing = True
         try:
-            for track in self._tracks:
-                await track.flush()
+            await self._track.flush()
         finally:
             self._is_flushing = False
 
@@ -127,9 +124,8 @@ class CapturedCall:
         await self.cut("internal", opened, failed=True)
 
     def give_up(self) -> None:
-        """Not even an end can be made: report every recording that has not ended as failed."""
-        for track in self._tracks:
-            track.give_up()
+        """Not even an end can be made: report it as failed."""
+        self._track.give_up()
 
     def drop(self) -> int:
         """Overwrite what is held, at once and for good; how many packets that were."""
@@ -137,12 +133,10 @@ class CapturedCall:
         return self._timeline.drop()
 
     async def _seal(self, reason: str, ended_at: datetime, failed: bool) -> None:
-        for track in self._tracks:
-            await track.finish(reason, ended_at, failed)
+        await self._track.finish(reason, ended_at, failed)
 
     def _write(self, records: Sequence[Record]) -> None:
-        for track in self._tracks:
-            track.write(records)
+        self._track.write(records)
 
     def _kept(self) -> list[Codec]:
         sides = zip(self._codecs, self.begin.channels, strict=True)

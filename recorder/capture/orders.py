@@ -1,9 +1,11 @@
 """Orders to the capture process, read from JSON and checked before they act.
 
     begin    session, recordings, agent_side, parties, codecs, horizon_ms
-                                         record this call
+                                         record this call; more recordings of it may follow
     codecs   session, codecs             its payload types were negotiated anew
     finish   session, ended_at           it is over: commit what is held, seal
+    stop     session, recording, reason, ended_at
+                                         one of its recordings ends: drop what is held of it, seal
     taint    session, reason, ended_at   it must not be recorded: drop what is held, seal
 
 Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
@@ -33,40 +35,41 @@ class OrderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A call that is to be recorded. `channels`: of side a (0) and side b (1) of the ring's records."""
+    """A recording that is to be made. `channels`: of side a (0) and side b (1) of the ring's records."""
 
     session: int
-    plans: tuple[ClipPlan, ...]
+    plan: ClipPlan
     channels: tuple[int, int]
     codecs: tuple[Codecs, Codecs] = field(repr=False)
     horizon: timedelta
 
     @property
     def started_at(self) -> datetime:
-        """Tick 0 of the clips' clock; all recordings of a call have it in common."""
-        return self.plans[0].started_at
+        """Tick 0 of the clip's clock."""
+        return self.plan.started_at
 
     def is_same(self, other: Begin) -> bool:
-        """Whether it orders the same parts of the same recordings."""
-        return _parts(self) == _parts(other)
+        """Whether it orders the same part of the same recording."""
+        return _part(self) == _part(other)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A call's last order. `reason`: None when it ended as calls end."""
+    """A last order, of a call or of one `recording`. `reason`: None when it ended as calls end."""
 
     session: int
     ended_at: datetime
     reason: str | None
+    recording: str | None = None
 
 
-def begin_of(message: Mapping[str, Any]) -> Begin:
-    """Read a `begin` order. Raises OrderError."""
-    return _checked(_begin_of, message)
+def begins_of(message: Mapping[str, Any]) -> tuple[Begin, ...]:
+    """Read a `begin` order, recording by recording. Raises OrderError."""
+    return _checked(_begins_of, message)
 
 
 def ending_of(message: Mapping[str, Any]) -> Ending:
-    """Read a `finish` or `taint` order. Raises OrderError."""
+    """Read a `finish`, `stop` or `taint` order. Raises OrderError."""
     return _checked(_ending_of, message)
 
 
@@ -114,7 +117,7 @@ def _checked(read: Callable[[Mapping[str, Any]], T], message: Mapping[str, Any])
         ) from error
 
 
-def _begin_of(message: Mapping[str, Any]) -> Begin:
+def _begins_of(message: Mapping[str, Any]) -> tuple[Begin, ...]:
     codecs = _codecs_of(message)
     channels = (AGENT, OUTSIDE) if message["agent_side"] == "a" else (OUTSIDE, AGENT)
     if message["agent_side"] not in ("a", "b"):
@@ -141,17 +144,18 @@ def _begin_of(message: Mapping[str, Any]) -> Begin:
         )
         for row in message["recordings"]
     )
-    if len({plan.started_at for plan in plans}) != 1:
-        raise OrderError("a call has one or more recordings, all with the same start")
+    if not plans:
+        raise OrderError("a call that is recorded has one or more recordings")
     horizon = timedelta(milliseconds=int(message["horizon_ms"]))
     if not timedelta() <= horizon <= MAX_HORIZON:
         raise OrderError("horizon_ms lies between 0 and 30000")
-    return Begin(session_of(message), plans, channels, codecs, horizon)
+    return tuple(Begin(session_of(message), plan, channels, codecs, horizon) for plan in plans)
 
 
 def _ending_of(message: Mapping[str, Any]) -> Ending:
-    reason = str(message["reason"]) if message["op"] == "taint" else None
-    return Ending(session_of(message), _instant(message["ended_at"]), reason)
+    reason = None if message["op"] == "finish" else str(message["reason"])
+    recording = str(message["recording"]) if message["op"] == "stop" else None
+    return Ending(session_of(message), _instant(message["ended_at"]), reason, recording)
 
 
 def _codecs_of(message: Mapping[str, Any]) -> tuple[Codecs, Codecs]:
@@ -173,5 +177,5 @@ def _instant(text: str) -> datetime:
     return instant
 
 
-def _parts(begin: Begin) -> list[tuple[str, int]]:
-    return [(plan.recording_id, plan.part) for plan in begin.plans]
+def _part(begin: Begin) -> tuple[str, str, int]:
+    return begin.plan.recording_id, begin.plan.purpose, begin.plan.part

@@ -2,7 +2,8 @@
 
 It serves signalling over `capture.sock`. When that connection drops, its calls are held, and nothing of
 them is committed, for a grace period: the same `begin` again goes on with the same part; without it they
-end where they were last certain. A tainted call stays tainted: a later `begin` for it is refused.
+end where they were last certain. Each recording of a call begins and may end by itself; a taint is of the
+whole call: all its recordings end, and a later `begin` for it is refused.
 
 What nobody foresaw costs the call in which it happened, or what was tapped since the last beat, and never the
 process. It is logged by its type alone: a message could quote what it must not.
@@ -25,11 +26,11 @@ from typing import Any
 import numpy as np
 import structlog
 
-from recorder.capture.call import CapturedCall
+from recorder.capture.call import CapturedRecording
 from recorder.capture.orders import (
     Begin,
     OrderError,
-    begin_of,
+    begins_of,
     codecs_of,
     ending_of,
     refusals,
@@ -60,14 +61,18 @@ class CaptureSettings:
 
 @dataclass(slots=True)
 class _Running:
-    call: CapturedCall
+    recording: CapturedRecording
     owner: Channel
     opened: asyncio.Task[None]
     grace: asyncio.TimerHandle | None = None
 
+    @property
+    def purpose(self) -> str:
+        return self.recording.begin.plan.purpose
+
 
 class Capture:
-    """The calls that are recorded now. Lives inside a running event loop.
+    """The recordings that are made now. Lives inside a running event loop.
 
     `now` is the wall clock, `now_ns` the one that the relay workers stamp arrivals with.
     """
@@ -85,7 +90,7 @@ class Capture:
         self._now_ns = now_ns
         self._run = secrets.token_hex(8)
         self._readers = [RingReader(fd) for fd in settings.ring_fds]
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, dict[str, _Running]] = {}  # by call, then by recording
         self._tainted: dict[int, None] = {}  # in order, the oldest are forgotten
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +110,8 @@ class Capture:
 
     def is_suspended(self, session: int) -> bool:
         """Whether this call waits for signalling to come back."""
-        return session in self._running and self._running[session].call.is_suspended
+        found = self._running.get(session, {}).values()
+        return bool(found) and all(it.recording.is_suspended for it in found)
 
     @property
     def unlocked_rings(self) -> int:
@@ -116,28 +122,29 @@ class Capture:
         """Read the rings, commit what is old enough, and once a second make it durable."""
         self._drain()
         now_ns = self._now_ns()
-        for session, running in list(self._running.items()):
+        for running in self._every():
             try:
-                self._attend(session, running.call, now_ns)
+                self._attend(running, now_ns)
             except Exception as error:
-                self._break_off(session, running, error)
+                self._break_off(running, error)
         self._beats += 1
         if self._beats % FLUSH_BEATS == 0:
-            for running in self._running.values():
-                self._spawn(running.call.flush())
+            for running in self._every():
+                self._spawn(running.recording.flush())
 
-    def _attend(self, session: int, call: CapturedCall, now_ns: int) -> None:
-        call.commit(now_ns)
-        if call.refused_codec:
-            self._cut(session, "codec", failed=True)
-        elif call.is_lost:
-            self._forget(session).call.drop()
+    def _attend(self, running: _Running, now_ns: int) -> None:
+        running.recording.commit(now_ns)
+        if running.recording.refused_codec:
+            self._cut(running, "codec", failed=True)
+        elif running.recording.is_lost:
+            self._forget(running)
+            running.recording.drop()
 
     async def stop(self) -> None:
         """Seal every running clip as interrupted and close."""
         self._listener.close()
-        for session in list(self._running):
-            self._cut(session, "interrupted")
+        for running in self._every():
+            self._cut(running, "interrupted")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.stop_seconds)
         for client in self._clients:
@@ -155,11 +162,11 @@ class Capture:
     def _disconnected(self, client: Channel) -> None:
         self._clients.discard(client)
         loop = asyncio.get_running_loop()
-        for session, running in self._running.items():
+        for running in self._every():
             if running.owner is client:
-                running.call.is_suspended = True
+                running.recording.is_suspended = True
                 grace = self._settings.grace_seconds
-                running.grace = loop.call_later(grace, self._cut, session, "signalling-lost")
+                running.grace = loop.call_later(grace, self._cut, running, "signalling-lost")
 
     def _ordered(self, client: Channel, message: Message) -> None:
         operation = message.get("op")
@@ -170,6 +177,8 @@ class Capture:
                 self._renegotiate(message)
             elif operation == "finish":
                 self._finish(message)
+            elif operation == "stop":
+                self._stop(message)
             elif operation == "taint":
                 self._taint(message)
             else:
@@ -182,67 +191,86 @@ class Capture:
                 client.send({"event": "refused", "session": message.get("session"), "error": str(error)})
 
     def _begin(self, client: Channel, message: Message) -> None:
-        begin = begin_of(message)
-        running = self._running.get(begin.session)
-        if begin.session in self._tainted:
-            _refuse(client, message, "tainted")
-        elif running is None:
-            self._start(client, begin)
-        elif running.call.begin.is_same(begin):
-            _resume(running, client)
-        else:
-            _refuse(client, message, "session-in-use")
+        for begin, row in zip(begins_of(message), message["recordings"], strict=True):
+            found = self._running.get(begin.session, {})
+            known = found.get(begin.plan.recording_id)
+            if begin.session in self._tainted:
+                _refuse(client, message | {"recordings": [row]}, "tainted")
+            elif known is not None and known.recording.begin.is_same(begin):
+                _resume(known, client)
+            elif known is not None or begin.plan.purpose in {it.purpose for it in found.values()}:
+                _refuse(client, message | {"recordings": [row]}, "session-in-use")
+            else:
+                self._start(client, begin)
 
     def _start(self, client: Channel, begin: Begin) -> None:
-        self._drain()  # what came before the order is nobody's
+        self._drain()  # what came before the order is not of this recording
         running: _Running
 
         def tell(event: Message) -> None:
             running.owner.send(event)
 
-        call = CapturedCall(begin, tell, self._now(), self._now_ns())
-        running = _Running(call, client, self._spawn(call.open(self._vault)))
-        self._running[begin.session] = running
+        recording = CapturedRecording(begin, tell, self._now(), self._now_ns())
+        running = _Running(recording, client, self._spawn(recording.open(self._vault)))
+        self._running.setdefault(begin.session, {})[begin.plan.recording_id] = running
 
     def _renegotiate(self, message: Message) -> None:
-        running = self._running.get(session_of(message))
-        if running is not None:
-            self._drain()
-            running.call.renegotiate(codecs_of(message))
+        found, codecs = self._of(session_of(message)), codecs_of(message)
+        self._drain()
+        for running in found:
+            running.recording.renegotiate(codecs)
 
     def _finish(self, message: Message) -> None:
         ending = ending_of(message)
         self._drain()
-        if ending.session in self._running:
-            running = self._forget(ending.session)
-            end = running.call.finish(ending.ended_at, self._now_ns(), running.opened)
-            self._spawn(_ended(running.call, end))
+        for running in self._of(ending.session):
+            self._forget(running)
+            end = running.recording.finish(ending.ended_at, self._now_ns(), running.opened)
+            self._spawn(_ended(running.recording, end))
+
+    def _stop(self, message: Message) -> None:
+        ending = ending_of(message)
+        for running in self._of(ending.session):
+            if running.recording.begin.plan.recording_id == ending.recording:
+                self._cut(running, ending.reason or "stopped")
 
     def _taint(self, message: Message) -> None:
         ending = ending_of(message)
         self._tainted[ending.session] = None
         if len(self._tainted) > REMEMBERED_TAINTS:
             del self._tainted[next(iter(self._tainted))]
-        if ending.session in self._running:
-            self._cut(ending.session, ending.reason or "tainted")
+        for running in self._of(ending.session):
+            self._cut(running, ending.reason or "tainted")
 
-    def _cut(self, session: int, reason: str, failed: bool = False) -> None:
-        running = self._forget(session)
-        running.call.drop()
+    def _cut(self, running: _Running, reason: str, failed: bool = False) -> None:
+        if not self._forget(running):
+            return
+        running.recording.drop()
         self._drain()  # what of it is still in the rings is overwritten now
-        self._spawn(_ended(running.call, running.call.cut(reason, running.opened, failed)))
+        end = running.recording.cut(reason, running.opened, failed)
+        self._spawn(_ended(running.recording, end))
 
-    def _break_off(self, session: int, running: _Running, error: Exception) -> None:
+    def _break_off(self, running: _Running, error: Exception) -> None:
         log.error("a recording was broken off", error=type(error).__name__)
-        if session in self._running:
-            self._forget(session)
-        self._spawn(_ended(running.call, running.call.break_off(running.opened)))
+        self._forget(running)
+        self._spawn(_ended(running.recording, running.recording.break_off(running.opened)))
 
-    def _forget(self, session: int) -> _Running:
-        running = self._running.pop(session)
+    def _of(self, session: int) -> list[_Running]:
+        return list(self._running.get(session, {}).values())
+
+    def _every(self) -> list[_Running]:
+        return [running for session in list(self._running) for running in self._of(session)]
+
+    def _forget(self, running: _Running) -> bool:
+        """False: it is forgotten already."""
         if running.grace is not None:
             running.grace.cancel()
-        return running
+        begin = running.recording.begin
+        found = self._running.get(begin.session, {})
+        was_there = found.pop(begin.plan.recording_id, None) is not None
+        if not found:
+            self._running.pop(begin.session, None)
+        return was_there
 
     def _drain(self) -> None:
         for reader in self._readers:
@@ -270,12 +298,13 @@ class Capture:
                     self.discarded += 1
                     continue
                 packet = index * SLOT_BYTES + PACKET_AT
-                payload = bytearray(raw[packet + header.start : packet + header.end])
-                try:
-                    found.call.take(side, arrival_ns, header, payload)
-                except Exception as error:
-                    payload[:] = bytes(len(payload))
-                    self._break_off(session, found, error)
+                for it in list(found.values()):
+                    payload = bytearray(raw[packet + header.start : packet + header.end])
+                    try:
+                        it.recording.take(side, arrival_ns, header, payload)
+                    except Exception as error:
+                        payload[:] = bytes(len(payload))
+                        self._break_off(it, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -290,17 +319,17 @@ def _resume(running: _Running, client: Channel) -> None:
         running.grace.cancel()
         running.grace = None
     running.owner = client
-    running.call.is_suspended = False
-    running.call.tell_opened()
+    running.recording.is_suspended = False
+    running.recording.tell_opened()
 
 
-async def _ended(call: CapturedCall, end: Coroutine[Any, Any, None]) -> None:
-    """See a call to its end; each of its recordings is told of, whatever happens."""
+async def _ended(recording: CapturedRecording, end: Coroutine[Any, Any, None]) -> None:
+    """See a recording to its end; it is told of, whatever happens."""
     try:
         await end
     except Exception as error:
         log.error("a recording could not be ended", error=type(error).__name__)
-        call.give_up()
+        recording.give_up()
 
 
 def _refuse(client: Channel, message: Message, reason: str) -> None:

@@ -66,6 +66,10 @@ class CaptureSite:
         self.signalling.send(message)
         await soon(lambda: len(self.told("sealed") + self.told("failed")) > before)
 
+    def reconnect(self) -> None:
+        """Signalling has come back."""
+        self.signalling = Dialler(self.capture.path, self.events.append)
+
     def told(self, event: str) -> list[Message]:
         return [each for each in self.events if each["event"] == event]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from recorder.channel import Dialler
 from recorder.ring import SIDE_A
 from storage.errors import NoDayKey, WriteFailed
 from storage.records import Audio, Codec, Gap, Quality
@@ -234,7 +233,7 @@ async def test_signalling_that_comes_back_in_time_goes_on_with_the_same_part(sit
     await soon(lambda: site.capture.is_suspended(7))
     site.talk(1500)
     assert len(clip.audio(0)) == 50
-    site.signalling = Dialler(site.capture.path, site.events.append)
+    site.reconnect()
     site.signalling.send(begin(horizon_ms=0))
     await soon(lambda: not site.capture.is_suspended(7))
     site.talk(2000)

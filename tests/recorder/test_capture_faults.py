@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recorder.capture import process
-from recorder.capture.call import CapturedCall
+from recorder.capture.call import CapturedRecording
 from recorder.ring import SIDE_A
 from recorder.timeline import Timeline
 from storage.records import Gap
@@ -84,8 +84,8 @@ async def test_what_nobody_foresaw_costs_the_call_in_which_it_happened(
 ) -> None:
     other, clip = [(await site.begin(session=session))[0] for session in (8, 7)]
     site.talk(3000)
-    broken = site.capture._running[7].call
-    monkeypatch.setattr(CapturedCall, culprit, _only(broken, getattr(CapturedCall, culprit)))
+    broken = next(iter(site.capture._running[7].values())).recording
+    monkeypatch.setattr(CapturedRecording, culprit, _only(broken, getattr(CapturedRecording, culprit)))
     broken.refused_codec = culprit == "drop"
     for _ in range(2):
         site.hear(SIDE_A, 150, AGENT[150])
@@ -104,7 +104,7 @@ async def test_what_nobody_foresaw_costs_the_call_in_which_it_happened(
     assert "+31201234567" not in logged
 
 
-def _only(broken: CapturedCall, method: Any) -> Any:
+def _only(broken: CapturedRecording, method: Any) -> Any:
     return lambda call, *arguments: (fails if call is broken else method)(call, *arguments)
 
 
@@ -140,7 +140,7 @@ async def test_a_finish_whose_last_packets_break_the_call_ends_it_once(
     asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
     await site.begin()
     site.talk(100)
-    monkeypatch.setattr(CapturedCall, "take", fails)
+    monkeypatch.setattr(CapturedRecording, "take", fails)
     site.hear(SIDE_A, 5, AGENT[5])
     await site.end("finish")
     assert [it["reason"] for it in site.told("failed") + site.told("sealed")] == ["internal"]

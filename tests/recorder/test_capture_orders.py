@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recorder.capture.codecs import Use, both_sides
-from recorder.capture.orders import OrderError, begin_of, ending_of, refusals
+from recorder.capture.orders import OrderError, begins_of, ending_of, refusals
 from recorder.decision import CallFacts, Direction
 from recorder.facts import parties
 from tests.fakes.orders import begin
@@ -18,7 +18,7 @@ def test_instants_without_an_offset_are_refused() -> None:
 
 
 def test_parties_are_in_no_representation() -> None:
-    assert "+31201234567" not in repr(begin_of(begin()))
+    assert "+31201234567" not in repr(begins_of(begin()))
 
 
 def test_a_long_name_of_a_party_is_cut_before_it_is_sent() -> None:
