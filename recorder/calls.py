@@ -6,13 +6,13 @@ privileged or among our own numbers, the whole conversation is: the other pass m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from recorder.effects import CloseMedia, Effect
 from recorder.facts import Lots
-from recorder.session import Policy, Session
+from recorder.session import Answer, Policy, Session
 from sip_hooks.events import CallOffered, Event
 
 
@@ -68,6 +68,11 @@ class Calls:
         """An event of this call could not be acted on."""
         session = self._sessions.get(call)
         return session.abandon(at) if session is not None else []
+
+    def request(self, id: str, purposes: Iterable[str], at: datetime) -> Answer | None:
+        """Somebody asks for a call to be recorded; None if there is no such call, or none to be shown."""
+        session = next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
+        return session.request(purposes, at) if session is not None else None
 
     def on_media_back(self) -> list[Effect]:
         """The media broker can be reached again."""

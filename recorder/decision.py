@@ -204,6 +204,11 @@ class PurposeVerdict:
     action: Action
     reasons: tuple[Reason, ...]
 
+    @property
+    def outcome(self) -> Outcome:
+        """The strongest reason decides."""
+        return min((EFFECTS[it].outcome for it in self.reasons), key=_OUTCOMES.index)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -211,6 +216,7 @@ class Verdict:
 
     `anchor` matters at the first offer only: whether the call's media shall pass through us. `line`, `agent`
     and `purposes` are empty for the kinds in WITHHELD, and `reasons` says nothing but the kind's own reason.
+    `outcome` is that of the purpose that got furthest.
     """
 
     kind: Kind
@@ -253,7 +259,7 @@ def decide(facts: CallFacts, rules: Rules) -> Verdict:
         purposes=MappingProxyType(purposes),
         reasons=_sorted(reason for found in reasons.values() for reason in found),
         details=tuple(sorted({detail for it in opinions for detail in it.details})),
-        outcome=_outcome(reasons.values()),
+        outcome=max((it.outcome for it in purposes.values()), key=_OUTCOMES.index, default=Outcome.NONE),
     )
 
 
@@ -271,9 +277,3 @@ def _sorted(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 
 def _action(reasons: tuple[Reason, ...]) -> Action:
     return min((EFFECTS[it].action for it in reasons), key=_ACTIONS.index)
-
-
-def _outcome(of_purposes: Iterable[tuple[Reason, ...]]) -> Outcome:
-    """The strongest reason decides each purpose; the purpose that got furthest decides the call."""
-    strongest = [min((EFFECTS[it].outcome for it in reasons), key=_OUTCOMES.index) for reasons in of_purposes]
-    return max(strongest, key=_OUTCOMES.index, default=Outcome.NONE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 from sip_hooks.address import Family
 from sip_hooks.events import Anchor
+
+Ended = Literal["recorded", "suppressed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +66,52 @@ class TellCapture:
 
 @dataclass(frozen=True, slots=True)
 class NoteOutcome:
-    """A call on a flagged line is over: recorded, suppressed or failed, with reason codes."""
+    """A call on a flagged line is over: recorded, suppressed or failed, with reason codes.
+
+    `purposes` have a recording; `became` says of each purpose of the line what became of it.
+    """
 
     call: str
     started_at: datetime
     line: str
     agent: str
-    outcome: Literal["recorded", "suppressed", "failed"]
+    outcome: Ended
     reasons: tuple[str, ...]
     seconds: float
     purposes: tuple[str, ...]
+    became: Mapping[str, tuple[Ended, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NoteWithheld:
-    """A private or privileged call is over: all that is kept is that there was one on this UTC day."""
+    """A private or privileged call is over: all that is kept is that there was one on this UTC day.
+
+    `call` says which entry of the calls that are kept in mind has been noted by this.
+    """
 
     day: date
     kind: Literal["private", "privileged"]
+    call: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A running call as it will have to be noted; of one that is kept out only the `kind`, and the day."""
+
+    since: datetime | date
+    line: str = ""
+    agent: str = ""
+    kind: Literal["private", "privileged"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepInMind:
+    """Should this process not live to see the call's end, this is to be noted; None: nothing any more."""
+
+    call: str
+    unfinished: Unfinished | None
 
 
 Effect: TypeAlias = (
-    Forward | OpenMedia | SetRemote | Tap | CloseMedia | TellCapture | NoteOutcome | NoteWithheld
+    Forward | OpenMedia | SetRemote | Tap | CloseMedia | TellCapture | NoteOutcome | NoteWithheld | KeepInMind
 )

@@ -1,31 +1,32 @@
 """One call: events become facts, facts a verdict, and the difference to the verdict before becomes effects.
 
 Nothing here reads a clock, draws chance or waits. The signalling process feeds events in and carries the
-effects out, in order. A call is anchored at its first offer or never; it is recorded from the answer on,
-while the verdict says so without interruption; a recording that had to stop is never taken up again.
+effects out, in order. A call is anchored at its first offer or never. Each of its purposes is recorded from
+the answer on, or from when somebody asks, while the verdict says so without interruption. When one of them
+may not go on, none does, and a recording that had to stop is never taken up again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from purge.retention import deadline_day
-from recorder.decision import WITHHELD, Direction, Kind, Outcome, Reason, Rules, Verdict, decide
+from recorder.account import KEPT_AS_COUNT, Account
+from recorder.decision import WITHHELD, Action, Direction, Reason, Rules, decide
 from recorder.effects import (
     CloseMedia,
     Effect,
     Forward,
-    NoteOutcome,
-    NoteWithheld,
     OpenMedia,
     Tap,
     TellCapture,
 )
 from recorder.ends import Ends
 from recorder.facts import Lots, first_facts, parties, with_identities
+from recorder.recordings import Recordings
 from sip_hooks.address import Family
 from sip_hooks.events import (
     Anchor,
@@ -41,11 +42,6 @@ from sip_hooks.events import (
 )
 from sip_hooks.sdp import Obstacle
 
-KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
-    Kind.PRIVATE: "private",
-    Kind.PRIVILEGED: "privileged",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -60,19 +56,17 @@ class Policy:
     """What is written into descriptions, for each IP version in which we relay."""
 
 
-@dataclass(slots=True)
-class _Recording:
-    """One purpose's recording of this call, part by part."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request: the purposes that are recorded now, why others are not, what is to do."""
 
-    plan: dict[str, Any]
-    clip: str | None = None  # the clip of the part that `plan` names, once it is open
-    ended: bool = False
+    recorded: tuple[str, ...]
+    refused: Mapping[str, tuple[str, ...]]
+    effects: list[Effect]
 
-    def next_part(self) -> None:
-        """The part that was open has been sealed without us; a part that never was open is tried again."""
-        if self.clip is not None:
-            self.plan.update(part=self.plan["part"] + 1, previous=self.clip)
-            self.clip = None
+
+CHALLENGES = (401, 407)
+"""Who is answered so calls again with credentials (RFC 3261 §22): that is the call."""
 
 
 class Session:
@@ -107,9 +101,10 @@ class Session:
         self._media: Anchor | None = None
         self._number: int | None = None
         self._ends = Ends()
-        self._recordings: dict[str, _Recording] = {}
-        self._recording = False
-        self._failed: set[str] = set()
+        self._recordings = Recordings()
+        self._account = Account(self.id, offered.at, self._recordings, set())
+        self._was_challenged = False
+        self._is_stopped = False
         self._is_abandoned = False
         self._reported = False
 
@@ -136,7 +131,7 @@ class Session:
 
     def recordings(self) -> list[str]:
         """The identifiers of this call's recordings."""
-        return [it.plan["recording"] for it in self._recordings.values()]
+        return self._recordings.ids()
 
     def summary(self) -> dict[str, Any]:
         """What may be shown of a running call: never a number, and nothing of a call that is kept out."""
@@ -147,20 +142,24 @@ class Session:
             "direction": self._facts.direction.value,
             "line": verdict.line,
             "agent": verdict.agent,
-            "state": "recording" if self._recording else "not recorded",
-            "purposes": sorted(self._recordings) if self._recording else [],
+            "state": "recording" if self._recordings.running() else "not recorded",
+            "purposes": list(self._recordings.running()),
             "reasons": [it.value for it in verdict.reasons],
+            "by_purpose": {name: [it.value for it in one.reasons] for name, one in verdict.purposes.items()},
         }
 
     def begin(self) -> list[Effect]:
         """What to do with the INVITE: let it go on, or first ask for media ports."""
+        return [self._first(), *self._account.keep(self._verdict)]
+
+    def _first(self) -> Effect:
         if not self._verdict.anchor and not self._is_bridge:
-            return [Forward(self._call, self._verdict.strip, None)]
+            return Forward(self._call, self._verdict.strip, None)
         if not set(self._families) <= self._policy.media_addresses.keys():
             self._fail("no-media-address")
-            return [Forward(self._call, self._verdict.strip, None)]
+            return Forward(self._call, self._verdict.strip, None)
         self._number = int.from_bytes(self._new_id(8)) >> 1
-        return [OpenMedia(self._call, self._number, self._families)]
+        return OpenMedia(self._call, self._number, self._families)
 
     def media_opened(self, ports: tuple[int, int] | None) -> list[Effect]:
         """The relay's ports shown to caller and callee, or None: the call goes on without us."""
@@ -196,12 +195,28 @@ class Session:
     def abandon(self, at: datetime) -> list[Effect]:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
         self._is_abandoned = True
-        self._failed.add("internal-error")  # not decided afresh: that may be what cannot be done
-        return self._taint(at) if self._recording else []
+        self._account.failures.add("internal-error")  # not decided afresh: that may be what cannot be done
+        self._is_stopped = True
+        return self._taint(at) if self._recordings.running() else []
 
     def resume_media(self) -> list[Effect]:
         """The media broker was out of reach and has shut every tap."""
-        return [Tap(self._number, "all")] if self._recording and self._number is not None else []
+        is_tapped = self._recordings.running() and self._number is not None
+        return [Tap(self._number or 0, "all")] if is_tapped else []
+
+    def request(self, purposes: Iterable[str], at: datetime) -> Answer:
+        """Somebody asks that this call be recorded from now on; without `purposes`, for all on demand.
+
+        A purpose is begun if every other rule permits it now; a request that is refused is forgotten.
+        """
+        wanted = sorted(set(purposes) or self._on_demand())
+        refused = {purpose: reasons for purpose in wanted if (reasons := self._against(purpose))}
+        granted = frozenset(wanted) - refused.keys()
+        if not granted:
+            return Answer((), refused, [])
+        self._facts = replace(self._facts, requested=self._facts.requested | granted)
+        effects = self._decide(at)
+        return Answer(tuple(sorted(granted)), refused, effects)
 
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
@@ -217,36 +232,17 @@ class Session:
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of one of this call's recordings."""
-        recording = next(
-            (it for it in self._recordings.values() if it.plan["recording"] == message["recording"]), None
-        )
-        if recording is None:
-            return []
-        if message["event"] == "opened":
-            recording.clip = message["clip"]
-            return []
-        recording.ended = True
-        if message["event"] == "failed":
-            self._failed.add(str(message.get("reason", "capture")))
-        return self._report_when_done()
+        return self._report_when_done() if self._recordings.on_capture(message) else []
 
     def on_capture_back(self, is_restarted: bool) -> list[Effect]:
         """The capture process can be reached again.
 
-        If it was restarted, a running recording goes on in a new part, and of an ended call nothing more
-        will be heard. Else it goes on where it was.
+        If it was restarted, a running recording goes on in a new part. Of what has ended meanwhile nothing
+        more will be heard. Else it goes on where it was.
         """
-        if self._ended_at is not None and is_restarted:
-            for recording in self._recordings.values():
-                recording.ended = True
-            self._failed.add("capture-lost")
-            return self._report_when_done()
-        if not self._recording:
-            return []
-        if is_restarted:
-            for recording in self._recordings.values():
-                recording.next_part()
-        return [TellCapture(self._begin_message())]
+        self._recordings.on_capture_back(is_restarted)
+        running = self._recordings.running()
+        return [TellCapture(self._begin_message(running))] if running else self._report_when_done()
 
     def _disturb(self, cause: str) -> None:
         self._facts = replace(self._facts, disturbances=self._facts.disturbances | {cause})
@@ -270,7 +266,7 @@ class Session:
             return []
         self._ends.learn(event)
         effects: list[Effect] = list(self._ends.remotes(self._number))
-        if self._recording:
+        if self._recordings.running():
             message = {"op": "codecs", "session": self._number, "codecs": self._ends.codecs()}
             effects.append(TellCapture(message))
         return effects
@@ -278,46 +274,68 @@ class Session:
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
         self._verdict = decide(self._facts, self._policy.rules)
+        return [*self._act(at), *self._account.keep(self._verdict)]
+
+    def _act(self, at: datetime) -> list[Effect]:
         wanted = self._verdict.recorded()
         if wanted and self._media is None:
             self._fail("not-anchored")
             wanted = ()
-        if wanted and not self._recordings and not self._ends.are_recordable():
+        if wanted and not self._recordings.purposes() and not self._ends.are_recordable():
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
             self._verdict = decide(self._facts, self._policy.rules)
             wanted = ()
-        if self._recording and wanted != tuple(sorted(self._recordings)):
+        if set(self._recordings.running()) - set(wanted):
             return self._taint(at)
-        if wanted and not self._recordings:
-            return self._record(wanted)
-        return []
+        new = tuple(purpose for purpose in wanted if purpose not in self._recordings)
+        return self._record(new, at) if new and not self._is_stopped else []
 
-    def _record(self, purposes: tuple[str, ...]) -> list[Effect]:
+    def _on_demand(self) -> set[str]:
+        """The purposes that wait for somebody to ask."""
+        purposes = self._verdict.purposes.items()
+        return {name for name, it in purposes if Reason.NOT_REQUESTED in it.reasons}
+
+    def _against(self, purpose: str) -> tuple[str, ...]:
+        """Why this purpose is not recorded, although somebody asks for it; nothing if it is, or may be."""
+        if purpose in self._recordings.running():
+            return ()
+        if self._is_stopped or self._is_abandoned or purpose in self._recordings:
+            return ("stopped-before",)
+        asked = replace(self._facts, requested=self._facts.requested | {purpose})
+        verdict = decide(asked, self._policy.rules)
+        found = verdict.purposes.get(purpose)
+        if found is None:
+            return (Reason.NOT_PERMITTED.value,)
+        if found.action is not Action.RECORD:
+            return tuple(it.value for it in found.reasons) + verdict.details
+        if self._media is None:
+            return ("not-anchored",)
+        return () if self._ends.are_recordable() else ("codec",)
+
+    def _record(self, purposes: tuple[str, ...], at: datetime) -> list[Effect]:
         assert self._number is not None
-        self._recording = True
         for purpose in purposes:
             day = deadline_day(self._started_at, self._policy.retention[purpose])
-            self._recordings[purpose] = _Recording(
-                {
-                    "recording": self._new_id(16).hex(),
-                    "call": self.id,
-                    "purpose": purpose,
-                    "line": self._verdict.line,
-                    "agent": self._verdict.agent,
-                    "started_at": (self._answered_at or self._started_at).isoformat(),
-                    "deadline_day": day.isoformat(),
-                    "scheme_hash": self._policy.scheme_hash,
-                    "part": 1,
-                    "previous": None,
-                }
-            )
-        return [TellCapture(self._begin_message()), Tap(self._number, "all")]
+            plan = {
+                "recording": self._new_id(16).hex(),
+                "call": self.id,
+                "purpose": purpose,
+                "line": self._verdict.line,
+                "agent": self._verdict.agent,
+                "started_at": at.isoformat(),
+                "deadline_day": day.isoformat(),
+                "scheme_hash": self._policy.scheme_hash,
+                "part": 1,
+                "previous": None,
+            }
+            self._recordings.add(purpose, plan)
+        return [TellCapture(self._begin_message(purposes)), Tap(self._number, "all")]
 
-    def _begin_message(self) -> dict[str, Any]:
+    def _begin_message(self, purposes: tuple[str, ...]) -> dict[str, Any]:
         return {
             "op": "begin",
             "session": self._number,
-            "recordings": [it.plan for it in self._recordings.values()],
+            "recordings": self._recordings.plans(purposes),
             "agent_side": "a" if self._facts.direction is Direction.OUTBOUND else "b",
             "parties": parties(self._facts),
             "codecs": self._ends.codecs(),
@@ -327,16 +345,18 @@ class Session:
     def _taint(self, at: datetime) -> list[Effect]:
         """Stop for good: what is younger than the horizon is dropped, what is older stays sealed."""
         assert self._number is not None
-        self._recording = False
+        self._recordings.end()
+        self._is_stopped = True
         reason = self._verdict.reasons[0].value if self._verdict.reasons else "unlisted"
         message = {"op": "taint", "session": self._number, "reason": reason, "ended_at": at.isoformat()}
         return [Tap(self._number, "none"), TellCapture(message)]
 
     def _on_end(self, event: CallEnded) -> list[Effect]:
         self._ended_at = event.at
+        self._was_challenged = event.cause == "rejected" and event.status in CHALLENGES
         effects: list[Effect] = []
-        if self._recording:
-            self._recording = False
+        if self._recordings.running():
+            self._recordings.end()
             message = {"op": "finish", "session": self._number, "ended_at": event.at.isoformat()}
             effects = [Tap(self._number or 0, "none"), TellCapture(message)]
         if self._number is not None:
@@ -344,45 +364,13 @@ class Session:
         return effects + self._report_when_done()
 
     def _report_when_done(self) -> list[Effect]:
-        done = self._ended_at is not None and all(it.ended for it in self._recordings.values())
-        if not done or self._reported:
+        if self._ended_at is None or not self._recordings.are_ended() or self._reported:
             return []
         self._reported = True
-        return self._report()
-
-    def _report(self) -> list[Effect]:
-        assert self._ended_at is not None
-        verdict = self._verdict
-        if self._facts.withheld_elsewhere:
-            return []  # the other pass is counted
-        if kind := KEPT_AS_COUNT.get(verdict.kind):
-            return [NoteWithheld(self._ended_at.date(), kind)]
-        if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:
-            return []
-        began = self._answered_at or self._ended_at
-        return [
-            NoteOutcome(
-                call=self.id,
-                started_at=self._started_at,
-                line=verdict.line,
-                agent=verdict.agent,
-                outcome=_outcome(verdict, self._failed),
-                reasons=tuple(it.value for it in verdict.reasons)
-                + verdict.details
-                + tuple(sorted(self._failed)),
-                seconds=(self._ended_at - began).total_seconds(),
-                purposes=tuple(sorted(self._recordings)),
-            )
-        ]
+        return self._account.close(self._verdict, self._answered_at, self._ended_at, self._was_challenged)
 
 
 def _obstacles(offered: CallOffered) -> tuple[str, ...]:
     if offered.description is None:
         return (Obstacle.LATE_OFFER.value,)
     return tuple(it.value for it in offered.description.obstacles)
-
-
-def _outcome(verdict: Verdict, failed: set[str]) -> Literal["recorded", "suppressed", "failed"]:
-    if failed or verdict.outcome is Outcome.FAILED:
-        return "failed"
-    return "recorded" if verdict.outcome is Outcome.RECORDING else "suppressed"

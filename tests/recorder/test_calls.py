@@ -14,6 +14,7 @@ from tests.recorder.test_session import (
     END,
     PORTS,
     START,
+    acts,
     answered,
     ids,
     lowest,
@@ -94,7 +95,7 @@ def test_another_conversation_is_not_concerned() -> None:
 
 def test_ports_that_come_after_the_call_has_gone_are_given_back() -> None:
     running = calls()
-    (asked,) = offer(running, "201", "+31612345678")
+    (asked,) = acts(offer(running, "201", "+31612345678"))
     end(running, CALL)
     assert running.media_opened(CALL, asked.session, PORTS) == [CloseMedia(asked.session)]
 

@@ -1,0 +1,86 @@
+"""What is written down of a call: at its end, and in case this process does not live to see its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from recorder.decision import Kind, Outcome, Verdict
+from recorder.effects import Effect, Ended, KeepInMind, NoteOutcome, NoteWithheld, Unfinished
+from recorder.recordings import Recordings
+
+KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
+    Kind.PRIVATE: "private",
+    Kind.PRIVILEGED: "privileged",
+}
+
+
+@dataclass(slots=True)
+class Account:
+    """One call's account. `failures`: codes of what failed for the whole call.
+
+    A call that was counted by another pass of its conversation, one on no flagged line and one whose INVITE
+    was only challenged leave nothing.
+    """
+
+    call: str
+    started_at: datetime
+    recordings: Recordings
+    failures: set[str]
+    kept: Unfinished | None = None
+
+    def keep(self, verdict: Verdict) -> list[Effect]:
+        """What would have to be noted if nobody were here at the end; only said when it has changed."""
+        unfinished = self._unfinished(verdict)
+        if unfinished == self.kept:
+            return []
+        self.kept = unfinished
+        return [KeepInMind(self.call, unfinished)]
+
+    def close(
+        self, verdict: Verdict, answered_at: datetime | None, ended_at: datetime, was_challenged: bool
+    ) -> list[Effect]:
+        """The call is over."""
+        unfinished = None if was_challenged else self._unfinished(verdict)
+        if unfinished is None:
+            return [KeepInMind(self.call, None)] if self.kept else []
+        if unfinished.kind is not None:
+            return [NoteWithheld(ended_at.date(), unfinished.kind, self.call)]
+        details = verdict.details + tuple(sorted(self.failures))
+        failures = {it for name in self.recordings.purposes() for it in self.recordings[name].failures}
+        return [
+            NoteOutcome(
+                call=self.call,
+                started_at=self.started_at,
+                line=unfinished.line,
+                agent=unfinished.agent,
+                outcome=_ended(verdict.outcome, self.failures | failures),
+                reasons=(*(it.value for it in verdict.reasons), *details, *sorted(failures)),
+                seconds=(ended_at - (answered_at or ended_at)).total_seconds(),
+                purposes=self.recordings.purposes(),
+                became={name: self._became(name, verdict, details) for name in sorted(verdict.purposes)},
+            )
+        ]
+
+    def _unfinished(self, verdict: Verdict) -> Unfinished | None:
+        if kind := KEPT_AS_COUNT.get(verdict.kind):
+            return Unfinished(self.started_at.date(), kind=kind)
+        if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:
+            return None
+        return Unfinished(self.started_at, verdict.line, verdict.agent)
+
+    def _became(
+        self, purpose: str, verdict: Verdict, details: tuple[str, ...]
+    ) -> tuple[Ended, tuple[str, ...]]:
+        of_purpose = verdict.purposes[purpose]
+        failures = self.recordings[purpose].failures if purpose in self.recordings else set()
+        reasons = (*(it.value for it in of_purpose.reasons), *details, *sorted(failures))
+        return _ended(of_purpose.outcome, self.failures | failures), reasons
+
+
+def _ended(outcome: Outcome, failures: set[str]) -> Ended:
+    if failures or outcome is Outcome.FAILED:
+        return "failed"
+    return "recorded" if outcome is Outcome.RECORDING else "suppressed"
