@@ -59,7 +59,8 @@ class KeyService:
             for purpose in self._keyring.store.purposes
         }
         self._changing = asyncio.Lock()
-        self._trouble = ""
+        self.trouble = ""
+        """Why the days ahead have no keys; "" when they have."""
         self._conversations: set[asyncio.Task[None]] = set()
         self._operations: Mapping[str, Callable[[Mapping[str, Any], Peer], Awaitable[dict[str, Any]]]] = {
             "open": self._open,
@@ -90,9 +91,9 @@ class KeyService:
         """A full disk must not keep the service from destroying: the trouble stands in `status` instead."""
         try:
             await self.refresh()
-            self._trouble = ""
+            self.trouble = ""
         except StorageError as error:
-            self._trouble = str(error)
+            self.trouble = str(error)
             log.error("day keys could not be made ahead", error=str(error))
 
     async def refresh(self) -> int:
@@ -150,7 +151,7 @@ class KeyService:
             "council": store.council is not None,
             "management": store.management is not None,
             "declaration": store.declaration is not None,
-            "trouble": self._trouble,
+            "trouble": self.trouble,
         }
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

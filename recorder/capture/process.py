@@ -17,7 +17,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +36,10 @@ from recorder.capture.orders import (
     refusals,
     session_of,
 )
+from recorder.capture.rings import handed_out
 from recorder.capture.track import ClipVault
 from recorder.channel import Channel, Listener, Message
+from recorder.notify import Notifier
 from recorder.ring import PACKET_AT, SLOT_BYTES, Records, RingReader
 from recorder.rtp import parse_batch
 from storage.clock import Clock
@@ -51,10 +53,10 @@ REMEMBERED_TAINTS = 65536
 
 @dataclass(frozen=True, slots=True)
 class CaptureSettings:
-    """`socket`: where signalling connects. `ring_fds`: one for each relay worker, inherited."""
+    """`socket`: where signalling connects. `rings`: where the media broker hands out the rings."""
 
     socket: Path
-    ring_fds: tuple[int, ...]
+    rings: Path
     grace_seconds: float = 5.0
     stop_seconds: float = 10.0
 
@@ -81,6 +83,7 @@ class Capture:
         self,
         settings: CaptureSettings,
         vault: ClipVault,
+        ring_fds: Sequence[int],
         now: Callable[[], datetime],
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -89,7 +92,7 @@ class Capture:
         self._now = now
         self._now_ns = now_ns
         self._run = secrets.token_hex(8)
-        self._readers = [RingReader(fd) for fd in settings.ring_fds]
+        self._readers = [RingReader(fd) for fd in ring_fds]
         self._running: dict[int, dict[str, _Running]] = {}  # by call, then by recording
         self._tainted: dict[int, None] = {}  # in order, the oldest are forgotten
         self._clients: set[Channel] = set()
@@ -117,6 +120,21 @@ class Capture:
     def unlocked_rings(self) -> int:
         """How many rings could not be locked in RAM."""
         return sum(not reader.locked for reader in self._readers)
+
+    @property
+    def recording(self) -> int:
+        """How many calls are recorded now."""
+        return len(self._running)
+
+    def use_rings(self, ring_fds: Sequence[int]) -> None:
+        """Another media broker, other rings: read the old ones to their end, then go on with these."""
+        self._drain()
+        self._close_rings()
+        self._readers = [RingReader(fd) for fd in ring_fds]
+
+    def _close_rings(self) -> None:
+        for reader in self._readers:
+            reader.close()
 
     def beat(self) -> None:
         """Read the rings, commit what is old enough, and once a second make it durable."""
@@ -149,8 +167,7 @@ class Capture:
             await asyncio.wait(self._tasks, timeout=self._settings.stop_seconds)
         for client in self._clients:
             client.close()
-        for reader in self._readers:
-            reader.close()
+        self._close_rings()
 
     def _connected(self, connection: socket.socket) -> None:
         client = Channel(
@@ -337,17 +354,38 @@ def _refuse(client: Channel, message: Message, reason: str) -> None:
         client.send(event)
 
 
-async def run_capture(settings: CaptureSettings, vault: ClipVault, clock: Clock) -> None:
-    """The whole process, until SIGTERM or SIGINT; then running clips are sealed as interrupted."""
+async def run_capture(settings: CaptureSettings, vault: ClipVault, clock: Clock, notifier: Notifier) -> None:
+    """The whole process, until SIGTERM or SIGINT; then running clips are sealed as interrupted.
+
+    It listens once it has rings.
+    """
+    supply = handed_out(settings.rings, notifier)
+    capture = Capture(settings, vault, await anext(supply), clock.now)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    capture = Capture(settings, vault, clock.now)
     if capture.unlocked_rings:
         log.warning("audio in rings may be swapped out: raise LimitMEMLOCK", rings=capture.unlocked_rings)
+    following = asyncio.create_task(_follow(supply, capture))
+    notifier.ready(_status(capture))
+    beat_at = 0.0
     while not stop.is_set():
         capture.beat()
+        if time.monotonic() >= beat_at:
+            notifier.beat(_status(capture))
+            beat_at = time.monotonic() + notifier.every_seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BEAT_SECONDS):
                 await stop.wait()
+    notifier.stopping()
+    following.cancel()
     await capture.stop()
+
+
+async def _follow(supply: AsyncIterator[Sequence[int]], capture: Capture) -> None:
+    async for ring_fds in supply:
+        capture.use_rings(ring_fds)
+
+
+def _status(capture: Capture) -> str:
+    return f"{capture.recording} calls are recorded"

@@ -29,6 +29,7 @@ COMMANDS = {
     "clips": "clips",
     "grant": "grants",
     "purge": "purge",
+    "media": "processes",
     "signalling": "processes",
     "relay": "processes",
     "capture": "processes",
@@ -57,8 +58,8 @@ class Commands(typer.core.TyperGroup):
         return command
 
 
-INNER = frozenset({"signalling", "relay", "capture", "keys"})
-"""Single processes, which `serve` starts."""
+INNER = frozenset({"media", "signalling", "relay", "capture", "keys"})
+"""Single processes: `serve` starts them, or a unit each. Not in the list of commands."""
 
 app = typer.Typer(
     name="doelband",

@@ -1,18 +1,19 @@
-"""`doelband serve` and the single processes that it starts.
+"""`doelband serve`, and the single processes: started by it, by a systemd unit each, or by hand.
 
-Each loads only what it needs: a relay has no business with keys or catalogue.
+Each loads only what it needs: a relay has no business with keys, catalogue or configuration.
 """
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.service.children import follow_supervisor
-from recorder.service.journal import Format, start_logging
+from recorder.service.beginning import begin
+from recorder.service.journal import Format
 
 LogFormat = Annotated[
     Format | None,
@@ -22,7 +23,6 @@ LogFormat = Annotated[
         help="How lines on stderr are written; auto: text on a terminal, JSON elsewhere.",
     ),
 ]
-RingFds = Annotated[list[int], typer.Option("--ring-fd", help="Descriptor of a relay worker's ring.")]
 
 
 def serve(config: ConfigPath = DEFAULT, log_format: LogFormat = None) -> None:
@@ -38,50 +38,77 @@ def serve(config: ConfigPath = DEFAULT, log_format: LogFormat = None) -> None:
     from recorder.config import load
     from recorder.service import supervisor
 
-    start_logging("supervisor", log_format)
+    notifier = begin("supervisor", log_format)
     loaded, path = load(config), config.absolute()
     supervisor.prepare(loaded, path)
-    asyncio.run(supervisor.serve(loaded, path))
+    asyncio.run(supervisor.serve(loaded, path, notifier))
+
+
+def media(config: ConfigPath = DEFAULT) -> None:
+    """Media ports, the rings, and what every relay must know; needs no file but the configuration.
+
+    Under `serve` the supervisor does this. Run it alone, with `relay`, `capture`, `signalling`, `keys` and
+    `purge work` beside it, in any order: each waits for what it needs of the others.
+    """
+    from recorder.config import load
+    from recorder.service import beginning
+    from recorder.service.media import run
+
+    notifier = begin("media")
+    loaded = load(config)
+    beginning.claim_name(loaded, "media")
+    beginning.check_descriptors(loaded)
+    asyncio.run(run(loaded, notifier))
 
 
 def signalling(config: ConfigPath = DEFAULT) -> None:
     """SIP in and out, the decision, and the book of calls."""
     from recorder.config import load
+    from recorder.service import beginning
     from recorder.service.signalling import run
 
-    _child("signalling")
-    asyncio.run(run(load(config)))
+    notifier = begin("signalling")
+    loaded = load(config)
+    beginning.check_founded(loaded, config)
+    beginning.claim_name(loaded, "signalling")
+    asyncio.run(run(loaded, notifier))
 
 
 def relay(
-    control_fd: Annotated[int, typer.Option(help="Descriptor of the control socket.")],
-    ring_fd: Annotated[int, typer.Option(help="Descriptor of the ring.")],
+    socket: Annotated[Path, typer.Option(help="Where the media process hands out rings and orders.")] = Path(
+        "/run/doelband/relays.sock"
+    ),
 ) -> None:
-    """Media in and out; no keys, no disk, no configuration."""
-    from recorder.relay.worker import run_worker
+    """Media in and out; no keys, no disk, no configuration. It ends with the media process."""
+    from recorder.service.relaying import run
 
-    _child("relay")
-    run_worker(control_fd, ring_fd)
+    run(socket, begin("relay"))
 
 
-def capture(ring_fd: RingFds, config: ConfigPath = DEFAULT) -> None:
+def capture(config: ConfigPath = DEFAULT) -> None:
     """From the rings to sealed clips; public keys only."""
     from recorder.config import load
+    from recorder.service import beginning
     from recorder.service.capturing import run
+    from recorder.service.children import is_supervised
 
-    _child("capture")
-    asyncio.run(run(load(config), ring_fd))
+    notifier = begin("capture")
+    loaded = load(config)
+    beginning.check_founded(loaded, config)
+    if not is_supervised():
+        beginning.claim_storage(loaded)
+    beginning.claim_name(loaded, "capture")
+    asyncio.run(run(loaded, notifier))
 
 
 def keys(config: ConfigPath = DEFAULT) -> None:
     """The day-key service and one opener per purpose."""
     from recorder.config import load
+    from recorder.service import beginning
     from recorder.service.keeping import run
 
-    _child("keys")
-    asyncio.run(run(load(config)))
-
-
-def _child(name: str) -> None:
-    follow_supervisor()
-    start_logging(name)
+    notifier = begin("keys")
+    loaded = load(config)
+    beginning.check_founded(loaded, config)
+    beginning.claim_name(loaded, "keys")
+    asyncio.run(run(loaded, notifier))

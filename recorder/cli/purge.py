@@ -19,8 +19,7 @@ from recorder.cli.options import DEFAULT, ConfigPath, person_name
 from recorder.cli.output import Exit, Id, Json, facts, rows, say, show
 from recorder.config import load
 from recorder.service import places, purging
-from recorder.service.children import follow_supervisor
-from recorder.service.journal import start_logging
+from recorder.service.beginning import begin, check_founded, claim_name
 from storage.blobs import Blobs
 from storage.errors import NotFound
 from storage.keydoor import KeyDoor
@@ -134,10 +133,12 @@ def confirm_clock(
 
 @app.command("work", hidden=True)
 def work_on(config: ConfigPath = DEFAULT) -> None:
-    """The purge process that `serve` starts."""
-    follow_supervisor()
-    start_logging("purge")
-    asyncio.run(purging.run(load(config)))
+    """The purge process: a sweep a minute. `serve` starts it; it can also run alone."""
+    notifier = begin("purge")
+    loaded = load(config)
+    check_founded(loaded, config)
+    claim_name(loaded, "purge")
+    asyncio.run(purging.run(loaded, notifier))
 
 
 WORDS: Mapping[str, str] = {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from recorder import control
+from recorder import control, presence
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, facts, rows, say, show
+from recorder.config import Config
 from recorder.service import gatekeeper, places
 from storage.errors import StorageError
 from storage.keydoor import KeyDoor
@@ -38,7 +40,10 @@ def status(health: Health = False, config: ConfigPath = DEFAULT, as_json: Json =
 
 
 def _print(value: dict[str, Any]) -> None:
-    processes = [(it["name"], it["pid"] or "starting", it["restarts"]) for it in value["processes"]]
+    processes = [
+        (it["name"], it["pid"] or "starting", "–" if it["restarts"] is None else it["restarts"])
+        for it in value["processes"]
+    ]
     say(rows("Processes", ("process", "pid", "restarts"), processes, "The service is not running."))
     shown = {
         "ready": "yes" if value["ready"] else "no",
@@ -68,11 +73,10 @@ def _recording(value: dict[str, Any]) -> str:
 
 async def _collect(installation: Installation) -> dict[str, Any]:
     config = installation.config
-    processes = await _answer(places.supervisor(config))
+    rows_of = (await _answer(places.supervisor(config))).get("processes") or _alone(config)
     signalling = await _answer(places.signalling(config))
     gate = await gatekeeper.look(config, installation.catalogue)
     counts = await installation.catalogue.clips.count_by_state()
-    rows_of = processes.get("processes", [])
     connected = signalling.get("media_connected") and signalling.get("capture_connected")
     return {
         "ready": bool(rows_of)
@@ -92,14 +96,24 @@ async def _collect(installation: Installation) -> dict[str, Any]:
     }
 
 
-async def _answer(path: Any) -> dict[str, Any]:
+def _alone(config: Config) -> list[dict[str, Any]]:
+    """The processes as they run without `serve`; nothing when none does. Who restarts them counts that."""
+    relays = [f"relay-{it}" for it in range(config.media.workers)]
+    names = ["media", "keys", "capture", *relays, "purge", "signalling"]
+    pids = {it: presence.holder(places.presence(config.runtime.directory, it)) for it in names}
+    return (
+        [{"name": it, "pid": pid, "restarts": None} for it, pid in pids.items()] if any(pids.values()) else []
+    )
+
+
+async def _answer(path: Path) -> dict[str, Any]:
     try:
         return await control.ask(path, {"op": "status"})
     except control.NotRunning:
         return {}
 
 
-async def _keys(config: Any) -> bool:
+async def _keys(config: Config) -> bool:
     try:
         await KeyDoor(places.keys(config)).status()
     except StorageError:

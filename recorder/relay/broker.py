@@ -1,4 +1,4 @@
-"""The media broker: the supervisor's half of the media path. Ports, sockets and the last word on every call.
+"""The media broker: ports, sockets and the last word on every call, which outlive every relay worker.
 
 It binds each call's four sockets and hands copies to a worker. It keeps the sockets and the last state of
 each call, so that a restarted worker gets everything again and goes on with the same ports. It serves
@@ -93,7 +93,7 @@ class MediaBroker:
         self._spawn(self._reap_now_and_then())
 
     def attach_worker(self, index: int, control: socket.socket) -> None:
-        """Take a started worker's control socket (our end) and tell it of every call that is its own."""
+        """Take a worker's control socket (our end) and tell it of every call that is its own."""
         previous = self._workers.pop(index, None)
         if previous is not None:
             previous.close()
@@ -104,6 +104,16 @@ class MediaBroker:
                 worker.order(_opening(call), call.sockets)
                 for order in call.orders():
                     worker.order(order)
+
+    @property
+    def workers(self) -> frozenset[int]:
+        """The indices of the workers that are attached."""
+        return frozenset(self._workers)
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls have ports."""
+        return len(self._calls)
 
     def close(self) -> None:
         """Close everything: clients, workers (which end), ports."""

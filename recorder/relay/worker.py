@@ -11,12 +11,12 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from recorder.notify import Notifier
 from recorder.relay.protocol import (
     LABELS,
     Address,
@@ -100,10 +100,11 @@ def _socket_address(address: str, port: int) -> Address:
 class Worker:
     """The loop and its table of calls."""
 
-    def __init__(self, control: socket.socket, ring: RingWriter) -> None:
+    def __init__(self, control: socket.socket, ring: RingWriter, notifier: Notifier) -> None:
         control.setblocking(False)
         self._control = control
         self._ring = ring
+        self._notifier = notifier
         self._calls: dict[int, Call] = {}
         self._epoll = select.epoll()
         self._sources: dict[int, Stream | Worker] = {control.fileno(): self}
@@ -121,13 +122,18 @@ class Worker:
     def run(self) -> None:
         """Forward until the control socket closes."""
         poll, get = self._epoll.poll, self._sources.get
+        patience = self._notifier.every_seconds
+        beat_at = 0
         while self._is_running:
-            events = poll()
+            events = poll(patience)
             now = monotonic_ns()
             for descriptor, _ in events:
                 source = get(descriptor)
                 if source is not None:
                     source.pump(now)
+            if now >= beat_at:
+                self._notifier.beat(f"{len(self._calls)} calls")
+                beat_at = now + int(patience * 1e9)
 
     def pump(self, now: int) -> None:
         """Take one order from the control socket and answer it."""
@@ -218,15 +224,6 @@ class Worker:
         return call
 
 
-def run(control: socket.socket, ring_fd: int) -> None:
+def run(control: socket.socket, ring_fd: int, notifier: Notifier) -> None:
     """Forward media until `control` (SOCK_SEQPACKET, connected) closes."""
-    Worker(control, RingWriter(ring_fd)).run()
-
-
-def run_worker(control_fd: int, ring_fd: int) -> None:
-    """As `run`, for a process of its own that inherited both descriptors. A terminal's interrupt is the
-    supervisor's to handle: calls end when it says so.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(fileno=control_fd) as control:
-        run(control, ring_fd)
+    Worker(control, RingWriter(ring_fd), notifier).run()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import structlog
 
 from recorder.capture.process import CaptureSettings, run_capture
 from recorder.config import Config
+from recorder.notify import Notifier
 from recorder.service import places
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
@@ -16,7 +15,7 @@ from storage.vault import Vault
 log = structlog.get_logger()
 
 
-async def run(config: Config, ring_fds: Sequence[int]) -> None:
+async def run(config: Config, notifier: Notifier) -> None:
     """The whole process, until SIGTERM or SIGINT."""
     catalogue = await Catalogue.open(places.catalogue(config))
     clock = SystemClock(config.clock.offset_file)
@@ -24,6 +23,6 @@ async def run(config: Config, ring_fds: Sequence[int]) -> None:
     recovered = await vault.recover()
     if recovered.sealed or recovered.removed:
         log.warning("recovered", sealed=len(recovered.sealed), removed=len(recovered.removed))
-    settings = CaptureSettings(places.capture(config), tuple(ring_fds))
-    await run_capture(settings, vault, clock)
+    settings = CaptureSettings(places.capture(config), places.rings(config))
+    await run_capture(settings, vault, clock, notifier)
     await catalogue.close()

@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,24 +21,16 @@ STEADY_SECONDS = 30.0
 """A child that ran this long starts over with the shortest pause."""
 STOP_SECONDS = 8.0
 PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How one run of a child begins: its `doelband` arguments and the descriptors handed to it."""
-
-    arguments: Sequence[str]
-    descriptors: tuple[int, ...] = ()
-    started: Callable[[], None] = lambda: None
-    """Called once the process runs; the place to close this side's copies of `descriptors`."""
+SUPERVISOR = "DOELBAND_SUPERVISOR"
+_MANAGER = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
 
 
 @dataclass(slots=True)
 class Child:
-    """One supervised process. `prepare` is called before every start."""
+    """One supervised process. `arguments` are those of `doelband`."""
 
     name: str
-    prepare: Callable[[], Start]
+    arguments: Sequence[str]
     restarts: int = 0
     process: asyncio.subprocess.Process | None = None
     _task: asyncio.Task[None] | None = None
@@ -87,24 +79,31 @@ class Child:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _run_once(self) -> int:
-        start = self.prepare()
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "recorder",
-            *start.arguments,
+            *self.arguments,
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=start.descriptors,
-            env={**os.environ, "DOELBAND_SUPERVISOR": str(os.getpid())},
+            env={**_without_manager(os.environ), SUPERVISOR: str(os.getpid())},
         )
-        start.started()
         return await self.process.wait()
+
+
+def _without_manager(environment: Mapping[str, str]) -> dict[str, str]:
+    """The service manager hears the supervisor alone."""
+    return {name: value for name, value in environment.items() if name not in _MANAGER}
+
+
+def is_supervised() -> bool:
+    """Whether `doelband serve` has started this process."""
+    return SUPERVISOR in os.environ
 
 
 def follow_supervisor() -> None:
     """Called first in a child: end when the supervisor ends, whatever ended it (Linux prctl)."""
-    supervisor = os.environ.get("DOELBAND_SUPERVISOR")
+    supervisor = os.environ.get(SUPERVISOR)
     if supervisor is None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -14,8 +14,13 @@ def catalogue(config: Config) -> Path:
 
 
 def lock(config: Config) -> Path:
-    """Held by the one service that runs on this storage."""
+    """Held by the one service that runs on this storage: by capture, or by the supervisor for it."""
     return config.storage.directory / "service.lock"
+
+
+def presence(runtime: Path, name: str) -> Path:
+    """Held by the one process of this name, as long as it runs."""
+    return runtime / f"{name}.lock"
 
 
 def clips(config: Config) -> Path:
@@ -53,6 +58,16 @@ def signalling(config: Config) -> Path:
 def media(config: Config) -> Path:
     """Where the media broker takes orders."""
     return config.runtime.directory / "media.sock"
+
+
+def relays(config: Config) -> Path:
+    """Where the media broker hands a relay worker its orders and its ring."""
+    return config.runtime.directory / "relays.sock"
+
+
+def rings(config: Config) -> Path:
+    """Where the media broker hands all rings to capture."""
+    return config.runtime.directory / "rings.sock"
 
 
 def capture(config: Config) -> Path:

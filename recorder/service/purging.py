@@ -10,6 +10,7 @@ import structlog
 
 from purge.sweep import Report, sweep
 from recorder.config import Config
+from recorder.notify import Notifier, keep_telling
 from recorder.service import places
 from storage.blobs import Blobs
 from storage.catalog import Catalogue
@@ -25,7 +26,7 @@ GRACE = timedelta(days=1)
 """What is still there so long after its deadline day has ended is overdue, and an alarm."""
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, notifier: Notifier) -> None:
     """The whole process, until SIGTERM or SIGINT; a sweep that has begun is finished."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -33,26 +34,37 @@ async def run(config: Config) -> None:
     catalogue = await Catalogue.open(places.catalogue(config))
     blobs, door = Blobs(places.clips(config)), KeyDoor(places.keys(config))
     clock = SystemClock(config.clock.offset_file)
+    notifier.ready("first sweep")
+    said = "first sweep"
+    telling = asyncio.create_task(keep_telling(notifier, lambda: said))
     while not stop.is_set():
         pause = SWEEP_SECONDS
         try:
-            _report(await sweep(catalogue, blobs, door, clock))
+            said = _report(await sweep(catalogue, blobs, door, clock))
         except StorageError as error:
             log.error("the purge could not finish, trying again", error=str(error))
+            said = f"could not finish, trying again: {error}"
             pause = RETRY_SECONDS
         try:
             await asyncio.wait_for(stop.wait(), pause)
         except TimeoutError:
             continue
+    telling.cancel()
+    notifier.stopping()
     await catalogue.close()
 
 
-def _report(report: Report) -> None:
+def _report(report: Report) -> str:
+    """Log what is worth it; the line of status."""
     if not report.clock.is_trusted:
+        why = report.clock.reason.value
         log.error(
             "the purge waits: the clock is not believed",
-            why=report.clock.reason.value,
+            why=why,
             remedy="set the clock right, or let two people run `doelband purge confirm-clock`",
         )
-    elif report.erased.buried or report.erased.left:
-        log.info("destroyed", clips=len(report.erased.buried), left=len(report.erased.left))
+        return f"waits: the clock is not believed ({why})"
+    destroyed, left = len(report.erased.buried), len(report.erased.left)
+    if destroyed or left:
+        log.info("destroyed", clips=destroyed, left=left)
+    return f"last sweep {report.at:%H:%M:%S} UTC: {destroyed} clips destroyed, {left} left"

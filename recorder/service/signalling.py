@@ -31,6 +31,7 @@ from recorder.effects import (
     Tap,
     TellCapture,
 )
+from recorder.notify import Notifier, keep_telling
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
@@ -60,7 +61,12 @@ class Signalling:
         self._calls = Calls(gate.policy, secrets.token_bytes, secrets.randbelow)
         self._tasks: set[asyncio.Task[None]] = set()
         self._media = MediaClient(places.media(config), self._claim_media)
-        self._capture = Dialler(places.capture(config), self._captured)
+        self._capture = Dialler(
+            places.capture(config),
+            self._captured,
+            lambda: log.info("capture is there"),
+            lambda: log.error("capture has gone, waiting for it; calls go on"),
+        )
         self._capture_run: str | None = None
         self._transport = UdpTransport(settings(config), self._on_event, self._clock.now)
 
@@ -75,6 +81,15 @@ class Signalling:
         self._gate = gate
         _log_gate(gate)
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
+
+    @property
+    def status(self) -> str:
+        """For people: one line."""
+        gate = "recording is allowed" if self._gate.approved else "nothing is recorded"
+        parts = [f"{len(self._calls)} calls", f"{gate} ({self._gate.reason})"]
+        parts += [] if self._media.is_up else ["waiting for the media broker"]
+        parts += [] if self._capture.is_up else ["waiting for capture"]
+        return "; ".join(parts)
 
     def answer(self, message: control.Message) -> control.Message:
         """Answer `doelband status` and `doelband calls`."""
@@ -223,7 +238,7 @@ async def _catalogue(config: Config) -> Catalogue:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, notifier: Notifier) -> None:
     """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -233,8 +248,12 @@ async def run(config: Config) -> None:
     server = await control.serve(places.signalling(config), signalling.answer)
     await signalling.start()
     log.info("listening for SIP", listeners=[f"{host(it.address)}:{it.port}" for it in config.listeners])
+    notifier.ready(signalling.status)
+    telling = asyncio.create_task(keep_telling(notifier, lambda: signalling.status))
     upkeep = asyncio.create_task(_keep_books(config, books, signalling))
     await stop.wait()
+    notifier.stopping()
+    telling.cancel()
     server.close()
     signalling.stop()
     upkeep.cancel()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from demo import listening
 from demo.__main__ import media_range
@@ -61,6 +61,7 @@ class Recorder(Installation):
         self, directory: Path, otherwise: Mapping[str, str] | None = None, hosts: tuple[str, str] = LOCAL
     ) -> None:
         super().__init__(directory)
+        self.hosts = hosts
         self.address = (hosts[0], free_port())
         self.pbx_port = free_port()
         self._returned: set[str] = set()
@@ -92,18 +93,22 @@ class Recorder(Installation):
 
     def start(self) -> None:
         """Start the service and wait until everything runs. Its temporary files go into `directory` too."""
+        self._service = self.spawn("serve", "--config", str(self.config))
+        until(self.is_ready, bool, PATIENCE_SECONDS)
+
+    def spawn(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start `doelband …`, which writes to the log."""
         temporary = self.directory / "temporary"
         temporary.mkdir(exist_ok=True)
-        command = [str(Path(sys.executable).with_name("doelband")), "serve", "--config", str(self.config)]
+        command = [str(Path(sys.executable).with_name("doelband")), *arguments]
         with self.log.open("ab") as log:
-            self._service = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "TMPDIR": str(temporary)},
+                env={**os.environ, "TMPDIR": str(temporary), **environment},
             )
-        until(self.is_ready, bool, PATIENCE_SECONDS)
 
     def is_ready(self) -> bool:
         """Whether all processes run and know each other."""
@@ -187,17 +192,24 @@ def _on(hosts: tuple[str, str], text: str) -> str:
     return listener + pbx + rest.replace('[media]\naddress = "127.0.0.1"', f"[media]\n{media}")
 
 
-@contextlib.contextmanager
 def running(
     directory: Path,
     otherwise: Mapping[str, str] | None = None,
     signed: bool = True,
     hosts: tuple[str, str] = LOCAL,
-) -> Iterator[Recorder]:
+) -> contextlib.AbstractContextManager[Recorder]:
     """An installation that is set up, serves, has its PBX beside it and, if `signed`, may record."""
-    recorder = Recorder(directory, otherwise, hosts)
+    return serving(Recorder(directory, otherwise, hosts), signed)
+
+
+R = TypeVar("R", bound=Recorder)
+
+
+@contextlib.contextmanager
+def serving(recorder: R, signed: bool = True) -> Iterator[R]:
+    """As `running`, for one that is not set up yet."""
     recorder.set_up()
-    with pbx(recorder.pbx_port, USERS, hosts[1]) as exchange:
+    with pbx(recorder.pbx_port, USERS, recorder.hosts[1]) as exchange:
         exchange.numbers = {**exchange.numbers, PREFIX + HOME: HOME}  # should the prefix not be stripped
         try:
             recorder.start()

@@ -27,8 +27,10 @@ class CaptureSite:
         self.vault = FakeVault()
         self.ms = 0
         self.is_stopped = False
-        settings = CaptureSettings(directory / "capture.sock", (self.tap.fd,), grace_seconds=grace_seconds)
-        self.capture = Capture(settings, self.vault, self.now, lambda: (5000 + self.ms) * MS)
+        settings = CaptureSettings(
+            directory / "capture.sock", directory / "rings.sock", grace_seconds=grace_seconds
+        )
+        self.capture = Capture(settings, self.vault, [self.tap.fd], self.now, lambda: (5000 + self.ms) * MS)
         self.events: list[Message] = []
         self.signalling = Dialler(settings.socket, self.events.append)
 

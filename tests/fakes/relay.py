@@ -16,9 +16,14 @@ from typing import Any
 
 from recorder import ring
 
-_PROGRAM = (
-    "import sys; from recorder.relay.worker import run_worker; run_worker(int(sys.argv[1]), int(sys.argv[2]))"
-)
+_PROGRAM = """
+import socket, sys
+from recorder.notify import Notifier
+from recorder.relay.worker import run
+
+with socket.socket(fileno=int(sys.argv[1])) as control:
+    run(control, int(sys.argv[2]), Notifier())
+"""
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -38,7 +43,7 @@ async def soon(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 
 class WorkerProcess:
-    """`control` is the supervisor's end. Killed for good by `kill`, as by a crash."""
+    """`control` is the broker's end. Killed for good by `kill`, as by a crash."""
 
     def __init__(self, ring_fd: int) -> None:
         self.control, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

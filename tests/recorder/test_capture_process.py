@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.channel import Dialler, Message
+from recorder import handover
+from recorder.channel import Dialler, Listener, Message
 from recorder.ring import RingWriter
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
@@ -29,18 +31,20 @@ _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 from recorder.capture.process import CaptureSettings, run_capture
+from recorder.notify import Notifier
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
 from storage.vault import Vault
 
-async def main(storage, path, ring_fd):
+async def main(storage, path):
     catalogue = await Catalogue.open(storage / "catalogue.db")
     vault = await Vault.open(storage, catalogue, SystemClock())
     await vault.recover()
-    await run_capture(CaptureSettings(path, (ring_fd,)), vault, SystemClock())
+    settings = CaptureSettings(path, path.with_name("rings.sock"))
+    await run_capture(settings, vault, SystemClock(), Notifier())
     await catalogue.close()
 
-asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
+asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
 
@@ -57,6 +61,8 @@ class Installation:
             ring.publish(self.started_at)
         create_key(self.places.storage / "recorder.key")
         self.tap = Tap(slots=1024)
+        self.connections: list[socket.socket] = []
+        self.door = Listener(root / "rings.sock", self.hand_over)
         self.writer = RingWriter(self.tap.fd)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.start()
@@ -64,16 +70,15 @@ class Installation:
         self.events: list[Message] = []
         self.signalling = Dialler(self.path, self.events.append)
 
+    def hand_over(self, connection: socket.socket) -> None:
+        """As the media broker does."""
+        handover.give(connection, [self.tap.fd])
+        self.connections.append(connection)
+
     def start(self) -> None:
         """As the supervisor does, also after a crash."""
-        arguments = [str(self.places.storage), str(self.path), str(self.tap.fd)]
-        self.processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *arguments],
-                pass_fds=(self.tap.fd,),
-                cwd=Path(__file__).parents[2],
-            )
-        )
+        command = [sys.executable, "-c", _PROGRAM, str(self.places.storage), str(self.path)]
+        self.processes.append(subprocess.Popen(command, cwd=Path(__file__).parents[2]))
 
     async def begin(self, part: int = 1, previous: str | None = None) -> None:
         row = {
@@ -139,6 +144,9 @@ class Installation:
             if process.poll() is None:
                 process.terminate()
             process.wait(10)
+        self.door.close()
+        for connection in self.connections:
+            connection.close()
         self.writer.close()
         self.tap.close()
 

@@ -15,6 +15,7 @@ from demo.phone import free_port
 from recorder import control
 from recorder.config import Config, parse
 from recorder.effects import NoteOutcome, NoteWithheld
+from recorder.notify import Notifier
 from recorder.service import gatekeeper, places, signalling
 from recorder.service.books import Books
 from storage.catalog import Catalogue
@@ -41,7 +42,7 @@ def config(tmp_path: Path) -> Config:
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[None]:
-    task = asyncio.create_task(signalling.run(config))
+    task = asyncio.create_task(signalling.run(config, Notifier()))
     try:
         async with asyncio.timeout(20):
             while not await answers(config):

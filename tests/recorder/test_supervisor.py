@@ -11,6 +11,7 @@ from demo.phone import free_port
 from recorder.config import Config, parse
 from recorder.service import places, supervisor
 from storage.errors import NotFound, Unavailable
+from tests.fakes.holder import held
 from tests.recorder.schemes import CONFIGURATION
 
 
@@ -27,12 +28,19 @@ def config(tmp_path: Path) -> Config:
 
 
 def test_a_second_service_on_the_same_storage_is_refused_and_touches_nothing(config: Config) -> None:
-    supervisor.prepare(config, Path("test.toml"))
+    places.prepare_runtime(config)
     marker = config.runtime.directory / "supervisor.sock"
     marker.touch()
-    with pytest.raises(Unavailable, match="it runs already"):
+    with held(places.lock(config)) as pid, pytest.raises(Unavailable, match=f"it runs already.*{pid}"):
         supervisor.prepare(config, Path("test.toml"))
     assert marker.exists()
+
+
+def test_a_media_process_that_runs_alone_is_not_joined_by_a_second(config: Config) -> None:
+    places.prepare_runtime(config)
+    media = places.presence(config.runtime.directory, "media")
+    with held(media) as pid, pytest.raises(Unavailable, match=f"start media.*{pid}"):
+        supervisor.prepare(config, Path("test.toml"))
 
 
 def test_a_sip_port_that_is_taken_is_named(config: Config) -> None:

@@ -1,0 +1,67 @@
+"""What every process does first, whoever starts it: `serve`, a systemd unit or a person."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import structlog
+
+from recorder import notify, presence
+from recorder.config import Config
+from recorder.service import places
+from recorder.service.children import follow_supervisor
+from recorder.service.journal import Format, start_logging
+from storage.errors import NotFound, Unavailable
+
+log = structlog.get_logger()
+
+DESCRIPTORS_PER_CALL = 10
+
+
+def begin(name: str, log_format: Format | None = None) -> notify.Notifier:
+    """End with the supervisor if there is one, log, leave no core file, open as many files as allowed."""
+    follow_supervisor()
+    start_logging(name, log_format)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return notify.from_environment(os.environ, os.getpid())
+
+
+def check_founded(config: Config, config_path: Path) -> None:
+    """Raises NotFound before the set-up. A process that may not see the keys need not."""
+    if not places.catalogue(config).exists():
+        raise NotFound("start the service", f"run `doelband setup --config {config_path}` first")
+
+
+def claim_name(config: Config, name: str) -> None:
+    """Be the only process of this name, as long as it runs. Raises Unavailable."""
+    places.prepare_runtime(config)
+    _claim(places.presence(config.runtime.directory, name), f"start {name}")
+
+
+def claim_storage(config: Config) -> None:
+    """One service for one storage: two would seal each other's open clips. Raises Unavailable."""
+    _claim(places.lock(config), f"start the service on {config.storage.directory}")
+
+
+def check_descriptors(config: Config) -> None:
+    """Say when calls on all media ports would need more descriptors than this process may open."""
+    calls = (config.media.port_high - config.media.port_low + 1) // 4
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < calls * DESCRIPTORS_PER_CALL:
+        log.warning(
+            "too few file descriptors for the configured media ports",
+            limit=limit,
+            needed=calls * DESCRIPTORS_PER_CALL,
+            remedy="raise LimitNOFILE in the unit, or `ulimit -n`",
+        )
+
+
+def _claim(place: Path, attempted: str) -> None:
+    try:
+        presence.claim(place)
+    except presence.Held as held:
+        raise Unavailable(attempted, f"it runs already ({held}); stop that one first") from None
