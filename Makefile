@@ -1,6 +1,7 @@
 # make demo     four calls through the proxy, and what became of them      ARGS=--json, ARGS=--keep
 # make test     the test suite                                             ARGS="-k ring -x"
 # make check    format, lint, types, import contracts, house rules
+# make manual   write the manual page, docs/doelband.1, from the commands
 # make lock     refresh the two lock files (needs uv)
 # make format   let ruff write what check would refuse
 #
@@ -11,7 +12,7 @@ ARGS ?=
 BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: demo test check format environment lock
+.PHONY: demo test check format environment lock manual
 
 demo: environment
 	@$(BIN)/python -m demo $(ARGS)
@@ -29,6 +30,9 @@ check: environment
 format: environment
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+manual: environment
+	$(BIN)/doelband manual > docs/doelband.1
 
 environment:
 	@.ci/environment $(PYTHON)

@@ -34,6 +34,7 @@ COMMANDS = {
     "relay": "processes",
     "capture": "processes",
     "keys": "processes",
+    "manual": "manual",
 }
 """Every command, and the module of this package that has it. A module is loaded when it is asked for: the
 processes that `serve` starts load nothing of the others."""
@@ -58,8 +59,8 @@ class Commands(typer.core.TyperGroup):
         return command
 
 
-INNER = frozenset({"media", "signalling", "relay", "capture", "keys"})
-"""Single processes: `serve` starts them, or a unit each. Not in the list of commands."""
+INNER = frozenset({"media", "signalling", "relay", "capture", "keys", "manual"})
+"""Not in the list of commands: single processes, which `serve` starts, or a unit each; the manual page."""
 
 app = typer.Typer(
     name="doelband",
