@@ -2,7 +2,7 @@
 # make test     the test suite                                             ARGS="-k ring -x"
 # make check    format, lint, types, import contracts, house rules
 # make manual   write the manual page, docs/doelband.1, from the commands
-# make lock     refresh the two lock files (needs uv)
+# make lock     refresh the lock files (needs uv)
 # make format   let ruff write what check would refuse
 #
 # PYTHON=python3.13 chooses another interpreter; each has its own environment under .venv/.
@@ -40,3 +40,4 @@ environment:
 lock:
 	$(LOCK) -o requirements.lock $(ARGS)
 	$(LOCK) --extra demo --group dev -o requirements-dev.lock $(ARGS)
+	$(LOCK) --extra playback -o requirements-playback.lock $(ARGS)

@@ -99,8 +99,11 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class ClipFilter:
-    """All that is given must hold. `due_before`: deadline day earlier than this day."""
+    """All that is given must hold. `due_before`: deadline day earlier than this day. `begins`: the first
+    characters of the clip's identifier.
+    """
 
+    begins: str | None = None
     purpose: str | None = None
     line: str | None = None
     agent: str | None = None

@@ -42,6 +42,9 @@ ClipId = Annotated[
         metavar="CLIP", help="The clip's identifier, or its first characters, as `clips list` shows them."
     ),
 ]
+Volume = Annotated[int, typer.Option(min=0, max=200, help="Per cent of the loudness it was recorded with.")]
+ALIKE = 100
+"""So many clips of one beginning are enough to say that it is too short."""
 COLUMNS = ("clip", "started (UTC)", "purpose", "line", "agent", "deadline", "state")
 
 
@@ -94,18 +97,57 @@ def export(
     _check_target(file, overwrite)
     if as_json and (purpose is None or reason is None):
         raise typer.BadParameter("give --purpose and --reason; with --json nothing is asked")
-    listens_for = purpose or _asked("For which purpose")
-    because = reason or _asked("Why")
-    clip, opened = work(config, lambda it: _open(it, clip, listens_for, because, person))
+    whole, opened = _opened_for(config, Action.EXPORT, clip, purpose, reason, person)
     samples = playback.render(opened.records, opened.header.codecs)
     playback.write(samples, file, overwrite=overwrite)
     value = {
-        "clip": clip,
+        "clip": whole,
         "file": str(file),
         "seconds": len(samples) / playback.RATE,
         "ending": opened.ending.value,
     }
     show(value, as_json, facts("Exported", value))
+
+
+@app.command()
+def play(
+    clip: ClipId,
+    purpose: Purpose = None,
+    reason: Reason = None,
+    person: Person = None,
+    agent_volume: Volume = 100,
+    outside_volume: Volume = 100,
+    skip: Annotated[float, typer.Option(min=0, help="Begin so many seconds into the clip.")] = 0.0,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The sound device: part of its name is enough.")
+    ] = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Open a clip for its purpose and listen: agent left, outside party right. Nothing is written to a disk.
+
+    Keys: space pauses; left and right skip 5 seconds; a and A make the agent softer and louder, o and O the
+    outside party; q ends. Needs a sound device and `pip install 'doelband[playback]'`.
+    """
+    from portal import desk
+    from recorder.cli.keyboard import keyboard, show_position
+
+    desk.require()
+    with desk.speaker(device) as write:  # what would go wrong after the clip is opened goes wrong before
+        _, opened = _opened_for(config, Action.PLAY, clip, purpose, reason, person)
+        samples = playback.render(opened.records, opened.header.codecs)
+        player = desk.Player(samples, [agent_volume, outside_volume])
+        player.skip(skip)
+        with keyboard() as pressed:
+            desk.play(player, write, pressed, show_position)
+
+
+def _opened_for(
+    config: Path, action: Action, clip: str, purpose: str | None, reason: str | None, person: str | None
+) -> tuple[str, Opened]:
+    """The clip, opened for its purpose; asks for what was not given."""
+    listens_for = purpose or _asked("For which purpose")
+    because = reason or _asked("Why")
+    return work(config, lambda it: _open(it, action, clip, listens_for, because, person))
 
 
 def _check_target(file: Path, overwrite: bool) -> None:
@@ -130,7 +172,8 @@ async def clip_id(installation: Installation, given: str) -> str:
     """The whole identifier of a clip that may be given by its first characters. Raises NotFound."""
     if len(given) >= ID_CHARACTERS:
         return given
-    return whole_id("clip", given, [it.id for it in await installation.catalogue.clips.find()])
+    alike = await installation.catalogue.clips.find(ClipFilter(begins=given.lower(), limit=ALIKE))
+    return whole_id("clip", given, [it.id for it in alike])
 
 
 async def _find(installation: Installation, wanted: ClipFilter) -> list[Clip]:
@@ -143,11 +186,11 @@ async def _find(installation: Installation, wanted: ClipFilter) -> list[Clip]:
 
 
 async def _open(
-    installation: Installation, clip: str, purpose: str, reason: str, person: str | None
+    installation: Installation, action: Action, clip: str, purpose: str, reason: str, person: str | None
 ) -> tuple[str, Opened]:
     clip = await clip_id(installation, clip)
     door = KeyDoor(places.keys(installation.config))
-    key = await door.open_clip(clip, purpose, Action.EXPORT, reason, actor=person or account_name())
+    key = await door.open_clip(clip, purpose, action, reason, actor=person or account_name())
     vault = await Vault.open(
         installation.config.storage.directory, installation.catalogue, installation.clock
     )

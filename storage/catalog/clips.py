@@ -115,4 +115,6 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         conditions.append(recording.c.started_at < wanted.until)
     if wanted.due_before is not None:
         conditions.append(clip.c.deadline_day < wanted.due_before)
+    if wanted.begins is not None:
+        conditions += [clip.c.id >= wanted.begins, clip.c.id < wanted.begins + "g"]  # ids are hexadecimal
     return conditions
