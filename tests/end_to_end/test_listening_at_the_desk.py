@@ -149,5 +149,3 @@ def wait_for(stream: IO[str], words: str) -> None:
     while words not in (line := stream.readline()):
         assert line, "it ended without a word"
         assert time.monotonic() < end
-
-
