@@ -5,7 +5,8 @@ Identifiers are 16 random bytes in lower-case hex. Instants are aware UTC dateti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -159,9 +160,18 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Became:
+    """What became of one purpose of a call, and why."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallOutcome:
     """One call on a flagged line, whatever became of it. `call` is the random call id, never the Call-ID
-    header.
+    header. `purposes` have a recording. `became` tells of each purpose of the line; it is empty in rows from
+    before this was kept.
     """
 
     call: str
@@ -172,6 +182,17 @@ class CallOutcome:
     reasons: tuple[str, ...]
     seconds: float
     purposes: tuple[str, ...]
+    became: Mapping[str, Became] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A recorded call of which nobody has noted the end. `started_at`: of its first recording."""
+
+    call: str
+    line: str
+    agent: str
+    started_at: datetime
 
 
 class Withheld(StrEnum):

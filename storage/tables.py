@@ -6,6 +6,7 @@ without a mapping in between. The schema is made by the migrations; a test holds
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -28,9 +29,9 @@ from sqlalchemy import (
 )
 
 from storage.lifecycle import State
-from storage.model import ApprovalKind, CertificateState, Ending, Outcome, Withheld
+from storage.model import ApprovalKind, Became, CertificateState, Ending, Outcome, Withheld
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -87,6 +88,21 @@ class Words(TypeDecorator[tuple[str, ...]]):
 
     def process_result_value(self, value: list[str] | None, dialect: Dialect) -> tuple[str, ...] | None:
         return None if value is None else tuple(value)
+
+
+class BecameOfEach(TypeDecorator[Mapping[str, Became]]):
+    """What became of each purpose, as a JSON object of objects."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> Any:
+        return None if value is None else dict(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Mapping[str, Became] | None:
+        if value is None:
+            return None
+        return {name: Became(Outcome(it["outcome"]), tuple(it["reasons"])) for name, it in value.items()}
 
 
 def _id(name: str, *rest: Any, **options: Any) -> Column[str]:
@@ -167,6 +183,7 @@ call_outcome = Table(
     Column("reasons", Words, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("purposes", Words, nullable=False),
+    Column("became", BecameOfEach, nullable=False, server_default="{}"),
 )
 
 withheld_count = Table(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import date, datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import exists, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from storage.database import Database
-from storage.model import CallOutcome, Withheld, WithheldCount
-from storage.tables import call_outcome, withheld_count
+from storage.lifecycle import UNFINISHED, State
+from storage.model import CallOutcome, CutOff, Withheld, WithheldCount
+from storage.tables import audit, call_outcome, clip, recording, withheld_count
+
+RECOVERED = "recovered"
+"""Why a clip is sealed that a crash has left open."""
 
 
 class Calls:
@@ -26,13 +30,43 @@ class Calls:
         async with self._database.write() as connection:
             await connection.execute(insert(call_outcome).values(asdict(outcome)))
 
-    async def outcomes(self, since: datetime | None = None, limit: int | None = None) -> list[CallOutcome]:
+    async def outcomes(
+        self, since: datetime | None = None, limit: int | None = None, until: datetime | None = None
+    ) -> list[CallOutcome]:
         """The newest first."""
         query = select(call_outcome).order_by(call_outcome.c.started_at.desc()).limit(limit)
         if since is not None:
             query = query.where(call_outcome.c.started_at >= since)
+        if until is not None:
+            query = query.where(call_outcome.c.started_at < until)
         async with self._database.read() as connection:
             return [CallOutcome(**row) for row in (await connection.execute(query)).mappings()]
+
+    async def recorded(self, call: str) -> tuple[str, ...]:
+        """The purposes that have a recording of this call, sorted."""
+        query = select(recording.c.purpose).where(recording.c.call == call).order_by(recording.c.purpose)
+        async with self._database.read() as connection:
+            return tuple(await connection.scalars(query))
+
+    async def cut_off(self) -> list[CutOff]:
+        """Calls without an outcome whose recording a crash has cut off: its last clip is not sealed, or
+        recovery has sealed it. A call that was tainted and then only counted is not among them.
+        """
+        later, sealed = clip.alias(), audit.alias()
+        is_last = ~exists().where(later.c.recording == clip.c.recording, later.c.part > clip.c.part)
+        is_recovered = exists().where(
+            sealed.c.object == clip.c.id, sealed.c.action == "clip.seal", sealed.c.reason == RECOVERED
+        )
+        left = clip.c.state.in_(UNFINISHED) | ((clip.c.state == State.SEALED) & is_recovered)
+        query = (
+            select(recording.c.call, recording.c.line, recording.c.agent, recording.c.started_at)
+            .join(clip, clip.c.recording == recording.c.id)
+            .where(left, is_last, recording.c.call.not_in(select(call_outcome.c.call)))
+            .order_by(recording.c.started_at)
+        )
+        async with self._database.read() as connection:
+            rows = [CutOff(**row) for row in (await connection.execute(query)).mappings()]
+        return list({row.call: row for row in reversed(rows)}.values())
 
     async def withhold(self, day: date, kind: Withheld) -> None:
         """Count one more such call on this UTC day."""

@@ -22,6 +22,7 @@ from storage import keys
 from storage.blobs import Blobs
 from storage.bundle import BUNDLE, Bundle, load
 from storage.catalog import Catalogue
+from storage.catalog.calls import RECOVERED
 from storage.clipfile import Cut, Opened, SealedWriter, cut_to_whole_chunks, read
 from storage.clock import Clock
 from storage.errors import Forgery, NotFound, Refused, WriteFailed
@@ -190,7 +191,7 @@ class Vault:
 
     async def _seal_left_over(self, clip: Clip) -> str:
         cut = await asyncio.to_thread(self._cut, clip.id)
-        await self._sealer(clip.id, clip.header_hash, clip.deadline_day).truncated(cut, "recovered")
+        await self._sealer(clip.id, clip.header_hash, clip.deadline_day).truncated(cut, RECOVERED)
         return clip.id
 
     def _sealer(self, clip_id: str, h: bytes, day: date) -> Sealer:

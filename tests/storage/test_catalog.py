@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from storage.lifecycle import State, Step
 from storage.model import (
     Approval,
     ApprovalKind,
+    Became,
     By,
     CallOutcome,
     ClipFilter,
@@ -180,9 +182,15 @@ async def test_the_latest_word_of_the_council_counts(catalogue: Catalogue) -> No
     assert await actions(catalogue) == ["scheme.approve", "scheme.withdraw"]
 
 
+BECAME = {
+    "coaching": Became(Outcome.FAILED, ("line-allows", "no-day-key")),
+    "evidence": Became(Outcome.SUPPRESSED, ("not-requested",)),
+}
+
+
 async def test_each_call_has_one_outcome(catalogue: Catalogue) -> None:
     outcome = CallOutcome(
-        new_id(), START, "sales", "201", Outcome.FAILED, ("no-day-key",), 12.5, ("coaching",)
+        new_id(), START, "sales", "201", Outcome.FAILED, ("no-day-key",), 12.5, ("coaching",), BECAME
     )
     later = CallOutcome(new_id(), START + timedelta(hours=1), "sales", "201", Outcome.RECORDED, (), 60.0, ())
     for each in (outcome, later):
@@ -192,6 +200,34 @@ async def test_each_call_has_one_outcome(catalogue: Catalogue) -> None:
     assert await catalogue.calls.outcomes(limit=1) == [later]
     with pytest.raises(Conflict):
         await catalogue.calls.add(outcome)
+
+
+async def test_a_recorded_call_that_was_cut_off_is_found_until_it_has_its_outcome(
+    catalogue: Catalogue,
+) -> None:
+    cut, recovered, tainted, failed, gone = (new_clip(call=new_id()) for _ in range(5))
+    second = new_clip(call=cut.call, purpose="evidence", started_at=cut.started_at + timedelta(minutes=1))
+    for each in (cut, second, recovered, tainted, failed, gone):
+        await catalogue.clips.begin(each, BY)
+    by = replace(BY, reason="recovered")
+    for each, reason in ((recovered, by), (tainted, BY), (failed, BY), (gone, by)):
+        await catalogue.clips.seal(each.id, sealing(), reason)
+    await catalogue.clips.step(gone.id, Step.SHRED, BY)
+    found = await catalogue.calls.cut_off()
+    assert {(it.call, it.started_at) for it in found} == {(it.call, it.started_at) for it in (cut, recovered)}
+    assert await catalogue.calls.recorded(cut.call) == ("coaching", "evidence")
+    await catalogue.calls.add(CallOutcome(cut.call, START, "sales", "201", Outcome.FAILED, (), 0.0, ()))
+    assert [it.call for it in await catalogue.calls.cut_off()] == [recovered.call]
+
+
+async def test_a_recording_that_went_on_after_a_crash_was_not_cut_off(catalogue: Catalogue) -> None:
+    first = new_clip()
+    await catalogue.clips.begin(first, BY)
+    await catalogue.clips.seal(first.id, sealing(), replace(BY, reason="recovered"))
+    second = new_clip(recording=first.recording, call=first.call, part=2, previous=first.id)
+    await catalogue.clips.begin(second, BY)
+    await catalogue.clips.seal(second.id, sealing(), BY)
+    assert await catalogue.calls.cut_off() == []
 
 
 async def test_of_a_private_call_only_the_count_of_its_day_remains(catalogue: Catalogue) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -33,6 +34,31 @@ async def test_migrations_and_tables_agree(tmp_path: Path) -> None:
             assert compare_metadata(context, metadata) == []
     finally:
         engine.dispose()
+
+
+async def test_a_catalogue_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    await (await Catalogue.open(path)).close()
+    _downgrade(path, "0001")
+    with sqlite3.connect(path) as old:
+        assert "became" not in {row[1] for row in old.execute("PRAGMA table_info(call_outcome)")}
+        values = ("ab" * 16, "2026-03-01T09:00:00.000000Z", "sales", "a-1", "recorded", "[]", 60.0, '["x"]')
+        old.execute("INSERT INTO call_outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    old.close()
+    catalogue = await Catalogue.open(path)
+    (outcome,) = await catalogue.calls.outcomes()
+    assert (outcome.call, outcome.purposes, outcome.became) == ("ab" * 16, ("x",), {})
+    await catalogue.close()
+
+
+def _downgrade(path: Path, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
 
 
 async def test_several_may_open_a_new_catalogue_at_once(tmp_path: Path) -> None:
