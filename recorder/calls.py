@@ -74,6 +74,10 @@ class Calls:
         session = next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
         return session.request(purposes, at) if session is not None else None
 
+    def cut_off(self, at: datetime) -> list[Effect]:
+        """The service stops: what is noted of the calls that run."""
+        return [effect for it in self._sessions.values() for effect in it.cut_off(at)]
+
     def on_media_back(self) -> list[Effect]:
         """The media broker can be reached again."""
         return [effect for it in self._sessions.values() for effect in it.resume_media()]

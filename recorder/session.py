@@ -199,6 +199,11 @@ class Session:
         self._is_stopped = True
         return self._taint(at) if self._recordings.running() else []
 
+    def cut_off(self, at: datetime) -> list[Effect]:
+        """The service stops while this call runs."""
+        self._account.failures.add("service-stopped")
+        return [] if self._reported else self._account.close(self._verdict, self._answered_at, at, False)
+
     def resume_media(self) -> list[Effect]:
         """The media broker was out of reach and has shut every tap."""
         is_tapped = self._recordings.running() and self._number is not None

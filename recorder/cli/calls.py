@@ -51,7 +51,7 @@ def calls(
             it["agent"],
             it["outcome"],
             it["reasons"],
-            it["purposes"],
+            [f"{name}: {one['outcome']}" for name, one in it["by_purpose"].items()] or it["purposes"],
             it["seconds"],
         ]
         for it in value["ended"]
@@ -76,6 +76,10 @@ async def _collect(installation: Installation, days: int) -> dict[str, Any]:
                 "outcome": it.outcome.value,
                 "reasons": list(it.reasons),
                 "purposes": list(it.purposes),
+                "by_purpose": {
+                    name: {"outcome": one.outcome.value, "reasons": list(one.reasons)}
+                    for name, one in it.became.items()
+                },
                 "seconds": it.seconds,
             }
             for it in await ledger.outcomes(since)

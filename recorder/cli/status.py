@@ -52,6 +52,8 @@ def _print(value: dict[str, Any]) -> None:
         "clips": ", ".join(f"{count} {state}" for state, count in value["clips"].items() if count) or "none",
         "clock": value["clock"],
     }
+    if lost := value["signalling"].get("notes_lost"):
+        shown["ledger"] = f"{lost} calls may be missing from it; see the log of signalling"
     if value["clock_moved_by_seconds"]:
         shown["WARNING"] = (
             f"the clock is moved by {value['clock_moved_by_seconds']:.0f} s (clock.offset_file)"

@@ -6,10 +6,11 @@ import asyncio
 
 import structlog
 
-from recorder.effects import NoteOutcome, NoteWithheld
+from recorder.effects import KeepInMind, NoteOutcome, NoteWithheld, Unfinished
+from recorder.service.unfinished import UnfinishedCalls
 from storage.catalog import Catalogue
 from storage.errors import Unavailable
-from storage.model import CallOutcome, Outcome, Withheld
+from storage.model import Became, CallOutcome, Outcome, Withheld
 
 log = structlog.get_logger()
 
@@ -19,18 +20,50 @@ RETRY_SECONDS = 1.0
 
 
 class Books:
-    """A queue of notes and the task that writes them, in order."""
+    """A queue of notes and the task that writes them, in order; what is written needs no longer be kept in
+    mind.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, unfinished: UnfinishedCalls | None = None) -> None:
+        self._unfinished = unfinished
         self._notes: asyncio.Queue[NoteOutcome | NoteWithheld] = asyncio.Queue(WAITING)
-        self.lost = 0
+        self._lost = 0
 
-    def note(self, note: NoteOutcome | NoteWithheld) -> None:
+    @property
+    def lost(self) -> int:
+        """How many calls may be missing from the ledger."""
+        return self._lost + (self._unfinished.lost if self._unfinished is not None else 0)
+
+    def note(self, note: NoteOutcome | NoteWithheld | KeepInMind) -> None:
         """Take a note; never waits."""
+        if isinstance(note, KeepInMind):
+            self._keep(note.call, note.unfinished)
+            return
         try:
             self._notes.put_nowait(note)
         except asyncio.QueueFull:
-            self.lost += 1
+            self._lost += 1
+
+    def _keep(self, call: str, unfinished: Unfinished | None) -> None:
+        if self._unfinished is not None:
+            self._unfinished.keep(call, unfinished)
+
+    async def settle(self, catalogue: Catalogue) -> None:
+        """Note the calls that a crash has cut off; what can never be noted is counted as lost."""
+        while self._unfinished is not None:
+            try:
+                noted = await self._unfinished.settle(catalogue)
+            except Unavailable as error:
+                log.error("call ledger not written", error=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            except Exception as error:
+                self._lost += 1
+                log.error("calls that were cut off are not noted", error=type(error).__name__)
+                return
+            if noted:
+                log.warning("calls were cut off; they are noted as failed", calls=noted)
+            return
 
     async def write(self, catalogue: Catalogue) -> None:
         """Write notes until cancelled. What the database refuses for now is tried again; what it will never
@@ -41,9 +74,10 @@ class Books:
             while (error := await _attempt(catalogue, note)) is not None:
                 log.error("call ledger not written", error=type(error).__name__, lost=self.lost)
                 if not isinstance(error, Unavailable):
-                    self.lost += 1
+                    self._lost += 1
                     break
                 await asyncio.sleep(RETRY_SECONDS)
+            self._keep(note.call, None)
             self._notes.task_done()
 
     async def flush(self) -> None:
@@ -72,4 +106,5 @@ def _outcome(note: NoteOutcome) -> CallOutcome:
         reasons=note.reasons,
         seconds=max(0.0, note.seconds),
         purposes=note.purposes,
+        became={name: Became(Outcome(word), reasons) for name, (word, reasons) in note.became.items()},
     )

@@ -55,6 +55,11 @@ def signalling(config: Config) -> Path:
     return config.runtime.directory / "signalling.sock"
 
 
+def unfinished(config: Config) -> Path:
+    """The calls that run."""
+    return config.runtime.directory / "calls"
+
+
 def media(config: Config) -> Path:
     """Where the media broker takes orders."""
     return config.runtime.directory / "media.sock"

@@ -24,6 +24,7 @@ from recorder.effects import (
     CloseMedia,
     Effect,
     Forward,
+    KeepInMind,
     NoteOutcome,
     NoteWithheld,
     OpenMedia,
@@ -35,6 +36,7 @@ from recorder.notify import Notifier, keep_telling
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
+from recorder.service.unfinished import UnfinishedCalls
 from sip_hooks.address import Family, host
 from sip_hooks.events import Event, ForwardCall
 from sip_hooks.settings import EngineSettings, Listener
@@ -92,7 +94,7 @@ class Signalling:
         return "; ".join(parts)
 
     def answer(self, message: control.Message) -> control.Message:
-        """Answer `doelband status` and `doelband calls`."""
+        """Answer `doelband status`, `doelband calls` and `doelband ctl`."""
         if message.get("op") == "status":
             return {
                 "ok": True,
@@ -111,10 +113,24 @@ class Signalling:
                 "ok": True,
                 "calls": [row | {"started_at": row["started_at"].isoformat()} for row in rows],
             }
+        if message.get("op") == "record":
+            return self._request(str(message.get("call")), message.get("purposes"))
         return {"ok": False, "error": "unknown question"}
 
+    def _request(self, call: str, purposes: Any) -> control.Message:
+        """`found`: whether there is such a call. `refused`: by purpose, why it is not recorded."""
+        names = [str(it) for it in purposes] if isinstance(purposes, list) else []
+        answer = self._calls.request(call, names, self._clock.now())
+        if answer is None:
+            return {"ok": True, "found": False}
+        self._carry_out(answer.effects)
+        refused = {purpose: list(reasons) for purpose, reasons in answer.refused.items()}
+        return {"ok": True, "found": True, "recorded": list(answer.recorded), "refused": refused}
+
     def stop(self) -> None:
-        """Let recordings end as interrupted and close everything; calls in progress lose their proxy."""
+        """Note the calls in progress (they lose their proxy), let recordings end as interrupted, close."""
+        for note in self._calls.cut_off(self._clock.now()):
+            self._act(note)
         self._transport.close()
         self._media.shut()
         self._capture.close()
@@ -150,7 +166,7 @@ class Signalling:
                 self._media.close(number)
             case TellCapture(message):
                 self._tell_capture(message)
-            case NoteOutcome() | NoteWithheld():
+            case NoteOutcome() | NoteWithheld() | KeepInMind():
                 self._books.note(effect)
 
     def _tell_capture(self, message: control.Message) -> None:
@@ -217,6 +233,7 @@ def _log_gate(gate: gatekeeper.Gate) -> None:
 async def _keep_books(config: Config, books: Books, signalling: Signalling) -> None:
     """Open the catalogue, however long that takes, then write the ledger and watch the gate."""
     catalogue = await _catalogue(config)
+    await books.settle(catalogue)
     writing = asyncio.create_task(books.write(catalogue))
     try:
         while True:
@@ -243,7 +260,7 @@ async def run(config: Config, notifier: Notifier) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    books = Books()
+    books = Books(UnfinishedCalls(places.unfinished(config)))
     signalling = Signalling(config, books, gatekeeper.shut(config))
     server = await control.serve(places.signalling(config), signalling.answer)
     await signalling.start()
