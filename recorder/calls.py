@@ -12,8 +12,9 @@ from typing import Any
 
 from recorder.effects import CloseMedia, Effect
 from recorder.facts import Lots
+from recorder.restored import RestoredCall
 from recorder.session import Answer, Policy, Session
-from sip_hooks.events import CallOffered, Event
+from sip_hooks.events import CallEnded, CallOffered, CallRestored, Event
 
 
 class Calls:
@@ -29,9 +30,10 @@ class Calls:
         self._sessions: dict[str, Session] = {}
         self._passes: dict[str, set[str]] = {}
         self._lots: dict[str, Lots] = {}
+        self._restored: dict[str, RestoredCall] = {}
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._sessions) + len(self._restored)
 
     def summaries(self) -> list[dict[str, Any]]:
         """What may be shown of the running calls."""
@@ -39,15 +41,18 @@ class Calls:
 
     def numbers(self) -> list[int]:
         """The numbers of all calls whose media passes through us."""
-        return [it.number for it in self._sessions.values() if it.number is not None]
+        numbers = [it.number for it in self._sessions.values() if it.number is not None]
+        return numbers + [it.number for it in self._restored.values()]
 
     def on_event(self, event: Event, at: datetime) -> list[Effect]:
         """Take in one event of the signalling."""
         if isinstance(event, CallOffered):
             return self._offer(event, at)
+        if isinstance(event, CallRestored):
+            return self._restore(event)
         session = self._sessions.get(event.call)
         if session is None:
-            return []
+            return self._go_on(event, at)
         effects = session.on_event(event, at) + self._tell_others(event.call, session, at)
         self._forget(event.call)
         return effects
@@ -98,6 +103,20 @@ class Calls:
             effects += session.on_capture_back(is_restarted)
             self._forget(call)
         return effects
+
+    def _restore(self, event: CallRestored) -> list[Effect]:
+        if event.media is None:
+            return []
+        call = self._restored[event.call] = RestoredCall(event.media.reference)
+        return call.begin()
+
+    def _go_on(self, event: Event, at: datetime) -> list[Effect]:
+        call = self._restored.get(event.call)
+        if call is None:
+            return []
+        if isinstance(event, CallEnded):
+            del self._restored[event.call]
+        return call.on_event(event, at)
 
     def _offer(self, event: CallOffered, at: datetime) -> list[Effect]:
         others = self._passes.setdefault(event.conversation, set())

@@ -168,7 +168,8 @@ class Session:
             self._fail("no-media-ports")
             return [Forward(self._call, self._verdict.strip, None)]
         to_caller, to_callee = (self._policy.media_addresses[it] for it in self._families)
-        self._media = Anchor((to_caller, ports[0]), (to_callee, ports[1]))
+        assert self._number is not None
+        self._media = Anchor((to_caller, ports[0]), (to_callee, ports[1]), self._number)
         return [Forward(self._call, self._verdict.strip, self._media)]
 
     def on_event(self, event: Event, at: datetime) -> list[Effect]:

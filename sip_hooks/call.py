@@ -74,7 +74,7 @@ class Exchange:
 
 
 class Pass(Timed):
-    """One dialog crossing us once. `call` names it to those above, `token` on the wire."""
+    """One dialog crossing us once. `call` names it to those above, `token` on the wire once it leaves."""
 
     __slots__ = (
         "_known",
@@ -96,14 +96,15 @@ class Pass(Timed):
 
     def __init__(
         self,
-        names: tuple[str, bytes],
+        call: str,
         invite: Message,
         caller: Party,
         callee_side: Side,
         tokens: ContactTokens,
     ) -> None:
         super().__init__()
-        self.call, self.token = names
+        self.call = call
+        self.token = b""
         self.call_id = invite.call_id
         self.caller = caller
         self.callee_side = callee_side

@@ -14,11 +14,11 @@ acted on first, then the packets: an event is always about something that has no
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sip_hooks.errors import SipError
-from sip_hooks.events import Command, Event
+from sip_hooks.events import Anchor, Command, Event
 from sip_hooks.message import parse
 from sip_hooks.proxy import Proxy
 from sip_hooks.routing import Router
@@ -70,6 +70,13 @@ class Engine:
         """Carry out a command. One that comes too late or names no call is counted and ignored."""
         self._proxy.forward_call(command, now)
         self._settle(now)
+
+    def restore(self, anchors: Mapping[int, Anchor]) -> None:
+        """Say which media was there before this engine, by its reference: what is left of calls in progress.
+
+        A call whose media is not among them goes on too, its descriptions untouched.
+        """
+        self._proxy.restorer.anchors = anchors
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""

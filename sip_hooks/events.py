@@ -76,6 +76,18 @@ class PassedUntouched:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRestored:
+    """A dialog that began before this engine did goes on.
+
+    Nothing is known of its parties, so nothing permits to record it. MediaNegotiated tells their ends as
+    they describe them again, CallEnded comes last.
+    """
+
+    call: str
+    media: Anchor | None  # None: its media does not pass through us, or does no more
+
+
+@dataclass(frozen=True, slots=True)
 class CallProgressed:
     """A 1xx other than 100 is about to reach the caller; 181 is a CallRedirected."""
 
@@ -146,6 +158,7 @@ class CallEnded:
 Event: TypeAlias = (
     CallOffered
     | PassedUntouched
+    | CallRestored
     | CallProgressed
     | CallRedirected
     | CallAnswered
@@ -164,6 +177,7 @@ class Anchor:
 
     to_caller: Address  # of the relay: the RTP address shown to the caller, in what comes from the callee
     to_callee: Address  # the one shown to the callee, in what comes from the caller
+    reference: int  # 64 bits; our Record-Route carries it, so that after a restart the media is found again
 
 
 @dataclass(frozen=True, slots=True)

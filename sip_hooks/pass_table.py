@@ -22,14 +22,22 @@ class PassTable:
     def add(self, call: Pass) -> None:
         """Take a pass in. Several may share a Call-ID: spirals, forks made upstream, repeated INVITEs."""
         self._by_call[call.call] = call
-        self._by_token[call.token] = call
         self._by_call_id.setdefault(call.call_id, []).append(call)
+
+    def name(self, call: Pass, token: bytes) -> None:
+        """A pass is called so on the wire."""
+        call.token = token
+        self._by_token[token] = call
+
+    def knows(self, token: bytes) -> bool:
+        """Whether there is a pass of this name."""
+        return token in self._by_token
 
     def remove(self, call: Pass) -> None:
         """Forget a pass."""
         if self._by_call.pop(call.call, None) is None:
             return
-        del self._by_token[call.token]
+        self._by_token.pop(call.token, None)
         others = self._by_call_id[call.call_id]
         others.remove(call)
         if not others:

@@ -16,7 +16,14 @@ from sip_hooks.call import Exchange, Pass
 from sip_hooks.dialog import Party, contact_of
 from sip_hooks.edits import Edits
 from sip_hooks.errors import SipError
-from sip_hooks.events import CallDisturbed, Disturbance, Event, ForwardCall, PassedUntouched
+from sip_hooks.events import (
+    CallDisturbed,
+    CallRestored,
+    Disturbance,
+    Event,
+    ForwardCall,
+    PassedUntouched,
+)
 from sip_hooks.forwarding import (
     append_record_routes,
     count_hop,
@@ -30,6 +37,7 @@ from sip_hooks.message import Message
 from sip_hooks.pass_table import PassTable
 from sip_hooks.planning import Plan, Planner
 from sip_hooks.registration import ContactTokens, hide_contacts, restore_contacts
+from sip_hooks.restoration import Restorer
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timer, delay
@@ -66,6 +74,7 @@ class Proxy:
         self._tokens = ContactTokens(settings.token_key)
         self._router = Router(settings)
         self._planner = Planner(settings, self._router, self._tokens, self.passes)
+        self.restorer = Restorer(settings, self._router, self.passes, new_id)
         self._held: dict[str, tuple[ServerTransaction, Plan]] = {}
         self._salt = new_id(8)
 
@@ -86,7 +95,7 @@ class Proxy:
         if (known := self.layer.find(request, request.method)) is not None:
             self.layer.feed_server(known, Input.REQUEST, now)
             return
-        plan = self._planner.plan(request, source, listener)
+        plan = self._plan(request, source, listener, now)
         server = self.layer.open_server(request, source, listener, now)
         if request.method == b"CANCEL":
             self._cancel(server, now)
@@ -95,6 +104,20 @@ class Proxy:
             self._respond(server, *refusal, now)
         elif plan is not None:
             self._take(server, plan, now)
+
+    def _plan(self, request: Message, source: Address, listener: Listener, now: float) -> Plan | None:
+        """Plan a request. It may be the first sign of a dialog that outlived a restart."""
+        call = self.restorer.restore(request, listener)
+        if call is not None:
+            self.counters["restored dialogs"] += 1
+            self._hear(call, now)
+            self.events.append(CallRestored(call.call, call.media))
+        return self._planner.plan(request, source, listener)
+
+    def _hear(self, call: Pass, now: float) -> None:
+        """The first sign of a pass."""
+        call.heard_at = now
+        self.layer.start(call, Timer.SILENCE, now + self._settings.silent_limit_seconds)
 
     def _refusal(self, request: Message, plan: Plan | None) -> tuple[int, bytes] | None:
         """Return the final response we owe a request ourselves, if any."""
@@ -123,15 +146,13 @@ class Proxy:
         side = self._router.side_of(server.listener, server.source)
         routes = tuple(invite.all(b"record-route"))
         caller = Party(side, invite.from_tag, server.source, server.listener, contact_of(invite), routes)
-        names = self._new_id(16).hex(), self._new_id(8).hex().encode()
-        call = Pass(names, invite, caller, plan.side, self._tokens)
+        call = Pass(self._new_id(16).hex(), invite, caller, plan.side, self._tokens)
         offered = call.offered(invite, self._utc(now), plan.destination, self._settings)
         server.context = Exchange(call, "caller", None)
         self.passes.add(call)
-        call.heard_at = now
         self._held[call.call] = server, plan
         self.layer.start(call, Timer.HELD, now + self._settings.hold_seconds)
-        self.layer.start(call, Timer.SILENCE, now + self._settings.silent_limit_seconds)
+        self._hear(call, now)
         self.events.append(offered)
 
     def forward_call(self, command: ForwardCall, now: float) -> None:
@@ -147,6 +168,7 @@ class Proxy:
         self._release(call, *held, now)
 
     def _release(self, call: Pass, server: ServerTransaction, plan: Plan, now: float) -> None:
+        self.restorer.name(call, plan)
         try:
             self._send_on(server, plan, now)
         except SipError:
@@ -210,7 +232,7 @@ class Proxy:
         server = self.layer.find(ack, b"INVITE")
         if server is not None and not self.layer.feed_server(server, Input.ACK, now):
             return
-        plan = self._planner.plan(ack, source, listener)
+        plan = self._plan(ack, source, listener, now)
         if plan is None or (plan.call is None and not plan.own_routes):
             self.counters["stray ACKs"] += 1
             return

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
 from sip_hooks.address import canonical
 from sip_hooks.engine import Engine, EngineSettings, Listener
-from sip_hooks.events import Command, Event
+from sip_hooks.events import Anchor, Command, Event
 from sip_hooks.settings import Address
 
 _RECEIVE_BUFFER = 1 << 20  # bytes; a registration storm is a burst of small datagrams
@@ -61,6 +61,10 @@ class UdpTransport:
         for transport in self._sockets.values():
             transport.close()
         self._sockets.clear()
+
+    def restore(self, anchors: Mapping[int, Anchor]) -> None:
+        """Say which media is left of calls in progress, by its reference; see `Engine.restore`."""
+        self.engine.restore(anchors)
 
     def execute(self, command: Command) -> None:
         """Carry out a command and send what comes of it."""

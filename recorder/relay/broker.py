@@ -5,7 +5,7 @@ each call, so that a restarted worker gets everything again and goes on with the
 signalling over `media.sock`. A call is one worker's, both sides of it.
 
 Who opens a call owns it. Calls outlive a lost connection, but their taps are shut at once: unknown means not
-recorded. Whoever comes back claims them. A call that nobody owns is closed when no audio is heard in it.
+recorded. Whoever comes back claims them. A call that nobody owns is closed when nothing is heard in it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ _ATTEMPTS = 8
 class BrokerSettings:
     """`socket`: where signalling connects. UDP ports, both ends included; they rest before reuse.
 
-    Every `reap_seconds` the reaper looks at calls that nobody owns; two looks without audio end one.
+    Every `reap_seconds` the reaper looks at calls that nobody owns; two looks without a packet end one. RTCP
+    counts: on hold it is all that there is.
     """
 
     socket: Path
@@ -61,9 +62,10 @@ class _Call:
     session: int
     worker: int
     ports: tuple[int, int]
+    addresses: tuple[str, str]
     sockets: list[socket.socket]
     owner: Channel | None
-    heard: tuple[int, int] | None = None  # at the reaper's last look
+    heard: tuple[int, int, int] | None = None  # at the reaper's last look
     remotes: dict[str, Message] = field(default_factory=dict)
     level: Level = "none"
 
@@ -154,7 +156,7 @@ class MediaBroker:
             except (OrderError, TimeoutError):
                 continue
             for call in self._ownerless(index):
-                before, call.heard = call.heard, heard.get(call.session, (0, 0))
+                before, call.heard = call.heard, heard.get(call.session, (0, 0, 0))
                 if call.heard == before:
                     self._discard(call)
 
@@ -270,7 +272,8 @@ class MediaBroker:
         except (OSError, PoolExhausted):
             self._give_back(first, first_sockets)
             raise
-        return _Call(session, worker, (first, second), [*first_sockets, *second_sockets], owner)
+        sockets = [*first_sockets, *second_sockets]
+        return _Call(session, worker, (first, second), addresses, sockets, owner)
 
     def _bind_pair(self, address: str) -> tuple[int, list[socket.socket]]:
         """Take a pair and bind RTP and RTCP on it. A port that another program holds goes to rest."""
@@ -308,7 +311,7 @@ class MediaBroker:
         sessions = sorted(session for session in self._calls if session > after)
         page = [self._calls[session] for session in sessions[:PAGE]]
         return {
-            "calls": [[call.session, *call.ports, call.level, call.worker] for call in page],
+            "calls": [[call.session, *call.ports, call.level, call.worker, *call.addresses] for call in page],
             "more": len(sessions) > PAGE,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from recorder.channel import Dialler, Message
 from recorder.relay.protocol import Level, Side
@@ -12,6 +13,18 @@ from recorder.relay.protocol import Level, Side
 OPEN_SECONDS = 0.05
 _TABLE_SECONDS = 2.0
 _CLAIMED_AT_ONCE = 1000
+
+
+class Row(NamedTuple):
+    """One open call: RTP port and address of ours on the caller's side and on the callee's."""
+
+    session: int
+    caller_port: int
+    callee_port: int
+    tap: Level
+    worker: int
+    caller_address: str
+    callee_address: str
 
 
 class MediaUnavailable(Exception):
@@ -35,12 +48,18 @@ class MediaClient:
         self._open_seconds = open_seconds
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._sequence = 0
-        self._dialler = Dialler(path, self._answered, on_up, self._fail_waiting)
+        self._on_up = on_up
+        self._up = asyncio.Event()
+        self._dialler = Dialler(path, self._answered, self._came_up, self._went_down)
 
     @property
     def is_up(self) -> bool:
         """Whether the broker is connected."""
         return self._dialler.is_up
+
+    async def connected(self) -> None:
+        """Wait until the broker is connected."""
+        await self._up.wait()
 
     async def open(self, session: int, addresses: tuple[str, str]) -> tuple[int, int]:
         """Bind ports for a call: (RTP port shown to the caller, RTP port shown to the callee), each on its
@@ -95,18 +114,15 @@ class MediaClient:
         """End a call's media. Its ports rest before they are used again."""
         self._dialler.send({"op": "close", "session": session})
 
-    async def table(self) -> list[tuple[int, int, int, Level, int]]:
-        """Open calls as (session, caller port, callee port, tap, worker).
-
-        Raises MediaUnavailable, TimeoutError.
-        """
-        rows: list[tuple[int, int, int, Level, int]] = []
+    async def table(self) -> list[Row]:
+        """Every open call. Raises MediaUnavailable, TimeoutError."""
+        rows: list[Row] = []
         after, more = -1, True
         while more:
             answer = await self._ask({"op": "table", "after": after}, _TABLE_SECONDS)
-            rows += [tuple(row) for row in answer["calls"]]
+            rows += [Row(*row) for row in answer["calls"]]
             more = answer["more"]
-            after = rows[-1][0] if rows else after
+            after = rows[-1].session if rows else after
         return rows
 
     async def stats(self) -> list[Message]:
@@ -141,6 +157,14 @@ class MediaClient:
             answer.set_result(message)
         else:
             answer.set_exception(MediaUnavailable(str(message.get("error"))))
+
+    def _came_up(self) -> None:
+        self._up.set()
+        self._on_up()
+
+    def _went_down(self) -> None:
+        self._up.clear()
+        self._fail_waiting()
 
     def _fail_waiting(self) -> None:
         for answer in self._waiting.values():

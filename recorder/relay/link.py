@@ -42,14 +42,14 @@ class WorkerLink:
         async with asyncio.timeout(_SECONDS):
             return await self.ask({"op": "stats"})
 
-    async def heard(self) -> dict[int, tuple[int, int]]:
-        """Audio packets from sides a and b so far, by session. Raises OrderError, TimeoutError."""
-        counted: dict[int, tuple[int, int]] = {}
+    async def heard(self) -> dict[int, tuple[int, int, int]]:
+        """Packets from a, from b, and of RTCP so far, by session. Raises OrderError, TimeoutError."""
+        counted: dict[int, tuple[int, int, int]] = {}
         after, more = -1, True
         while more:
             async with asyncio.timeout(_SECONDS):
                 answer = await self.ask({"op": "table", "after": after})
-            counted |= {session: (a, b) for session, _, a, b, *_ in answer["calls"]}
+            counted |= {session: (a, b, rtcp) for session, _, a, b, *_, rtcp in answer["calls"]}
             more = answer["more"]
             after = max(counted, default=after)
         return counted

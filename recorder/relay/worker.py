@@ -76,7 +76,7 @@ class Call:
             stream.tap(ring if level == "all" else None)
 
     def row(self) -> list[object]:
-        """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors]."""
+        """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors, RTCP]."""
         streams = self.streams
         return [
             self.session,
@@ -87,6 +87,7 @@ class Call:
             sum(stream.malformed for stream in streams),
             sum(stream.refused for stream in streams),
             sum(stream.errors for stream in streams),
+            self.a_rtcp.packets + self.b_rtcp.packets,
         ]
 
 

@@ -37,8 +37,8 @@ from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
 from recorder.service.unfinished import UnfinishedCalls
-from sip_hooks.address import Family, host
-from sip_hooks.events import Event, ForwardCall
+from sip_hooks.address import Family, family_of, host
+from sip_hooks.events import Anchor, Event, ForwardCall
 from sip_hooks.settings import EngineSettings, Listener
 from sip_hooks.transport import UdpTransport
 from storage.catalog import Catalogue
@@ -50,6 +50,10 @@ GATE_SECONDS = 1.0
 """How soon an approval or a withdrawal is acted on."""
 FLUSH_SECONDS = 2.0
 RETRY_SECONDS = 5.0
+RESTORE_SECONDS = 0.5
+"""What the broker has to say what is left of calls in progress."""
+FORGET_SECONDS = 5.0
+"""How soon media that was closed is named no more; its ports rest much longer."""
 
 
 class Signalling:
@@ -70,11 +74,45 @@ class Signalling:
             lambda: log.error("capture has gone, waiting for it; calls go on"),
         )
         self._capture_run: str | None = None
+        self._left: dict[int, Anchor] = {}  # media of calls that were in progress before this process
         self._transport = UdpTransport(settings(config), self._on_event, self._clock.now)
 
     async def start(self) -> None:
-        """Open the SIP listeners. Raises OSError when an address or port cannot be had."""
+        """Open the SIP listeners. Raises OSError when an address or port cannot be had.
+
+        The broker is asked first what is left of calls in progress: their next request may be there already.
+        """
+        try:
+            async with asyncio.timeout(RESTORE_SECONDS):
+                await self._media.connected()
+                self._left = await self._media_left()
+        except (MediaUnavailable, TimeoutError):
+            log.warning("the media broker did not say what is left; calls in progress are not held to it")
+        self._transport.restore(self._left)
         await self._transport.open()
+        if self._left:
+            log.info("calls in progress go on; none of them is recorded", calls=len(self._left))
+            self._spawn(self._forget_closed())
+
+    async def _media_left(self) -> dict[int, Anchor]:
+        """The media of all open calls. Raises MediaUnavailable, TimeoutError."""
+        told = self._config.media.advertised_addresses()
+        left: dict[int, Anchor] = {}
+        for it in await self._media.table():
+            to_caller, to_callee = (family_of(address) for address in (it.caller_address, it.callee_address))
+            if {to_caller, to_callee} <= told.keys():
+                shown = (told[to_caller], it.caller_port), (told[to_callee], it.callee_port)
+                left[it.session] = Anchor(*shown, it.session)
+        return left
+
+    async def _forget_closed(self) -> None:
+        """What the broker has closed is not there to come back to: its ports may be another call's."""
+        while self._left:
+            await asyncio.sleep(FORGET_SECONDS)
+            with contextlib.suppress(MediaUnavailable, TimeoutError):
+                open_calls = await self._media_left()
+                self._left = {number: it for number, it in self._left.items() if number in open_calls}
+                self._transport.restore(self._left)
 
     def apply(self, gate: gatekeeper.Gate) -> None:
         """The gate was looked at again: act if it is not what it was."""

@@ -17,7 +17,7 @@ PBX: Address = ("10.0.0.2", 5060)
 PHONE: Address = ("10.0.0.9", 5070)
 OTHER: Address = ("10.0.0.8", 5080)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-ANCHOR = Anchor(("10.0.0.1", 20000), ("10.0.0.1", 20002))
+ANCHOR = Anchor(("10.0.0.1", 20000), ("10.0.0.1", 20002), 77)
 
 Kind = TypeVar("Kind")
 

@@ -16,7 +16,7 @@ from recorder.relay.broker import BrokerSettings, MediaBroker
 from recorder.relay.client import MediaClient, MediaUnavailable
 from tests.fakes.media import free_range, join, passes, waiting
 from tests.fakes.relay import Tap, WorkerProcess, soon
-from tests.fakes.rtp import Phone, packet
+from tests.fakes.rtp import Phone, packet, sender_report
 
 LOCALHOST = "127.0.0.1"
 HERE = (LOCALHOST, LOCALHOST)
@@ -98,7 +98,7 @@ async def test_a_call_gets_two_pairs_and_its_media_goes_through(
         assert await passes(caller, to_caller, callee, b"there") == (ours[1], to_callee)
         stranger.rtp.sendto(packet(1, 1, b"strange"), (ours[1], to_callee))
         assert await passes(callee, to_callee, caller, b"back") == (ours[0], to_caller)
-        assert await here.client.table() == [(7, to_caller, to_callee, "none", 0)]
+        assert await here.client.table() == [(7, to_caller, to_callee, "none", 0, *ours)]
         assert not any(b"strange" in it for it in waiting(caller))
 
 
@@ -227,7 +227,7 @@ async def test_calls_outlive_signalling_which_finds_them_again(site: SiteMaker) 
         await passes(caller, to_caller, callee, b"meanwhile")
         here.client = MediaClient(here.path)
         await soon(lambda: here.client.is_up)
-        assert await here.client.table() == [(7, to_caller, to_callee, "none", 0)]
+        assert await here.client.table() == [(7, to_caller, to_callee, "none", 0, *HERE)]
 
 
 async def test_a_lost_client_s_taps_are_shut_at_once_and_the_audio_goes_on(site: SiteMaker) -> None:
@@ -299,6 +299,10 @@ async def test_a_call_that_nobody_owns_ends_when_it_is_silent_and_not_before(sit
         await here.client.open(9, HERE)
         for payload in (b"one", b"two", b"three"):
             await passes(callee, to_callee, caller, payload)
+            await here.broker.reap()
+        for _ in range(3):  # on hold there is nothing but RTCP
+            callee.rtcp.sendto(sender_report(), (LOCALHOST, to_callee + 1))
+            assert caller.rtcp.recv(4096)
             await here.broker.reap()
         assert [row[0] for row in await here.client.table()] == [7, 9]
         await here.broker.reap()

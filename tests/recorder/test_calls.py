@@ -6,8 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from recorder.calls import Calls
-from recorder.effects import CloseMedia, Forward, NoteOutcome, NoteWithheld, OpenMedia, Tap
-from sip_hooks.events import CallAnswered, CallDisturbed, CallEnded, Disturbance, MediaNegotiated, Side
+from recorder.effects import CloseMedia, Forward, NoteOutcome, NoteWithheld, OpenMedia, SetRemote, Tap
+from sip_hooks.events import (
+    Anchor,
+    CallAnswered,
+    CallDisturbed,
+    CallEnded,
+    CallRestored,
+    Disturbance,
+    MediaNegotiated,
+    Side,
+)
 from tests.recorder.test_session import (
     ANSWER,
     CALL,
@@ -138,3 +147,22 @@ def test_of_a_running_private_call_nothing_is_shown() -> None:
     running = calls()
     offer(running, "201", "*310612345678")
     assert running.summaries() == []
+
+
+def test_a_call_from_before_a_restart_keeps_its_media_and_is_never_recorded_again() -> None:
+    running = calls()
+    media = Anchor(("192.0.2.10", PORTS[0]), ("192.0.2.10", PORTS[1]), 7)
+    assert running.on_event(CallRestored(CALL, media), START) == [Tap(7, "none")]
+    assert running.numbers() == [7]
+    assert running.summaries() == []
+    said = [*running.on_event(negotiated(), ANSWER), *running.on_event(answered(), ANSWER)]
+    assert {type(it) for it in said} == {SetRemote}
+    assert [it.session for it in of_kind(said, SetRemote)] == [7, 7]
+    assert end(running, CALL) == [CloseMedia(7)]
+    assert (running.numbers(), len(running)) == ([], 0)
+
+
+def test_a_call_from_before_a_restart_whose_media_is_not_ours_needs_nothing() -> None:
+    running = calls()
+    assert running.on_event(CallRestored(CALL, None), START) == []
+    assert running.on_event(negotiated(), ANSWER) == end(running, CALL) == []

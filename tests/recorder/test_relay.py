@@ -45,9 +45,11 @@ class Call:
             self.order("remote", side=side, remotes=[phone.remote], payload_types=list(types), final=final)
 
     def counted(self) -> dict[str, int]:
-        """From the worker's table: packets from a and b, foreign, malformed, refused, errors."""
+        """From the worker's table: packets from a and b, foreign, malformed, refused, errors, RTCP."""
         row = self.worker.order({"op": "table"})["calls"][0]
-        return dict(zip(("a", "b", "foreign", "malformed", "refused", "errors"), row[2:], strict=True))
+        return dict(
+            zip(("a", "b", "foreign", "malformed", "refused", "errors", "rtcp"), row[2:], strict=True)
+        )
 
     def close(self) -> None:
         for phone in (self.caller, self.callee, self.stranger):

@@ -141,7 +141,7 @@ def test_a_business_call_is_anchored_at_its_first_offer() -> None:
     (effect,) = acts(made.begin())
     assert isinstance(effect, OpenMedia)
     assert made.media_opened(PORTS) == [
-        Forward(CALL, 0, Anchor(("192.0.2.10", PORTS[0]), ("192.0.2.10", PORTS[1])))
+        Forward(CALL, 0, Anchor(("192.0.2.10", PORTS[0]), ("192.0.2.10", PORTS[1]), effect.session))
     ]
 
 

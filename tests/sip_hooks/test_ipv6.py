@@ -18,7 +18,7 @@ PHONE4: Address = ("10.0.0.9", 5070)
 
 SIX = (Listener("six", "both", *US6),)
 BESIDE = (Listener("four", "phones", "10.0.0.1", 5060), Listener("six", "both", *US6))
-ANCHOR = Anchor(("10.0.0.1", 20000), ("2001:db8::1", 20002))
+ANCHOR = Anchor(("10.0.0.1", 20000), ("2001:db8::1", 20002), 77)
 
 
 def sdp6(address: str, port: int = 6000) -> bytes:
@@ -99,7 +99,7 @@ def test_media_of_both_ip_versions_are_more_than_one_stream() -> None:
 def test_an_ipv6_call_comes_back_through_us() -> None:
     bench = Bench(SIX, PBX6)
     bench.receive(invite(body=sdp6("2001:db8::9")), PHONE6)
-    media = Anchor(("2001:db8::1", 20000), ("2001:db8::1", 20002))
+    media = Anchor(("2001:db8::1", 20000), ("2001:db8::1", 20002), 77)
     sent = only(bench.forward(media=media))
     assert b"c=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 20002 " in sent.data
     contact = "Contact: <sip:202@[2001:db8::8]:5080>"

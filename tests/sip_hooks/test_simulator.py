@@ -49,7 +49,7 @@ class Proxy:
             self.events.append(event)
             if isinstance(event, CallOffered):
                 port = next(self._ports) % 40000 + 20000
-                media = None if event.already_anchored else Anchor((US[0], port), (US[0], port + 2))
+                media = None if event.already_anchored else Anchor((US[0], port), (US[0], port + 2), port)
                 self.engine.execute(ForwardCall(event.call, 0, media), self.wire.now)
         for packet in self.engine.packets_to_send():
             self.wire.send(packet.data, US, packet.destination)
