@@ -25,15 +25,16 @@ BOTH = policy(media_addresses={4: "192.0.2.10", 6: "2001:db8::10"})
 
 def test_each_party_is_shown_the_address_of_its_own_ip_version() -> None:
     made = session(offered("201", "+31612345678", families=(4, 6)), BOTH)
-    (effect,) = made.begin()
-    assert isinstance(effect, OpenMedia) and effect.families == (4, 6)
+    (effect,) = of_kind(made.begin(), OpenMedia)
+    assert effect.families == (4, 6)
     shown = Anchor(("192.0.2.10", PORTS[0]), ("2001:db8::10", PORTS[1]), effect.session)
     assert made.media_opened(PORTS) == [Forward(CALL, 0, shown)]
 
 
 def test_without_an_address_of_a_partys_ip_version_the_call_goes_on_and_failed() -> None:
     made = session(offered("201", "+31612345678", families=(4, 6)))
-    assert made.begin() == [Forward(CALL, 0, None)]
+    begun = made.begin()
+    assert of_kind(begun, Forward) == [Forward(CALL, 0, None)] and not of_kind(begun, OpenMedia)
     effects = made.on_event(CallEnded(CALL, ANSWER, "bye", 200), ANSWER)
     (note,) = of_kind(effects, NoteOutcome)
     assert note.outcome == "failed" and "no-media-address" in note.reasons
@@ -45,7 +46,8 @@ def test_a_later_pass_bridges_where_the_first_has_led_the_media_to_the_other_ver
 ) -> None:
     """It is anchored again, and is no second recording."""
     made = session(offered("201", "+31612345678", already_anchored=True, families=families), BOTH)
-    assert [type(it) for it in made.begin()] == [OpenMedia if is_bridge else Forward]
+    begun = made.begin()
+    assert (bool(of_kind(begun, OpenMedia)), bool(of_kind(begun, Forward))) == (is_bridge, not is_bridge)
     if is_bridge:
         made.media_opened(PORTS)
     effects = made.on_event(negotiated(), ANSWER) + made.on_event(answered(), ANSWER)
