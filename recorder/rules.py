@@ -113,7 +113,7 @@ class _Lookup:
 
     def placement(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 1.3, 3.2: one enrolled agent, on flagged lines that are the agent's; permits what they do."""
-        agents, lines = self._placed(facts)
+        agents, lines = self.placed(facts.inside)
         if not agents:
             yield Opinion(Reason.NO_AGENT)
         if len(agents) > 1:
@@ -128,17 +128,20 @@ class _Lookup:
 
     def nobody_else(self, facts: CallFacts) -> Iterator[Opinion]:
         """Our side is the agent on the line and nobody else, whatever further header names an agent too."""
-        agents, lines = ({it[0] for it in found} for found in self._placed(facts))
+        agents, lines = ({it[0] for it in found} for found in self.placed(facts.inside))
         extensions = [numbers for id, numbers, _ in self.agents if id in agents]
         business = [numbers for name, numbers, _ in self.lines if name in lines]
         if any(not self._is_placed(it, extensions, business) for it in facts.inside):
             yield Opinion(Reason.ANOTHER_OF_US)
 
-    def _placed(
-        self, facts: CallFacts
+    def is_ours(self, identities: Iterable[str]) -> bool:
+        return self._any_possible(self.ours, identities)
+
+    def placed(
+        self, identities: Iterable[str]
     ) -> tuple[list[tuple[str, frozenset[str]]], list[tuple[str, frozenset[str]]]]:
-        """The agents on our side with their lines, and the lines with their purposes."""
-        found = {form for it in facts.inside for form in forms(it, self.scheme.numbering)}
+        """The agents among these with their lines, and the lines with their purposes."""
+        found = {form for it in identities for form in forms(it, self.scheme.numbering)}
         agents = [(id, lines) for id, numbers, lines in self.agents if numbers.holds(found)]
         return agents, [(name, purposes) for name, numbers, purposes in self.lines if numbers.holds(found)]
 
@@ -161,6 +164,22 @@ class _Lookup:
 
     def _any_possible(self, numbers: NumberSet, identities: Iterable[str]) -> bool:
         return any(numbers.holds(possible_forms(it, self.scheme.numbering)) for it in identities)
+
+
+class Directory:
+    """Who is who in a scheme, for readers of other records than signalling."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self._look = _Lookup.of(scheme)
+
+    def are_ours(self, identities: Iterable[str]) -> bool:
+        """Whether any may be an internal number, an agent's or a line's."""
+        return self._look.is_ours(identities)
+
+    def placed(self, identities: frozenset[str]) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+        """The agents among these with their lines, and the lines."""
+        agents, lines = self._look.placed(identities)
+        return dict(agents), frozenset(name for name, _ in lines)
 
 
 def _other_party(facts: CallFacts) -> frozenset[str]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "serve": "processes",
     "status": "status",
     "calls": "calls",
+    "reconcile": "reconcile",
     "clips": "clips",
     "grant": "grants",
     "purge": "purge",
