@@ -5,9 +5,10 @@ All calls block; callers on an event loop use a thread. Nothing here knows what 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,11 +44,27 @@ class Blobs:
         return self._path(clip_id, _WRAPS)
 
     def create(self, clip_id: str) -> int:
-        """A new file, open for writing; a descriptor. Raises WriteFailed, also when there is one already."""
+        """A new file, open for writing and locked for as long as it is; a descriptor.
+
+        Raises WriteFailed, also when there is one already.
+        """
         try:
-            return os.open(self.path_for(clip_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            file = os.open(self.path_for(clip_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)  # whoever only asks (`is_written`) lets go at once
         except OSError as error:
             raise WriteFailed(f"create clip {clip_id}", f"look at the disk ({error.strerror})") from error
+        return file
+
+    def is_written(self, clip_id: str) -> bool:
+        """Whether some process has this clip open for writing now; the lock goes with its process."""
+        try:
+            with self.path_for(clip_id).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def put_wraps(self, clip_id: str, content: bytes) -> None:
         """Replace the wraps file as a whole; durable on return. Raises Unavailable."""
@@ -76,6 +93,24 @@ class Blobs:
         """The clips of which there is any file."""
         return {name.split(".")[0] for name in self._names() if name.endswith(_SUFFIXES)}
 
+    def is_clip_id(self, name: str) -> bool:
+        return _ID.fullmatch(name) is not None
+
+    def present(self, clip_id: str) -> list[str]:
+        """The suffixes of the files of this clip that are there."""
+        return [suffix for suffix in _SUFFIXES if os.path.lexists(self._path(clip_id, suffix))]
+
+    def walk(self) -> Iterator[tuple[str, str]]:
+        """(clip id, suffix) of each file, (name, "") of what is no file of a clip. Raises Unavailable."""
+        try:
+            with os.scandir(self._directory) as entries:
+                for entry in entries:
+                    clip_id, _, suffix = entry.name.partition(".")
+                    is_ours = _ID.fullmatch(clip_id) and f".{suffix}" in _SUFFIXES
+                    yield (clip_id, f".{suffix}") if is_ours else (entry.name, "")
+        except OSError as error:
+            raise self._unlisted(error) from error
+
     def sync(self) -> None:
         """Make what was created or removed durable. Raises OSError."""
         sync_directory(self._directory)
@@ -84,9 +119,12 @@ class Blobs:
         try:
             return [path.name for path in self._directory.iterdir()]
         except OSError as error:
-            raise Unavailable(
-                f"list the clip directory {self._directory}", f"look at the disk ({error.strerror})"
-            ) from error
+            raise self._unlisted(error) from error
+
+    def _unlisted(self, error: OSError) -> Unavailable:
+        return Unavailable(
+            f"list the clip directory {self._directory}", f"look at the disk ({error.strerror})"
+        )
 
     def _path(self, clip_id: str, suffix: str) -> Path:
         if not _ID.fullmatch(clip_id):

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage.errors import Forgery
 from storage.header import (
     FRONT_BYTES,
+    MAX_HEADER,
     VERSION,
     Header,
     HeaderFailure,
@@ -45,6 +46,7 @@ PROLOGUE_LABEL = "doelband/clip-prologue/1"
 CLOSE_LABEL = "doelband/clip-close/1"
 
 _SALT_AND_COMMITMENT = 56
+LONGEST_PROLOGUE = FRONT_BYTES + MAX_HEADER + SIGNATURE_BYTES + _SALT_AND_COMMITMENT
 
 
 class PayloadFailure(Forgery):
@@ -229,7 +231,7 @@ def read(data: bytes, key: bytes, recorder_public: bytes, close_record: bytes) -
     h = header_hash(header)
     if (closed.clip, closed.header_hash) != (header.clip, h.hex()):
         raise _bad_close("it belongs to another clip")
-    _check_extent(view, start, closed)
+    check_extent(header, closed, len(view), hashlib.sha256(view).hexdigest())
     decoder = RecordDecoder()
     records: list[Record] = []
     try:
@@ -257,11 +259,14 @@ def _read_prologue(view: memoryview, recorder_public: bytes) -> tuple[Header, in
     return header, start
 
 
-def _check_extent(view: memoryview, start: int, closed: CloseRecord) -> None:
-    """The file is the one that was closed, and its size is one that its ending can have."""
-    if len(view) != closed.size or hashlib.sha256(view).hexdigest() != closed.sha256:
+def check_extent(header: Header, closed: CloseRecord, size: int, sha256: str) -> None:
+    """A file of this size and digest is the one that was closed, and its size is one that its ending can
+    have. Raises PayloadFailure.
+    """
+    if (size, sha256) != (closed.size, closed.sha256):
         raise _payload("it is not the file that was closed")
-    whole, rest = divmod(len(view) - start - _SALT_AND_COMMITMENT, SEALED_CHUNK)
+    prologue = FRONT_BYTES + len(header.encode()) + SIGNATURE_BYTES + _SALT_AND_COMMITMENT
+    whole, rest = divmod(size - prologue, SEALED_CHUNK)
     is_final = rest >= SEALED_CHUNK - CHUNK
     if closed.ending is Ending.TRUNCATED and rest:
         raise _payload("a truncated clip consists of whole chunks")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.errors import Conflict, Unavailable
@@ -23,11 +23,18 @@ def make_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Put `content` in the place of whatever is at `path`; durable on return. Raises Unavailable."""
+    """Put `content` in the place of whatever is at `path`; durable on return. Raises Unavailable; then
+    nothing half-written is left.
+    """
     new = path.with_name(path.name + _NEW)
     with _explained(f"write {path}"):
-        _write(new, content, mode, os.O_TRUNC)
-        new.replace(path)
+        try:
+            _write(new, content, mode, os.O_TRUNC)
+            new.replace(path)
+        except OSError:
+            with suppress(OSError):
+                new.unlink()
+            raise
         sync_directory(path.parent)
 
 

@@ -281,6 +281,28 @@ class Keyring:
             erase_file(path.with_name(path.name + ".new"))
 
 
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Epochs as a directory listing shows them. `keystores`: whole files; `pieces`: those and parts of one;
+    `keys`: those with a K0 or a piece of one. Only the highest should be there, whole, in all three.
+    """
+
+    keystores: frozenset[int]
+    pieces: frozenset[int]
+    keys: frozenset[int]
+
+
+def on_disk(places: Places) -> OnDisk:
+    """Look without opening anything. Raises Unavailable where this user may not look."""
+    try:
+        whole, pieces = _files(places.keys), _files(places.keys, pieces=True)
+    except OSError as error:
+        raise Unavailable(
+            f"list the keystore in {places.keys}", f"run as its user ({error.strerror})"
+        ) from error
+    return OnDisk(frozenset(whole), frozenset(pieces), frozenset(FileEpochKeys(places.epochs).epochs()))
+
+
 def days_ahead(today: date, retention: timedelta) -> tuple[date, date]:
     """The first and the last deadline day of calls that begin today or in the next 30 days (UTC)."""
     start = datetime(today.year, today.month, today.day, tzinfo=UTC)

@@ -30,6 +30,7 @@ COMMANDS = {
     "clips": "clips",
     "grant": "grants",
     "purge": "purge",
+    "fsck": "fsck",
     "media": "processes",
     "signalling": "processes",
     "relay": "processes",

@@ -16,6 +16,7 @@ from storage.clock import SystemClock
 from storage.durable import create_file, make_directory
 from storage.errors import Refused
 from storage.keyring import Keyring, days_ahead
+from storage.vault import Vault
 
 TOKEN_KEY_BYTES = 32
 
@@ -41,6 +42,7 @@ async def found(config: Config, people: People) -> dict[str, Any]:
     if not places.token_key(config).exists():
         create_file(places.token_key(config), secrets.token_bytes(TOKEN_KEY_BYTES))
     catalogue = await Catalogue.open(places.catalogue(config))
+    await Vault.open(config.storage.directory, catalogue, clock)
     await catalogue.close()
     with open_keyring(config) as ring:
         _check_declaration(ring.store.declaration, people)

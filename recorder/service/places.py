@@ -85,6 +85,11 @@ def keys(config: Config) -> Path:
     return config.runtime.directory / "keys.sock"
 
 
+def recorder_public_key(config: Config) -> Path:
+    """The public half of Ks, with which anybody verifies what the recorder wrote."""
+    return config.storage.directory / "recorder.key.pub"
+
+
 def token_key(config: Config) -> Path:
     """The secret behind the Contact tokens; it survives restarts, so that phones stay reachable."""
     return config.storage.directory / "contact-token.key"

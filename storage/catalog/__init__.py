@@ -17,6 +17,7 @@ from storage.catalog.clips import Clips
 from storage.catalog.clock import ClockWitnesses
 from storage.catalog.erasures import Erasures
 from storage.catalog.grants import Grants
+from storage.catalog.holdings import Holdings
 from storage.database import Database
 
 __all__ = ["Catalogue"]
@@ -33,6 +34,7 @@ class Catalogue:
         self.calls = Calls(database)
         self.erasures = Erasures(database)
         self.clock = ClockWitnesses(database)
+        self.holdings = Holdings(database)
         self.audit = AuditLog(database)
 
     @classmethod

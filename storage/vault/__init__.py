@@ -25,17 +25,19 @@ from storage.catalog import Catalogue
 from storage.catalog.calls import RECOVERED
 from storage.clipfile import Cut, Opened, SealedWriter, cut_to_whole_chunks, read
 from storage.clock import Clock
+from storage.durable import replace_file
 from storage.errors import Forgery, NotFound, Refused, WriteFailed
 from storage.header import Header, HeaderFailure, header_hash
 from storage.lifecycle import State
 from storage.model import By, Clip, NewClip
 from storage.records import Codec, Parties
-from storage.signing import key_id, load_key, public_bytes
+from storage.signing import key_id, load_key, public_bytes, public_text
 from storage.vault.writer import NOTHING, RECORDER, ClipWriter, Sealer
 
 __all__ = ["ClipPlan", "ClipWriter", "Opened", "Recovered", "Vault"]
 
 RECORDER_KEY = "recorder.key"
+RECORDER_PUBLIC = "recorder.key.pub"
 CLIPS = "clips"
 
 
@@ -84,6 +86,7 @@ class Vault:
         usable.
         """
         recorder_key = await asyncio.to_thread(load_key, directory / RECORDER_KEY)
+        await asyncio.to_thread(_publish, directory / RECORDER_PUBLIC, public_bytes(recorder_key))
         vault = cls(directory, catalogue, clock, recorder_key)
         await asyncio.to_thread(vault.blobs.prepare)
         return vault
@@ -205,3 +208,10 @@ class Vault:
             return NOTHING
         except OSError as error:
             raise WriteFailed(f"cut clip {clip_id}", f"look at the disk ({error.strerror})") from error
+
+
+def _publish(path: Path, public: bytes) -> None:
+    """Keep the public half of Ks where whoever checks close records finds it."""
+    text = public_text(public).encode() + b"\n"
+    if not path.exists() or path.read_bytes() != text:
+        replace_file(path, text, mode=0o644)

@@ -19,7 +19,8 @@ from storage.clipfile import Cut, SealedWriter, truncated_close_record
 from storage.clock import Clock
 from storage.errors import StorageError, WriteFailed
 from storage.model import By, Clip, Ending, NewClip, Sealing
-from storage.records import End, Parties, Record, canonical_json, encode
+from storage.records import End, Parties, Record, encode
+from storage.vault.soundness import wraps_content
 
 RECORDER = "recorder"
 OPEN_CHUNK_SECONDS = 1.0
@@ -153,24 +154,24 @@ class ClipWriter:
         self._sealed = None
         self._pending.clear()
         self._close()
-        with suppress(OSError):
-            os.truncate(self._blobs.path_for(self.clip_id), self._durable.size)
+        with suppress(OSError, StorageError):
+            self._cut_back()
         with suppress(StorageError):  # the row stays OPEN then, and recovery seals it
             await self._sealer.truncated(self._durable, "write-failed")
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return WriteFailed(f"write clip {self.clip_id}", f"look at the disk ({reason})")
 
+    def _cut_back(self) -> None:
+        if self._durable.size:
+            os.truncate(self._blobs.path_for(self.clip_id), self._durable.size)
+        else:
+            self._blobs.remove([self.clip_id])
+
     def _create(self) -> int:
         file = self._blobs.create(self.clip_id)
         try:
-            content = {
-                "clip": self.clip_id,
-                "version": 1,
-                "wraps": [base64.b64encode(self._new.wrap).decode()],
-            }
-            self._blobs.put_wraps(
-                self.clip_id, canonical_json(content)
-            )  # syncs the directory, for both files
+            content = wraps_content(self.clip_id, self._new.wrap)
+            self._blobs.put_wraps(self.clip_id, content)  # syncs the directory, for both files
         except BaseException:
             os.close(file)
             raise

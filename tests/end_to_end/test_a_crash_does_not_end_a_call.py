@@ -102,6 +102,8 @@ def test_capture_killed(fragile: Recorder) -> None:
         await eventually(lambda: fragile.pids()["capture"] not in (None, gone))
         await eventually(second_part)
         await asyncio.sleep(1)  # talked on, so that part 2 has something in it
+        inspected = await asyncio.to_thread(fragile.tell, "fsck")
+        assert (inspected["findings"], inspected["open"]) == ([], 1)
 
     call, taken = asyncio.run(call_during(fragile, disaster))
     until(
@@ -117,6 +119,8 @@ def test_capture_killed(fragile: Recorder) -> None:
     assert second["recording"] == first["recording"]
     assert _both_speak(fragile, first["clip"], call.sent, early=True)
     assert _both_speak(fragile, second["clip"], taken.sent, early=False)
+    inspected = fragile.tell("fsck")
+    assert (inspected["findings"], inspected["open"], inspected["clips"]) == ([], 0, len(before) + 2)
 
 
 def _both_speak(recorder: Recorder, clip: str, packets: int, early: bool) -> bool:

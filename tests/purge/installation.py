@@ -31,7 +31,9 @@ class KeysOnDisk:
     async def destroy_days(self, days: Sequence[tuple[str, date]]) -> Sequence[DestroyedDay]:
         self.asked.append(list(days))
         with Keyring.load(self.places) as ring:
-            return ring.destroy_days(days)
+            evidence = ring.destroy_days(days)
+            ring.publish(START)
+            return evidence
 
 
 class Installation:

@@ -15,9 +15,11 @@ import pytest
 import typer
 
 from recorder.cli import _exit_of, _message
+from recorder.cli.fsck import WORDS
 from recorder.cli.options import person_name, whole_id
 from recorder.cli.output import Exit, printable
 from storage.errors import NotFound, StorageError, Unavailable
+from storage.inspection import Kind
 from tests.recorder.schemes import CONFIGURATION
 
 
@@ -253,6 +255,35 @@ def test_a_clock_that_is_believed_needs_no_confirmation(shell: Shell) -> None:
     assert "Nothing is due. The clock is believed" in shell("purge", "run").out
     left = shell("purge", "confirm-clock", "--person", "anna")
     assert left.status == 0 and "nothing to confirm" in left.out
+
+
+def test_fsck_names_what_is_wrong_and_what_to_do(shell: Shell) -> None:
+    assert shell("fsck").out == "Clean: 0 clips, 0 of them being recorded.\n"
+    stray = shell.directory / "storage" / "clips" / f"{'ab' * 16}.clip"
+    stray.write_bytes(b"whose is this?")
+    left = shell("fsck", "--json")
+    (finding,) = left.value["findings"]
+    assert left.status == 6
+    assert (finding["kind"], finding["subject"], finding["detail"]) == ("stray-file", stray.stem, stray.name)
+    assert finding["remedy"] in shell("fsck").out
+    assert stray.exists()
+    stray.unlink()
+
+
+def test_every_finding_has_words() -> None:
+    assert set(WORDS) == set(Kind)
+
+
+def test_fsck_needs_no_private_key(shell: Shell, tmp_path: Path) -> None:
+    storage = shell.directory / "storage"
+    (storage / "recorder.key").rename(storage / "away")
+    assert shell("fsck").status == 0
+    (storage / "away").rename(storage / "recorder.key")
+    public = (storage / "recorder.key.pub").rename(tmp_path / "own-copy.pub")
+    left = shell("fsck")
+    assert left.status == 3 and "--recorder-key" in left.err
+    assert shell("fsck", "--recorder-key", str(public)).status == 0
+    public.rename(storage / "recorder.key.pub")
 
 
 @pytest.mark.parametrize(
