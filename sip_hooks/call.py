@@ -108,7 +108,7 @@ class Pass(Timed):
         self.call_id = invite.call_id
         self.caller = caller
         self.callee_side = callee_side
-        self.dialled = parse_uri(invite.request_uri).user  # as received: escaped, prefix included
+        self.dialled = invite.target.user  # as received: escaped, prefix included
         self.strip = 0
         self.media: Anchor | None = None
         self.dialogs: dict[bytes, Dialog] = {}

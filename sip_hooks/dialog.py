@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sip_hooks.errors import MessageError
 from sip_hooks.events import Side
-from sip_hooks.headers import parse_name_addr
+from sip_hooks.headers import uri_in
 from sip_hooks.identity import Role
 from sip_hooks.message import Message
 from sip_hooks.routing import address_of
@@ -72,10 +73,10 @@ class Dialog:
 
 
 def contact_of(message: Message) -> bytes:
-    """Return the URI of the first Contact, b"" when there is none that can be used as a target."""
-    try:
-        contacts = message.all(b"contact")
-        uri = parse_name_addr(contacts[0]).uri if contacts else None
-    except MessageError:
-        return b""
-    return uri.raw if uri is not None and uri.scheme in (b"sip", b"sips") else b""
+    """Return the URI of the first Contact that can be used as a target, b"" when there is none."""
+    with suppress(MessageError):
+        for contact in message.all(b"contact"):
+            with suppress(MessageError):
+                uri = uri_in(contact)
+                return uri.raw if uri.scheme in (b"sip", b"sips") else b""
+    return b""

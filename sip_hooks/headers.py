@@ -128,6 +128,28 @@ def parse_name_addr(value: bytes) -> NameAddr:
     return NameAddr(display, parse_uri(value[start:end]), _params(value[end + 1 :].lstrip(b" \t")), value)
 
 
+def uri_in(value: bytes) -> Uri:
+    """Return where an address leads, also when its display name or what follows it cannot be read."""
+    try:
+        return parse_name_addr(value).uri
+    except MessageError:
+        inside, bracket, _ = value.partition(b"<")[2].partition(b">")
+        if not bracket:
+            raise
+        return parse_uri(inside)
+
+
+def tag_in(value: bytes) -> bytes:
+    """Return the tag of a From or To, also when the rest of it cannot be read; ``b""`` when there is none."""
+    try:
+        return parse_name_addr(value).param(b"tag") or b""
+    except MessageError:
+        pieces = (piece.partition(b"=") for piece in value.rpartition(b">")[2].split(b";")[1:])
+        return next(
+            (tag.strip(b" \t") for name, _, tag in pieces if name.strip(b" \t").lower() == b"tag"), b""
+        )
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Via:
     """One hop of the Via stack (RFC 3261 §20.42). ``transport`` is in upper case, ``branch`` as received."""

@@ -16,11 +16,11 @@ from sip_hooks.headers import (
     canonical,
     is_token,
     parse_cseq,
-    parse_name_addr,
     parse_via,
     split_list,
+    tag_in,
 )
-from sip_hooks.uri import parse_uint
+from sip_hooks.uri import Uri, parse_uint, parse_uri
 
 MAXIMUM_SIZE = 65535
 MAXIMUM_FIELDS = 256
@@ -131,13 +131,17 @@ class Message:
         return parse_via(split_members(top)[0].value)
 
     @property
+    def target(self) -> Uri:
+        """The Request-URI. Within a dialog it ends at a stray ``>``: pyVoIP takes it from a whole Contact."""
+        return parse_uri(self.request_uri.partition(b">")[0] if self.to_tag else self.request_uri)
+
+    @property
     def content_type(self) -> bytes:
         """The body's media type in lower case, without parameters, ``b""`` when absent."""
         return (self.first(b"content-type") or b"").partition(b";")[0].strip(b" \t").lower()
 
     def _tag(self, name: bytes) -> bytes:
-        value = self.first(name)
-        return b"" if value is None else parse_name_addr(value).param(b"tag") or b""
+        return tag_in(self.first(name) or b"")
 
 
 def split_members(header: HeaderField) -> list[Member]:

@@ -59,7 +59,7 @@ class Planner:
 
     def is_for_us(self, request: Message) -> bool:
         """Whether a request is addressed to this proxy itself."""
-        uri = parse_uri(request.request_uri)
+        uri = request.target
         return not uri.user and self._router.is_own(uri) and not self._router.routes(request).rest
 
     def plan(self, request: Message, source: Address, listener: Listener) -> Plan | None:
@@ -77,7 +77,7 @@ class Planner:
         party = call.party("callee" if sender == "caller" else "caller", dialog)
         if party is None:
             return None
-        uri = request.request_uri
+        uri = request.target.raw
         added: tuple[bytes, ...] = ()
         if not routes.own and not routes.rest:
             uri, added = party.contact or uri, party.routes
@@ -102,13 +102,13 @@ class Planner:
             destination = _route_address(routes.rest) or self._pbx
         elif routes.token:
             # A dialog we no longer know, and the phone's Route ends here: its Request-URI is the target.
-            address = address_of(parse_uri(request.request_uri))
+            address = address_of(request.target)
             if address is not None and not self._router.listener_at(address):
                 destination = address
-        return self._leaving(request.request_uri, destination, Side.PBX, routes)
+        return self._leaving(request.target.raw, destination, Side.PBX, routes)
 
     def _from_pbx(self, request: Message, routes: RouteSet) -> Plan | None:
-        uri = parse_uri(request.request_uri)
+        uri = request.target
         if routes.rest:
             destination = _route_address(routes.rest)
         elif registered := self._tokens.open(uri.user):
@@ -117,7 +117,7 @@ class Planner:
             destination = address_of(uri)
             if destination is not None and self._router.listener_at(destination):
                 destination = None
-        return self._leaving(request.request_uri, destination, Side.PHONES, routes)
+        return self._leaving(uri.raw, destination, Side.PHONES, routes)
 
     def _leaving(self, uri: bytes, destination: Address | None, side: Side, routes: RouteSet) -> Plan | None:
         if destination is None:

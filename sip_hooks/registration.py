@@ -22,7 +22,7 @@ from ipaddress import ip_address
 
 from sip_hooks.edits import Edits
 from sip_hooks.errors import MessageError
-from sip_hooks.headers import parse_name_addr
+from sip_hooks.headers import uri_in
 from sip_hooks.message import Member, Message
 from sip_hooks.settings import Address
 from sip_hooks.uri import Uri, parse_uri
@@ -101,7 +101,7 @@ def _contacts(message: Message) -> list[tuple[Member, Uri]]:
     found = []
     for member in message.members(b"contact"):
         try:
-            found.append((member, parse_name_addr(member.value).uri))
+            found.append((member, uri_in(member.value)))
         except MessageError:
             continue  # "*", or not ours to judge: it goes on as it came
     return found

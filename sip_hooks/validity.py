@@ -1,4 +1,9 @@
-"""What a readable message is owed when it is not valid (RFC 3261 §16.3)."""
+"""What a readable message is owed when it is not valid (RFC 3261 §16.3).
+
+Only what a proxy needs has to be well formed: the start line, Via, Call-ID, CSeq, the Routes, and the Contact
+of a REGISTER, which leads calls through us. All else goes on as it is, for the ends to judge; a party that
+cannot be read is unknown, and so is not recorded (``sip_hooks.identity``).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sip_hooks.errors import MessageError
-from sip_hooks.headers import parse_name_addr
+from sip_hooks.headers import parse_name_addr, uri_in
 from sip_hooks.message import Message
-from sip_hooks.uri import parse_uint, parse_uri
+from sip_hooks.uri import parse_uint
 
 # urn: carries emergency services (RFC 5031), which must never be stopped here.
 _SCHEMES = (b"sip", b"sips", b"tel", b"urn")
@@ -73,8 +78,8 @@ def _values(message: Message) -> Problem | None:
         return _bad("Call-ID is missing or has a space")
     if not message.vias:
         return _bad("Via is missing")
-    for name in (b"from", b"to"):
-        parse_name_addr(message.first(name) or b"")
+    if not (message.first(b"from") and message.first(b"to")):
+        return _bad("From or To is missing")
     for name in (b"route", b"record-route"):
         for value in message.all(name):
             parse_name_addr(value)
@@ -83,17 +88,17 @@ def _values(message: Message) -> Problem | None:
 
 
 def _contacts(message: Message) -> Problem | None:
-    if message.is_request:
+    if message.method == b"REGISTER":
         for value in message.all(b"contact"):
             if value != b"*":
-                parse_name_addr(value)
+                uri_in(value)
     return None
 
 
 def _request_uri(message: Message) -> Problem | None:
     if not message.is_request:
         return None
-    uri = parse_uri(message.request_uri)
+    uri = message.target
     if uri.headers:
         return _bad("the Request-URI has headers")
     return None if uri.scheme in _SCHEMES else Problem(416, b"Unsupported URI Scheme")

@@ -54,8 +54,6 @@ VALID = {
     "wsinv": (b"INVITE", b"wsinv.ndaksdj@192.0.2.1"),
 }
 OWED = {
-    "badaspec": 400,
-    "baddn": 400,
     "badinv01": 400,
     "badvers": 505,
     "bext01": 420,
@@ -71,7 +69,6 @@ OWED = {
     "multi01": 400,
     "ncl": 400,
     "novelsc": 416,
-    "quotbal": 400,
     "regbadct": 400,
     "scalar02": 400,
     "scalarlg": 400,  # a response: dropped
@@ -81,10 +78,19 @@ OWED = {
     "zeromf": 483,
 }
 UNREADABLE = {"bigcode"}
+# What is broken in these is no business of a proxy (§16.3); who the party is remains unknown.
+OF_OTHERS = {"badaspec": "to", "baddn": "from", "quotbal": "to"}
 
 
 def test_all_messages_are_here_and_each_has_its_verdict() -> None:
-    assert sorted(FILES) == sorted({*VALID, *OWED, *UNREADABLE})
+    assert sorted(FILES) == sorted({*VALID, *OWED, *UNREADABLE, *OF_OTHERS})
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_what_only_the_ends_can_judge_goes_on_and_names_nobody(name: str) -> None:
+    message = parse(FILES[name])
+    assert validate(message) is None
+    assert OF_OTHERS[name] in identities(message).unreadable
 
 
 @pytest.mark.parametrize("name", VALID)
@@ -109,7 +115,7 @@ def test_an_unreadable_message_is_refused(name: str) -> None:
         parse(FILES[name])
 
 
-@pytest.mark.parametrize("name", sorted({*VALID, *OWED}))
+@pytest.mark.parametrize("name", sorted({*VALID, *OWED, *OF_OTHERS}))
 def test_without_edits_the_bytes_are_the_same(name: str) -> None:
     assert Edits(parse(FILES[name])).apply() == FILES[name]
 
@@ -150,7 +156,7 @@ def touch_everything(message: Message) -> None:
     assert (again.call_id, again.from_tag, again.cseq) == (message.call_id, message.from_tag, message.cseq)
 
 
-@pytest.mark.parametrize("name", sorted({*VALID, *OWED}))
+@pytest.mark.parametrize("name", sorted({*VALID, *OWED, *OF_OTHERS}))
 def test_nothing_but_a_message_error_comes_out(name: str) -> None:
     touch_everything(parse(FILES[name]))
 
