@@ -48,16 +48,15 @@ class KeyService:
 
     def __init__(self, places: Places, retentions: Mapping[str, timedelta], book: Book, clock: Clock) -> None:
         """`retentions`: of every purpose that is recorded. Raises NotFound, Unavailable, Corrupt."""
+        self._places = places
         self._keyring = Keyring.load(places)
         self._keyring.add_purposes(retentions)
         self._retentions = retentions
         self._clock = clock
         self._day_keys = DayKeyService(self._keyring, book)
-        management = self._keyring.store.management
-        self._openers = {
-            purpose: Opener(purpose, PurposeKey.load(places, purpose), management, book)
-            for purpose in self._keyring.store.purposes
-        }
+        self._book = book
+        self._openers: dict[str, Opener] = {}
+        self._open_purposes()
         self._changing = asyncio.Lock()
         self.trouble = ""
         """Why the days ahead have no keys; "" when they have."""
@@ -69,6 +68,23 @@ class KeyService:
             "status": self._status,
             "refresh": self._refresh,
         }
+
+    async def follow(self, retentions: Mapping[str, timedelta]) -> int:
+        """Other purposes are recorded from now on: make the keys that they lack. Returns how many days got
+        one. Those that are gone keep their keys until their clips are. Raises StorageError.
+        """
+        async with self._changing:
+            await asyncio.to_thread(self._keyring.add_purposes, retentions)
+            self._open_purposes()
+            self._retentions = retentions
+        return await self.refresh()
+
+    def _open_purposes(self) -> None:
+        """An opener for every purpose with a key."""
+        store = self._keyring.store
+        for purpose in store.purposes.keys() - self._openers.keys():
+            key = PurposeKey.load(self._places, purpose)
+            self._openers[purpose] = Opener(purpose, key, store.management, self._book)
 
     async def run(self, socket_path: Path, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until cancelled: the days ahead first, then the socket, and the days again every hour."""

@@ -67,7 +67,10 @@ class Calls:
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
         """Another policy is in force from now on, for running calls too."""
         self._policy = policy
-        return [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
+        effects = [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
+        for call, session in self._sessions.items():
+            effects += self._tell_others(call, session, at)
+        return effects
 
     def abandon(self, call: str, at: datetime) -> list[Effect]:
         """An event of this call could not be acted on."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
-Handler = Callable[[Message], Message]
+Handler = Callable[[Message], Message | Awaitable[Message]]
 
 LIMIT = 1 << 20
 TIMEOUT_SECONDS = 5.0
@@ -36,7 +37,7 @@ async def serve(path: Path, handler: Handler) -> asyncio.Server:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                writer.write(json.dumps(_reply(line, handler)).encode() + b"\n")
+                writer.write(json.dumps(await _reply(line, handler)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
             pass  # the asker went away, or sent a line past the limit: nobody is left to be told
@@ -54,23 +55,24 @@ def _listen(path: Path) -> socket.socket:
     return listening
 
 
-def _reply(line: bytes, handler: Handler) -> Message:
+async def _reply(line: bytes, handler: Handler) -> Message:
     try:
         message = json.loads(line)
     except ValueError:
         return {"ok": False, "error": "not a JSON line"}
     if not isinstance(message, dict):
         return {"ok": False, "error": "not a JSON object"}
-    return handler(message)
+    answer = handler(message)
+    return await answer if isawaitable(answer) else answer
 
 
-async def ask(path: Path, message: Message) -> Message:
+async def ask(path: Path, message: Message, seconds: float = TIMEOUT_SECONDS) -> Message:
     """Send `message` to the process listening at `path` and return its answer.
 
-    Raises NotRunning when nobody listens or no answer comes within five seconds.
+    Raises NotRunning when nobody listens or no answer comes within `seconds`.
     """
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_unix_connection(path, limit=LIMIT)
             try:
                 writer.write(json.dumps(message).encode() + b"\n")

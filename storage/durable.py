@@ -6,7 +6,9 @@ Erasing: overwrite, fsync, unlink, fsync the directory. Errors of the medium bec
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +38,28 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
                 new.unlink()
             raise
         sync_directory(path.parent)
+
+
+def rewrite_file(path: Path, content: bytes) -> None:
+    """As `replace_file`, for a file that is there: mode and owner stay as they are. Raises Unavailable."""
+    new = path.with_name(path.name + _NEW)
+    with _explained(f"write {path}"):
+        old = path.stat()
+        _write(new, content, stat.S_IMODE(old.st_mode), os.O_TRUNC, (old.st_uid, old.st_gid))
+        new.replace(path)
+        sync_directory(path.parent)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Alone with the files of a directory, among all who use this too. Waits. Raises Unavailable."""
+    with _explained(f"lock {directory}"):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def create_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -76,9 +100,11 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(path: Path, content: bytes, mode: int, flags: int) -> None:
+def _write(path: Path, content: bytes, mode: int, flags: int, owner: tuple[int, int] | None = None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, mode)
     with os.fdopen(descriptor, "wb") as file:
+        if owner is not None:
+            os.fchown(descriptor, *owner)
         os.fchmod(descriptor, mode)
         file.write(content)
         file.flush()

@@ -27,6 +27,8 @@ COMMANDS = {
     "status": "status",
     "calls": "calls",
     "reconcile": "reconcile",
+    "ctl": "ctl",
+    "exclude": "exclude",
     "clips": "clips",
     "grant": "grants",
     "purge": "purge",

@@ -71,7 +71,7 @@ def signalling(config: ConfigPath = DEFAULT) -> None:
     loaded = load(config)
     beginning.check_founded(loaded, config)
     beginning.claim_name(loaded, "signalling")
-    asyncio.run(run(loaded, notifier))
+    asyncio.run(run(loaded, config.absolute(), notifier))
 
 
 def relay(
@@ -111,4 +111,4 @@ def keys(config: ConfigPath = DEFAULT) -> None:
     loaded = load(config)
     beginning.check_founded(loaded, config)
     beginning.claim_name(loaded, "keys")
-    asyncio.run(run(loaded, notifier))
+    asyncio.run(run(loaded, config.absolute(), notifier))

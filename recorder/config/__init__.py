@@ -13,12 +13,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from recorder.config.changes import adopt
 from recorder.config.contradictions import contradictions, doubts, port_doubts
 from recorder.config.model import Config
 from recorder.config.places import Key, place_of, places
 from recorder.config.problems import ConfigError, Problem, explain, shown
 
-__all__ = ["Config", "ConfigError", "Problem", "findings", "load", "parse"]
+__all__ = ["Config", "ConfigError", "Problem", "adopt", "findings", "load", "parse", "questionable"]
 
 _GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TWICE = re.compile(r"Cannot (overwrite|declare)|Duplicate")
@@ -47,6 +48,11 @@ def findings(path: Path, given_away: Path = _GIVEN_AWAY) -> tuple[Problem, ...]:
     text = _read(path)
     config = parse(text, str(path), path.absolute().parent)
     return _problems((*doubts(config), *port_doubts(config, _two_ports(given_away))), text, str(path))
+
+
+def questionable(config: Config) -> tuple[str, ...]:
+    """What is allowed and yet probably not meant, without its place in the file."""
+    return tuple(text for _, text in doubts(config))
 
 
 def _read(path: Path) -> str:

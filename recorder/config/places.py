@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 Key = tuple[str | int, ...]
 
-_HEADER = re.compile(r"""\s*(\[\[?)\s*([\w.\-"' ]+?)\s*\]""")
+HEADER = re.compile(r"""\s*(\[\[?)\s*([\w.\-"' ]+?)\s*\]""")
 _PAIR = re.compile(r"""\s*([\w\-]+|"[^"]+"|'[^']+')\s*=""")
 
 
@@ -18,7 +18,7 @@ def places(text: str) -> Mapping[Key, int]:
     counts: Counter[Key] = Counter()
     table: Key = ()
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
+        if header := HEADER.match(line):
             table = tuple(part.strip().strip("\"'") for part in header[2].split("."))
             if header[1] == "[[":
                 found.setdefault(table, number)

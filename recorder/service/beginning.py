@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from pathlib import Path
 
 import structlog
@@ -18,11 +19,17 @@ from storage.errors import NotFound, Unavailable
 log = structlog.get_logger()
 
 DESCRIPTORS_PER_CALL = 10
+RELOADING = frozenset({"signalling", "keys"})
+"""The processes that use anything of the configuration which may change while they run (SIGHUP)."""
 
 
 def begin(name: str, log_format: Format | None = None) -> notify.Notifier:
-    """End with the supervisor if there is one, log, leave no core file, open as many files as allowed."""
+    """End with the supervisor if there is one, not with a terminal; log, leave no core file, open as many
+    files as allowed.
+    """
     follow_supervisor()
+    if name not in RELOADING:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a closed terminal sends, too
     start_logging(name, log_format)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -45,6 +45,11 @@ class Child:
         """The process id while the process runs."""
         return self.process.pid if self.process and self.process.returncode is None else None
 
+    def hang_up(self) -> None:
+        """SIGHUP: read the configuration again. A process that still starts ends of it, and starts anew."""
+        if self.process and self.process.returncode is None:
+            self.process.send_signal(signal.SIGHUP)
+
     def expect_end(self) -> None:
         """The service stops: when this process ends, it is not started again."""
         self._stopping.set()

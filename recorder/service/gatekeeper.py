@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -17,6 +17,7 @@ from storage.catalog import Catalogue
 log = structlog.get_logger()
 
 UNREADABLE = "approvals-unreadable"
+RELOADED = "reloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,17 @@ class Gate:
 
     def stands_like(self, other: Gate) -> bool:
         """Whether nothing has changed since."""
-        return (self.approved, self.reason, self.in_force) == (other.approved, other.reason, other.in_force)
+        return self._standing() == other._standing()
+
+    def reloaded(self, config: Config) -> Gate:
+        """The gate until it has been judged by a changed configuration: what both configurations allow."""
+        changed = _policy(config, config.scheme(), (config.scheme(),), self.approved)
+        policy = replace(changed, rules=(*self.policy.rules, *changed.rules))
+        return replace(self, reason=RELOADED, policy=policy)
+
+    def _standing(self) -> tuple[object, ...]:
+        policy = self.policy
+        return self.approved, self.reason, self.in_force, policy.scheme_hash, policy.horizon
 
 
 async def look(config: Config, catalogue: Catalogue) -> Gate:
@@ -90,5 +101,6 @@ _WORDS = {
     GateReason.CHANGED.value: "the scheme was changed after {who} has signed it; "
     "sign it again with `doelband scheme sign`",
     GateReason.WITHDRAWN.value: "{who} has withdrawn the approval",
+    RELOADED: "the configuration was reloaded just now and has not been judged yet",
     UNREADABLE: "the approvals or the enrolled keys cannot be read; see the log",
 }

@@ -90,6 +90,11 @@ def recorder_public_key(config: Config) -> Path:
     return config.storage.directory / "recorder.key.pub"
 
 
+def keys_control(config: Config) -> Path:
+    """Where the keys process takes orders about itself."""
+    return config.runtime.directory / "keys-admin.sock"
+
+
 def token_key(config: Config) -> Path:
     """The secret behind the Contact tokens; it survives restarts, so that phones stay reachable."""
     return config.storage.directory / "contact-token.key"

@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -36,6 +37,7 @@ from recorder.notify import Notifier, keep_telling
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
+from recorder.service.reloading import Reloader
 from recorder.service.unfinished import UnfinishedCalls
 from sip_hooks.address import Family, family_of, host
 from sip_hooks.events import Anchor, Event, ForwardCall
@@ -63,6 +65,7 @@ class Signalling:
         self._config = config
         self._books = books
         self._gate = gate
+        self._catalogue: Catalogue | None = None
         self._clock = SystemClock(config.clock.offset_file)
         self._calls = Calls(gate.policy, secrets.token_bytes, secrets.randbelow)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +117,11 @@ class Signalling:
                 self._left = {number: it for number, it in self._left.items() if number in open_calls}
                 self._transport.restore(self._left)
 
+    @property
+    def gate(self) -> gatekeeper.Gate:
+        """The gate as it stands."""
+        return self._gate
+
     def apply(self, gate: gatekeeper.Gate) -> None:
         """The gate was looked at again: act if it is not what it was."""
         if gate.stands_like(self._gate):
@@ -130,6 +138,28 @@ class Signalling:
         parts += [] if self._media.is_up else ["waiting for the media broker"]
         parts += [] if self._capture.is_up else ["waiting for capture"]
         return "; ".join(parts)
+
+    async def look(self, catalogue: Catalogue) -> None:
+        """Judge the gate again, by the configuration that is in force."""
+        self._catalogue, config = catalogue, self._config
+        gate = await gatekeeper.look(config, catalogue)
+        if config is self._config:  # else another look is under way
+            self.apply(gate)
+
+    async def follow(self, config: Config) -> dict[str, Any]:
+        """Another configuration, for running calls too. Until the gate is judged, it can only take away."""
+        before = self._recorded()
+        gate = self._gate.reloaded(config)
+        self._config, self._gate = config, gate
+        self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
+        if self._catalogue is not None:
+            await self.look(self._catalogue)
+        return {
+            "recording": self._gate.approved,
+            "gate": self._gate.reason,
+            "explanation": gatekeeper.explain(self._gate.reason, self._gate.declared),
+            "stopped": len(before - self._recorded()),
+        }
 
     def answer(self, message: control.Message) -> control.Message:
         """Answer `doelband status`, `doelband calls` and `doelband ctl`."""
@@ -164,6 +194,9 @@ class Signalling:
         self._carry_out(answer.effects)
         refused = {purpose: list(reasons) for purpose, reasons in answer.refused.items()}
         return {"ok": True, "found": True, "recorded": list(answer.recorded), "refused": refused}
+
+    def _recorded(self) -> set[str]:
+        return {row["call"] for row in self._calls.summaries() if row["state"] == "recording"}
 
     def stop(self) -> None:
         """Note the calls in progress (they lose their proxy), let recordings end as interrupted, close."""
@@ -275,7 +308,7 @@ async def _keep_books(config: Config, books: Books, signalling: Signalling) -> N
     writing = asyncio.create_task(books.write(catalogue))
     try:
         while True:
-            signalling.apply(await gatekeeper.look(config, catalogue))
+            await signalling.look(catalogue)
             await asyncio.sleep(GATE_SECONDS)
     finally:
         with contextlib.suppress(TimeoutError):
@@ -293,14 +326,19 @@ async def _catalogue(config: Config) -> Catalogue:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def run(config: Config, notifier: Notifier) -> None:
-    """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile."""
+async def run(config: Config, path: Path, notifier: Notifier) -> None:
+    """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile.
+
+    SIGHUP reads the configuration file at `path` again.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     books = Books(UnfinishedCalls(places.unfinished(config)))
     signalling = Signalling(config, books, gatekeeper.shut(config))
-    server = await control.serve(places.signalling(config), signalling.answer)
+    reloader = Reloader(config, path, signalling.follow)
+    server = await control.serve(places.signalling(config), reloader.answering(signalling.answer))
+    reloader.on_signal()
     await signalling.start()
     log.info("listening for SIP", listeners=[f"{host(it.address)}:{it.port}" for it in config.listeners])
     notifier.ready(signalling.status)

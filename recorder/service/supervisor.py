@@ -47,6 +47,7 @@ class Supervisor:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         server = await control.serve(places.supervisor(self._config), self._answer)
         for child in self._children:
             child.launch()
@@ -69,6 +70,12 @@ class Supervisor:
     def _status(self) -> str:
         running = sum(child.pid is not None for child in self._children)
         return f"{self._media.status}; {running} of {len(self._children)} processes run"
+
+    def _reload(self) -> None:
+        log.info("configuration to be read again", processes=sorted(beginning.RELOADING))
+        for child in self._children:
+            if child.name in beginning.RELOADING:
+                child.hang_up()
 
     def _answer(self, message: control.Message) -> control.Message:
         if message.get("op") != "status":

@@ -102,9 +102,15 @@ def sealed(places: Places, purpose: str = "coaching", day: date = DAY) -> Sealed
     return SealedClip(ClipFacts(CLIP, purpose, "sales", day, True), wrap, H)
 
 
+def key_service(places: Places, book: FakeBook) -> KeyService:
+    return KeyService(places, RETENTIONS, book, StillClock())
+
+
 @asynccontextmanager
-async def serving(places: Places, book: FakeBook) -> AsyncIterator[KeyDoor]:
-    service, ready = KeyService(places, RETENTIONS, book, StillClock()), asyncio.Event()
+async def serving(
+    places: Places, book: FakeBook, service: KeyService | None = None
+) -> AsyncIterator[KeyDoor]:
+    service, ready = service or key_service(places, book), asyncio.Event()
     path = places.storage / "keys.sock"
     running = asyncio.create_task(service.run(path, ready.set))
     await ready.wait()

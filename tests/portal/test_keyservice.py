@@ -26,6 +26,7 @@ from tests.portal.installation import (
     RETENTIONS,
     FakeBook,
     granted,
+    key_service,
     sealed,
     serving,
 )
@@ -236,3 +237,16 @@ async def test_a_full_disk_is_told_and_does_not_stop_the_service(
     async with serving(places, book) as door:
         assert "make room" in (await door.status())["trouble"]
         assert await door.destroy_days([("coaching", DAY)])
+
+
+async def test_a_new_purpose_has_keys_and_an_opener_at_once_and_one_that_is_gone_keeps_its_own(
+    places: Places, book: FakeBook
+) -> None:
+    service = key_service(places, book)
+    async with serving(places, book, service) as door:
+        assert await service.follow({"evidence": timedelta(days=14)}) > 0
+        book.clips[CLIP] = sealed(places, "evidence")
+        book.grants = [(ME, granted(purpose="evidence")), (ME, granted())]
+        assert await door.open_clip(CLIP, "evidence", "play", "why") == K2
+        book.clips[CLIP] = sealed(places)
+        assert await door.open_clip(CLIP, "coaching", "play", "why") == K2

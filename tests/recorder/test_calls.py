@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from recorder.calls import Calls
+from recorder.config import parse
 from recorder.effects import CloseMedia, Forward, NoteOutcome, NoteWithheld, OpenMedia, SetRemote, Tap
+from recorder.rules import compile_rules
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -17,6 +20,7 @@ from sip_hooks.events import (
     MediaNegotiated,
     Side,
 )
+from tests.recorder.schemes import CONFIGURATION
 from tests.recorder.test_session import (
     ANSWER,
     CALL,
@@ -166,3 +170,12 @@ def test_a_call_from_before_a_restart_whose_media_is_not_ours_needs_nothing() ->
     running = calls()
     assert running.on_event(CallRestored(CALL, None), START) == []
     assert running.on_event(negotiated(), ANSWER) == end(running, CALL) == []
+
+
+def test_a_new_exclusion_that_only_one_pass_shows_stops_the_recording_of_the_other() -> None:
+    running = calls()
+    recorded(running)
+    offer(running, "+31201230000", "201", call=OTHER, side=Side.PBX)
+    scheme = parse(CONFIGURATION.replace('"250"', '"250", "+31201230000"'), "test.toml", Path("/")).scheme()
+    effects = running.on_policy(policy(rules=compile_rules(scheme)), ANSWER)
+    assert [it.level for it in of_kind(effects, Tap)] == ["none"]

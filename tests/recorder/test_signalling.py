@@ -6,7 +6,8 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from demo.phone import free_port
 from recorder import control
 from recorder.config import Config, parse
+from recorder.decision import CallFacts, Direction, decide
 from recorder.effects import NoteOutcome, NoteWithheld
 from recorder.notify import Notifier
 from recorder.service import gatekeeper, places, signalling
@@ -42,7 +44,7 @@ def config(tmp_path: Path) -> Config:
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[None]:
-    task = asyncio.create_task(signalling.run(config, Notifier()))
+    task = asyncio.create_task(signalling.run(config, Path("test.toml"), Notifier()))
     try:
         async with asyncio.timeout(20):
             while not await answers(config):
@@ -119,3 +121,37 @@ async def test_a_note_that_can_never_be_written_does_not_hold_up_the_others(conf
     assert [it.count for it in await catalogue.calls.withheld()] == [1]
     assert books.lost == 1
     await catalogue.close()
+
+
+async def test_a_reload_is_followed_by_signalling_and_judged_by_the_gate(
+    config: Config,
+) -> None:
+    """Whatever the gate says, its policy is the changed scheme's, horizon included."""
+    catalogue = await Catalogue.open(places.catalogue(config))
+    process = signalling.Signalling(config, Books(), gatekeeper.shut(config))
+    await process.look(catalogue)
+    before = process.gate.policy
+    horizon = timedelta(seconds=5)
+    media = config.media.model_copy(update={"horizon": horizon})
+    told = await process.follow(config.model_copy(update={"agents": (), "media": media}))
+    after = process.gate.policy
+    assert (after.horizon, told["recording"], told["stopped"]) == (horizon, False, 0)
+    assert after.scheme_hash != before.scheme_hash and len(after.rules) == len(before.rules)
+    await catalogue.close()
+
+
+def test_until_the_gate_is_judged_a_reload_only_takes_away(config: Config) -> None:
+    """Neither the exclusion that is new nor the one that is gone is recorded meanwhile."""
+    gate = replace(gatekeeper.shut(config), approved=True)
+    doctor = config.exclusions[0].model_copy(update={"numbers": ("+31201239999",)})
+    policy = gate.reloaded(config.model_copy(update={"exclusions": (doctor,)})).policy
+    facts = CallFacts(
+        direction=Direction.OUTBOUND,
+        inside=frozenset({"201"}),
+        outside=frozenset({"+31612345678"}),
+        answered=True,
+        approved=policy.approved,
+    )
+    assert decide(facts, policy.rules).recorded() == ("coaching",)
+    for number in ("250", "+31201239999"):
+        assert decide(replace(facts, everyone=frozenset({number})), policy.rules).recorded() == ()
