@@ -3,6 +3,7 @@
 # make check    format, lint, types, import contracts, house rules
 # make manual   write the manual page, docs/doelband.1, from the commands
 # make lock     refresh the lock files (needs uv)
+# make bench    one benchmark, to bench/results/NAME.json                   ONLY=relay; ARGS=--rounds=1
 # make format   let ruff write what check would refuse
 #
 # PYTHON=python3.13 chooses another interpreter; each has its own environment under .venv/.
@@ -12,7 +13,7 @@ ARGS ?=
 BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: demo test check format environment lock manual
+.PHONY: demo test check bench format environment lock manual
 
 demo: environment
 	@$(BIN)/python -m demo $(ARGS)
@@ -26,6 +27,9 @@ check: environment
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+bench: environment
+	$(BIN)/python -m bench $(ONLY) $(ARGS)
 
 format: environment
 	$(BIN)/ruff check --fix .

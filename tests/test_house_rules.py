@@ -138,7 +138,7 @@ def test_a_broken_rule_is_found(rule: Rule, path: str, text: str) -> None:
 
 
 def test_tests_mirror_the_packages() -> None:
-    allowed = {*PACKAGES, "end_to_end", "fakes", "demo"}
+    allowed = {*PACKAGES, "end_to_end", "fakes", "demo", "bench"}
     folders = {
         path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"
     }
@@ -162,6 +162,6 @@ def test_the_checks_are_not_loosened() -> None:
     assert "C90" in tools["ruff"]["lint"]["select"]
     assert "per-file-ignores" not in tools["ruff"]["lint"]
     assert tools["mypy"]["strict"] is True
-    assert {*PACKAGES, "tests", "demo"} <= set(tools["mypy"]["files"])
+    assert {*PACKAGES, "tests", "demo", "bench"} <= set(tools["mypy"]["files"])
     assert tools["pytest"]["ini_options"]["filterwarnings"][0] == "error"
     assert not any("ignore_imports" in contract for contract in CONTRACTS)

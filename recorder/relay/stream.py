@@ -2,7 +2,8 @@
 
 This is the hot path: 100 packets a second and call. Every packet is received into one buffer that all
 streams of the process share, and sent on from there. Nothing is allocated per packet but what the socket
-calls return.
+calls return. What a packet's way needs lies in one tuple per stream, its route, and `forward` is the one
+function that packets pass: attributes and method calls would cost more than all checks.
 
 Until a side's remote is final its socket is unconnected, since early media and forks come from several
 places: each source address is compared with all announced ones. Then the socket is connected, so that the
@@ -16,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from recorder.relay.protocol import Address
 from recorder.ring import RingWriter
@@ -28,6 +29,8 @@ _BUFFER = bytearray(LIMIT)
 _VIEW = memoryview(_BUFFER)
 _PREFIXES = [_VIEW[:length] for length in range(LIMIT + 1)]
 _DRAIN = 1024
+
+_FOREIGN = -1
 
 REFUSED, AUDIO, CONTROL = 0, 1, 2
 _RTCP_TYPES = range(192, 224)  # RFC 5761 §4: RTCP packet types, also where RTP and RTCP share a port
@@ -55,28 +58,6 @@ def _nowhere(_packet: memoryview) -> int:
 class Stream:
     """One of a call's four sockets. `opposite` is where its packets leave: RTP to RTP, RTCP to RTCP."""
 
-    __slots__ = (
-        "_deliver",
-        "_is_connected",
-        "_is_rtp",
-        "_kinds",
-        "_minimum",
-        "_receive",
-        "_receive_from",
-        "_sources",
-        "_tap",
-        "errors",
-        "foreign",
-        "malformed",
-        "opposite",
-        "packets",
-        "pump",
-        "refused",
-        "session",
-        "side",
-        "socket",
-    )
-
     def __init__(self, endpoint: socket.socket, session: int, side: int, is_rtp: bool) -> None:
         endpoint.setblocking(False)
         self.socket = endpoint
@@ -84,16 +65,13 @@ class Stream:
         self.side = side
         self.opposite = self
         self.packets = self.foreign = self.malformed = self.refused = self.errors = 0
-        self._receive = endpoint.recv_into
-        self._receive_from = endpoint.recvfrom_into
         self._is_rtp = is_rtp
-        self._minimum = _RTP_MINIMUM if is_rtp else _RTCP_MINIMUM
         self._kinds = kinds(None, is_rtp)
         self._sources: frozenset[Address] = frozenset()
         self._deliver: Callable[[memoryview], int] = _nowhere
         self._tap: RingWriter | None = None
         self._is_connected = False
-        self.pump: Callable[[int], object] = self._pump_checked
+        self._is_drained = False
 
     def aim(self, remotes: tuple[Address, ...], final: bool, payload_types: frozenset[int] | None) -> None:
         """Accept packets from these addresses only, and let the opposite stream send to the last of them.
@@ -103,7 +81,6 @@ class Stream:
         """
         self._sources = frozenset(remotes)
         self._kinds = kinds(payload_types, self._is_rtp)
-        self.pump = self._pump_checked
         self._is_connected = False
         self.opposite._deliver = self._sender(remotes)
         if final:
@@ -115,23 +92,43 @@ class Stream:
         try:
             self.socket.connect(remote)
         except OSError as error:
-            self._note(error)
+            self.note(error)
             _disconnect(self.socket)  # else it would stay connected to the remote before
             return
         self.opposite._deliver = self.socket.send
         self._is_connected = True
+        self._is_drained = False
 
     def settle(self, now: int) -> None:
         """Pass on what was queued before the socket was connected; from then on the kernel checks."""
-        if self._is_connected and self.pump != self._pump_connected:
-            for _ in range(_DRAIN):
-                if not self._pump_checked(now):
-                    break
-            self.pump = self._pump_connected
+        for _ in range(_DRAIN):
+            if not self._is_connected or self._is_drained:
+                break
+            forward([(0, 0)], [self.route()], now)
+        self._is_drained = True
+
+    def route(self) -> Route:
+        """The way of this stream's packets as it is now; any other method makes it out of date."""
+        receive = self.socket.recv_into if self._is_connected and self._is_drained else self._receive_checked
+        minimum = _RTP_MINIMUM if self._is_rtp else _RTCP_MINIMUM
+        tap = None if self._tap is None else self._tap.write
+        return receive, self._deliver, self._kinds, minimum, tap, self
 
     def tap(self, ring: RingWriter | None) -> None:
         """Copy audio packets into the ring from now on, or not."""
         self._tap = ring
+
+    def refuse(self, length: int) -> None:
+        """Count a packet that is none, or not from where it should be."""
+        if length == _FOREIGN:
+            self.foreign += 1
+        else:
+            self.malformed += 1
+
+    def note(self, error: OSError) -> None:
+        """Count; ECONNREFUSED of a phone that is not there yet is as little fatal as a full send buffer."""
+        if not isinstance(error, BlockingIOError):
+            self.errors += 1
 
     def _sender(self, remotes: tuple[Address, ...]) -> Callable[[memoryview], int]:
         if not remotes:
@@ -139,51 +136,58 @@ class Stream:
         send_to, target = self.socket.sendto, remotes[-1]
         return lambda packet: send_to(packet, target)
 
-    def _pump_connected(self, now: int) -> None:
+    def _receive_checked(self, buffer: bytearray) -> int:
+        """As recv_into(2), for an unconnected socket: the length, or _FOREIGN."""
         try:
-            length = self._receive(_BUFFER)
-        except OSError as error:
-            self._note(error)
-        else:
-            self._relay(length, now)
-
-    def _pump_checked(self, now: int) -> bool:
-        """As `_pump_connected`, for an unconnected socket. False: nothing was there."""
-        try:
-            length, source = self._receive_from(_BUFFER)
+            length, source = self.socket.recvfrom_into(buffer)
         except BlockingIOError:
-            return False
-        except OSError as error:
-            self._note(error)
-            return True
-        if source in self._sources:
-            self._relay(length, now)
-        else:
-            self.foreign += 1
-        return True
+            self._is_drained = True
+            raise
+        return length if source in self._sources else _FOREIGN
 
-    def _relay(self, length: int, now: int) -> None:
-        if length < self._minimum or length >= LIMIT or _BUFFER[0] >> 6 != 2:
-            self.malformed += 1
-            return
-        kind = self._kinds[_BUFFER[1]]
+
+Route = tuple[
+    Callable[[bytearray], int],  # receives
+    Callable[[memoryview], int],  # delivers
+    bytes,  # kinds of packet
+    int,  # least length
+    Callable[[int, int, int, memoryview], bool] | None,  # tap
+    Stream,
+]
+
+
+def forward(events: Iterable[tuple[int, int]], routes: Sequence[Route | None], now: int) -> bool:
+    """Take one packet from each descriptor that has one, and send it on. `routes` is indexed by descriptor.
+    Returns whether a descriptor without a route was among them.
+    """
+    others = False
+    for descriptor, _ in events:
+        route = routes[descriptor]
+        if route is None:
+            others = True
+            continue
+        receive, deliver, kinds_of, minimum, tap, stream = route
+        try:
+            length = receive(_BUFFER)
+        except OSError as error:
+            stream.note(error)
+            continue
+        if length < minimum or length >= LIMIT or _BUFFER[0] >> 6 != 2:
+            stream.refuse(length)
+            continue
+        kind = kinds_of[_BUFFER[1]]
         if kind == REFUSED:
-            self.refused += 1
-            return
-        self.packets += 1
+            stream.refused += 1
+            continue
+        stream.packets += 1
         packet = _PREFIXES[length]
         try:
-            self._deliver(packet)
+            deliver(packet)
         except OSError as error:
-            self.opposite._note(error)
-        tap = self._tap
+            stream.opposite.note(error)
         if tap is not None and kind == AUDIO:
-            tap.write(self.session, self.side, now, packet)
-
-    def _note(self, error: OSError) -> None:
-        """Count; ECONNREFUSED of a phone that is not there yet is as little fatal as a full send buffer."""
-        if not isinstance(error, BlockingIOError):
-            self.errors += 1
+            tap(stream.session, stream.side, now, packet)
+    return others
 
 
 def _disconnect(endpoint: socket.socket) -> None:

@@ -13,7 +13,7 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 from typing import Any
 
 from recorder.notify import Notifier
@@ -29,13 +29,17 @@ from recorder.relay.protocol import (
     remotes_of,
     session_of,
 )
-from recorder.relay.stream import Stream
+from recorder.relay.stream import Route, Stream, forward
 from recorder.ring import SIDE_A, SIDE_B, RingWriter
 
 PAGE = 400
 """Calls in one answer to `table`."""
 
+GATHER_SECONDS = 0.0005
+"""By how much a packet may be delayed so that others come along; a fortieth of a packet's length of audio."""
+
 _MESSAGE_BYTES = 65536
+_EVENTS = 4096
 Order = dict[str, Any]
 
 
@@ -108,7 +112,7 @@ class Worker:
         self._notifier = notifier
         self._calls: dict[int, Call] = {}
         self._epoll = select.epoll()
-        self._sources: dict[int, Stream | Worker] = {control.fileno(): self}
+        self._routes: list[Route | None] = [None] * (control.fileno() + 1)
         self._epoll.register(control, select.EPOLLIN)
         self._is_running = True
         self._orders: dict[object, Callable[[Order, list[int]], Order]] = {
@@ -121,23 +125,25 @@ class Worker:
         }
 
     def run(self) -> None:
-        """Forward until the control socket closes."""
-        poll, get = self._epoll.poll, self._sources.get
+        """Forward until the control socket closes. After every round it sleeps a moment, so that the packets
+        of many calls gather: being woken costs as much as forwarding a packet. A packet that comes after a
+        longer silence does not wait.
+        """
+        poll, routes = self._epoll.poll, self._routes
         patience = self._notifier.every_seconds
         beat_at = 0
         while self._is_running:
-            events = poll(patience)
+            events = poll(patience, _EVENTS)
             now = monotonic_ns()
-            for descriptor, _ in events:
-                source = get(descriptor)
-                if source is not None:
-                    source.pump(now)
+            if forward(events, routes, now):
+                self._take_order()
             if now >= beat_at:
                 self._notifier.beat(f"{len(self._calls)} calls")
                 beat_at = now + int(patience * 1e9)
+            sleep(GATHER_SECONDS)
 
-    def pump(self, now: int) -> None:
-        """Take one order from the control socket and answer it."""
+    def _take_order(self) -> None:
+        """Take one order from the control socket, if there is one, and answer it."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, len(LABELS))
         except BlockingIOError:
@@ -174,8 +180,7 @@ class Worker:
         call = Call(session, [socket.socket(fileno=descriptor) for descriptor in descriptors])
         descriptors.clear()
         self._calls[session] = call
-        for stream in call.streams:
-            self._sources[stream.socket.fileno()] = stream
+        self._plot(call)
         return {}
 
     def _remote(self, order: Order, _: list[int]) -> Order:
@@ -189,12 +194,23 @@ class Worker:
         now = monotonic_ns()
         for stream in call.streams:
             stream.settle(now)
-            if not call.is_registered:
+        self._plot(call)
+        if not call.is_registered:
+            for stream in call.streams:
                 self._epoll.register(stream.socket, select.EPOLLIN)
         call.is_registered = True
 
+    def _plot(self, call: Call) -> None:
+        """Put the call's routes where the loop finds them."""
+        for stream in call.streams:
+            descriptor = stream.socket.fileno()
+            self._routes += [None] * (descriptor + 1 - len(self._routes))
+            self._routes[descriptor] = stream.route()
+
     def _tap(self, order: Order, _: list[int]) -> Order:
-        self._call(order).tap(level_of(order), self._ring)
+        call = self._call(order)
+        call.tap(level_of(order), self._ring)
+        self._plot(call)
         return {}
 
     def _close(self, order: Order, _: list[int]) -> Order:
@@ -203,7 +219,7 @@ class Worker:
         for stream in call.streams:
             with contextlib.suppress(OSError):  # it is not registered before both sides are known
                 self._epoll.unregister(stream.socket)
-            del self._sources[stream.socket.fileno()]
+            self._routes[stream.socket.fileno()] = None
             stream.socket.close()
         return {}
 

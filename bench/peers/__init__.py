@@ -1,0 +1,39 @@
+"""Who is compared. Each peer is a context manager that starts a relay on one core with calls open on it.
+
+doelband    our relay worker, ordered by our broker and client as in production
+minimal     a C relay that does the least that can be done: the floor
+rtpengine   Debian's rtpengine in user space
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.load import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a peer gets: its core and the other one, how many calls to open, from which two ports on 127.0.0.1
+    their media comes, and an empty directory.
+    """
+
+    core: int
+    other_core: int
+    calls: int
+    ends: Ports
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A peer with its calls open: the processes to account for, and per call the ports that it shows."""
+
+    pids: tuple[int, ...]
+    ports: list[Ports]
+
+
+Peer = Callable[[Site], AbstractContextManager[Running]]

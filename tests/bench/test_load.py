@@ -1,0 +1,75 @@
+"""The bench's own honesty: every packet is counted, and one that is not as it was sent is seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from bench.load import Load, Run
+from bench.measure import Result, once
+from bench.peers import Peer, Running, Site
+from bench.peers.doelband import doelband
+from bench.peers.minimal import minimal
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+
+LITTLE = Load(calls=4, seconds=0.4, warm_up=0.2, seed=7)
+SENT = 4 * 2 * 30
+"""Packets of 0.6 s."""
+
+
+@pytest.mark.parametrize("peer", [minimal(), minimal(500), doelband("all")])
+def test_every_packet_through_a_relay_is_counted(peer: Peer) -> None:
+    run = once(peer, LITTLE)
+    assert abs(run.sent - SENT) <= 8
+    assert (run.lost, run.strange) == (0, 0)
+    assert run.delay_us_p50 <= run.delay_us_p99
+
+
+def _relay_badly(source: socket.socket, target: socket.socket) -> None:
+    number = 0
+    while packet := source.recv(4096):
+        number += 1
+        if number % 2:
+            target.send(packet if number % 3 else packet[:-1] + bytes([packet[-1] ^ 1]))
+
+
+@contextmanager
+def faulty(site: Site) -> Iterator[Running]:
+    """Loses every second packet and changes every third; shows one port pair for all calls."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b,
+        ThreadPoolExecutor() as pool,
+    ):
+        for side, end in zip((a, b), site.ends, strict=True):
+            side.bind(("127.0.0.1", 0))
+            side.connect(("127.0.0.1", end))
+        ways = [pool.submit(_relay_badly, a, b), pool.submit(_relay_badly, b, a)]
+        yield Running((os.getpid(),), [(a.getsockname()[1], b.getsockname()[1])] * site.calls)
+        for side in (a, b):
+            side.shutdown(socket.SHUT_RDWR)
+        assert [way.result(5) for way in ways] == [None, None]
+
+
+def test_lost_and_changed_packets_are_seen() -> None:
+    run = once(faulty, LITTLE)
+    returned = (run.sent // 2 + 1) // 2 * 2
+    assert abs(run.received + run.strange - returned) <= 2
+    assert abs(run.strange - returned // 3) <= 2
+
+
+def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
+    def runs(*percent: float) -> dict[int, list[Run]]:
+        return {4: [Run(4, it, it / 4, 0, 0, 1, 1, 0, 0, 0, 0) for it in percent]}
+
+    result = Result({"one": runs(10, 40, 9), "other": runs(10, 20, 9)}, [])
+    assert result.ratio("one", "other", 4) == 1
+    assert result.ratio("other", "one", 4) == 1
+    assert Result({"one": runs(30), "other": runs(20)}, []).ratio("one", "other", 4) == 1.5
