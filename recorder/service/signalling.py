@@ -168,6 +168,7 @@ class Signalling:
                 "ok": True,
                 "pid": os.getpid(),
                 "calls": len(self._calls),
+                "calls_of_before": len(self._left),
                 "recording": self._gate.approved,
                 "gate": self._gate.reason,
                 "media_connected": self._media.is_up,

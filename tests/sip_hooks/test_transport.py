@@ -145,3 +145,30 @@ async def test_a_port_that_is_taken_is_said_and_nothing_stays_open() -> None:
         again.close()
         second.phone.close()
         second.pbx.close()
+
+
+async def test_both_ip_versions_have_the_same_port_side_by_side() -> None:
+    """An IPv6 listener is for IPv6 only; a request is answered from the one at which it came in."""
+    probe = House()
+    port = probe.address[1]
+    probe.phone.close()
+    probe.pbx.close()
+    listeners = (
+        Listener("four", "both", "0.0.0.0", port, "127.0.0.1"),
+        Listener("six", "both", "::", port, "::1"),
+    )
+    settings = EngineSettings(listeners, ("::1", port + 1), frozenset(), (1, 2), b"k")
+    house = UdpTransport(settings, lambda _: None, lambda: EPOCH)
+    await house.open()
+    try:
+        for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
+            uri = f"sip:[{host}]:{port}" if ":" in host else f"sip:{host}:{port}"
+            with socket.socket(family, socket.SOCK_DGRAM) as phone:
+                phone.setblocking(False)
+                phone.bind((host, 0))
+                phone.sendto(request("OPTIONS", uri, call_id=host), (host, port))
+                answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phone, 4096), 5)
+                assert parse(answer).status == 200
+                assert f";received={host}\r\n".encode() in answer
+    finally:
+        house.close()
