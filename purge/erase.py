@@ -118,7 +118,7 @@ class Eraser:
             write(
                 stone,
                 evidence[stone.purpose, stone.deadline_day],
-                [str(self._blobs.path_for(stone.clip)), str(self._blobs.wraps_for(stone.clip))],
+                self._blobs.locations(stone.clip),
                 leaves[stone.clip] + leaves[_key_object(stone)],
                 by.at,
             )

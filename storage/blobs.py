@@ -1,4 +1,5 @@
-"""Clip files in one local directory: `<id>.clip`, written once, and `<id>.wraps`, replaced as a whole.
+"""Clip files in one local directory: `<id>.clip` and `<id>.close`, written once, and `<id>.wraps`, replaced
+as a whole.
 
 All calls block; callers on an event loop use a thread. Nothing here knows what the bytes mean.
 """
@@ -16,8 +17,9 @@ from storage.durable import replace_file, sync_directory
 from storage.errors import NotFound, Unavailable, WriteFailed
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_CLIP, _WRAPS, _NEW = ".clip", ".wraps", ".wraps.new"
-_SUFFIXES = (_CLIP, _WRAPS, _NEW)
+_CLIP, _WRAPS, _CLOSE = ".clip", ".wraps", ".close"
+UNFINISHED = (".wraps.new", ".close.new")
+_SUFFIXES = (_CLIP, _WRAPS, _CLOSE, *UNFINISHED)
 
 
 class Blobs:
@@ -42,6 +44,13 @@ class Blobs:
 
     def wraps_for(self, clip_id: str) -> Path:
         return self._path(clip_id, _WRAPS)
+
+    def close_for(self, clip_id: str) -> Path:
+        return self._path(clip_id, _CLOSE)
+
+    def locations(self, clip_id: str) -> list[str]:
+        """Every place where something of a clip lies."""
+        return [str(self._path(clip_id, suffix)) for suffix in (_CLIP, _WRAPS, _CLOSE)]
 
     def create(self, clip_id: str) -> int:
         """A new file, open for writing and locked for as long as it is; a descriptor.
@@ -69,6 +78,10 @@ class Blobs:
     def put_wraps(self, clip_id: str, content: bytes) -> None:
         """Replace the wraps file as a whole; durable on return. Raises Unavailable."""
         replace_file(self.wraps_for(clip_id), content)
+
+    def put_close(self, clip_id: str, content: bytes) -> None:
+        """The signed close record, before the row has it; durable on return. Raises Unavailable."""
+        replace_file(self.close_for(clip_id), content)
 
     def remove(self, clip_ids: Iterable[str]) -> None:
         """Unlink everything of these clips. What cannot be removed keeps nothing else from being removed;

@@ -46,7 +46,8 @@ PROLOGUE_LABEL = "doelband/clip-prologue/1"
 CLOSE_LABEL = "doelband/clip-close/1"
 
 _SALT_AND_COMMITMENT = 56
-LONGEST_PROLOGUE = FRONT_BYTES + MAX_HEADER + SIGNATURE_BYTES + _SALT_AND_COMMITMENT
+_SEAL_BYTES = SIGNATURE_BYTES + _SALT_AND_COMMITMENT
+LONGEST_PROLOGUE = FRONT_BYTES + MAX_HEADER + _SEAL_BYTES
 
 
 class PayloadFailure(Forgery):
@@ -180,14 +181,18 @@ class Cut:
     sha256: str
 
 
+def prologue_bytes(front: bytes) -> int:
+    """How long the prologue is of a file that begins so. Raises HeaderFailure."""
+    return FRONT_BYTES + header_length(front[:FRONT_BYTES]) + _SEAL_BYTES
+
+
 def cut_to_whole_chunks(path: Path) -> Cut:
     """Shorten an unfinished file to its prologue and whole chunks, durably; needs no key.
 
     Raises HeaderFailure when there is no whole prologue: then nothing was recorded, and the file may go.
     """
     with path.open("r+b") as file:
-        length = header_length(file.read(FRONT_BYTES))
-        prologue = FRONT_BYTES + length + SIGNATURE_BYTES + _SALT_AND_COMMITMENT
+        prologue = prologue_bytes(file.read(FRONT_BYTES))
         found = file.seek(0, os.SEEK_END)
         if found < prologue:
             raise HeaderFailure(f"cut {path.name}", "it holds no whole prologue, so no audio; remove it")
@@ -265,7 +270,7 @@ def check_extent(header: Header, closed: CloseRecord, size: int, sha256: str) ->
     """
     if (size, sha256) != (closed.size, closed.sha256):
         raise _payload("it is not the file that was closed")
-    prologue = FRONT_BYTES + len(header.encode()) + SIGNATURE_BYTES + _SALT_AND_COMMITMENT
+    prologue = FRONT_BYTES + len(header.encode()) + _SEAL_BYTES
     whole, rest = divmod(size - prologue, SEALED_CHUNK)
     is_final = rest >= SEALED_CHUNK - CHUNK
     if closed.ending is Ending.TRUNCATED and rest:

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from storage.blobs import UNFINISHED as UNFINISHED_FILES
 from storage.blobs import Blobs
 from storage.bundle import Bundle, load
 from storage.catalog import Catalogue
@@ -30,7 +31,7 @@ PASSING = frozenset(
         Kind.LEFT_OPEN,
         Kind.LEFT_ERASING,
         Kind.CERTIFICATE_MISSING,
-        Kind.WRAPS_UNFINISHED,
+        Kind.UNFINISHED_FILE,
         Kind.EPOCH_LEFT,
         Kind.EPOCH_KEY_MISSING,
         Kind.BUNDLE_OLD,
@@ -85,7 +86,7 @@ class Inspector:
             self._advance(len(page))
         async for batch in self._listed():
             known = await self._catalogue.holdings.known({clip_id for clip_id, _ in batch})
-            suspects |= {name for name, suffix in batch if name not in known or suffix == ".wraps.new"}
+            suspects |= {name for name, _ in batch if name not in known}
         findings = await self._settled(sorted(suspects), self._examine, patience)
         findings += await self._settled(["keystore"], self._examine_keys, patience)
         findings += await self._examine_books()
@@ -132,8 +133,9 @@ class Inspector:
 
     def _check_files(self, clip: Clip) -> Iterator[Finding]:
         present = self._blobs.present(clip.id)
-        if ".wraps.new" in present:
-            yield Finding(Kind.WRAPS_UNFINISHED, clip.id)
+        for suffix in UNFINISHED_FILES:
+            if suffix in present:
+                yield Finding(Kind.UNFINISHED_FILE, clip.id, f"{clip.id}{suffix}")
         if clip.state in UNFINISHED:
             if self._blobs.is_written(clip.id):
                 self._open.add(clip.id)

@@ -110,7 +110,8 @@ WORDS: dict[Kind, tuple[str, str]] = {
         "restore it; the row still has the wrap, the clip opens",
     ),
     Kind.WRAPS_DIFFER: ("row and wraps file differ", _TAMPERED),
-    Kind.WRAPS_UNFINISHED: ("a half-written wraps file is left", "remove the file that ends in .wraps.new"),
+    Kind.CLOSE_DIFFERS: ("row and close-record file differ", _TAMPERED),
+    Kind.UNFINISHED_FILE: ("a half-written file is left", "remove it: the whole one lies beside it"),
     Kind.DAY_KEY_MISSING: (
         "no living day key opens this clip",
         "see that the key service runs; if it does, use a replica of the keystore of this epoch",

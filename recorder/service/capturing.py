@@ -23,6 +23,13 @@ async def run(config: Config, notifier: Notifier) -> None:
     recovered = await vault.recover()
     if recovered.sealed or recovered.removed:
         log.warning("recovered", sealed=len(recovered.sealed), removed=len(recovered.removed))
+    if recovered.failed or recovered.strays:
+        log.error(
+            "clips need somebody's attention",
+            not_sealed=len(recovered.failed),
+            without_row=len(recovered.strays),
+            remedy="run `doelband fsck`",
+        )
     settings = CaptureSettings(places.capture(config), places.rings(config))
     await run_capture(settings, vault, clock, notifier)
     await catalogue.close()

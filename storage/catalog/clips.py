@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Select, func, insert, select, update
@@ -62,10 +63,11 @@ class Clips:
         """OPEN and PAUSED: what a crash has left to be sealed as truncated."""
         return await self.find(ClipFilter(states=UNFINISHED))
 
-    async def with_objects(self) -> set[str]:
-        """The clips that may have files: all but the ERASED."""
+    async def with_objects(self, clip_ids: Collection[str]) -> set[str]:
+        """Those of them that may have files: all but the ERASED."""
+        query = select(clip.c.id).where(clip.c.id.in_(clip_ids), clip.c.state != State.ERASED)
         async with self._database.read() as connection:
-            return set(await connection.scalars(select(clip.c.id).where(clip.c.state != State.ERASED)))
+            return set(await connection.scalars(query))
 
     async def count_by_state(self) -> dict[State, int]:
         query = select(clip.c.state, func.count().label("number")).group_by(clip.c.state)

@@ -1,7 +1,7 @@
 """The one door to clips; owns the order in which things become durable.
 
     row with wrap and deadline → file with its prologue, wraps beside it → chunks
-    final chunk → fdatasync(file) → fsync(directory) → row SEALED with the signed close record
+    final chunk → fdatasync(file) → signed close record beside it → row SEALED with the close record
 
 A clip's bytes reach the disk only as ciphertext, in whole chunks. K2 exists in the writer alone and goes
 with it. A sync that failed is never tried again on the same file: the clip is cut to what was durable
@@ -22,17 +22,17 @@ from storage import keys
 from storage.blobs import Blobs
 from storage.bundle import BUNDLE, Bundle, load
 from storage.catalog import Catalogue
-from storage.catalog.calls import RECOVERED
-from storage.clipfile import Cut, Opened, SealedWriter, cut_to_whole_chunks, read
+from storage.clipfile import Opened, SealedWriter, read
 from storage.clock import Clock
 from storage.durable import replace_file
-from storage.errors import Forgery, NotFound, Refused, WriteFailed
-from storage.header import Header, HeaderFailure, header_hash
+from storage.errors import Forgery, NotFound, Refused
+from storage.header import Header, header_hash
 from storage.lifecycle import State
 from storage.model import By, Clip, NewClip
 from storage.records import Codec, Parties
 from storage.signing import key_id, load_key, public_bytes, public_text
-from storage.vault.writer import NOTHING, RECORDER, ClipWriter, Sealer
+from storage.vault.recovery import Recovered, Recovery
+from storage.vault.writer import RECORDER, ClipWriter, Sealer
 
 __all__ = ["ClipPlan", "ClipWriter", "Opened", "Recovered", "Vault"]
 
@@ -57,14 +57,6 @@ class ClipPlan:
     previous: str | None
     codecs: tuple[Codec, ...]
     parties: Parties
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """Clip ids: sealed as truncated; removed because no row knows them."""
-
-    sealed: tuple[str, ...]
-    removed: tuple[str, ...]
 
 
 class Vault:
@@ -106,19 +98,11 @@ class Vault:
         return writer
 
     async def recover(self) -> Recovered:
-        """Seal what a crash left open; remove files that no row knows. Before the first `begin`, in one
-        process.
-
-        What is ERASING is left to the purge.
-        """
-        sealed = [await self._seal_left_over(clip) for clip in await self._catalogue.clips.unfinished()]
-        present = await asyncio.to_thread(self.blobs.ids)
-        strays = sorted(present - await self._catalogue.clips.with_objects())
-        await asyncio.to_thread(self.blobs.remove, strays)
-        for clip_id in strays:
-            by = By(RECORDER, self._clock.now(), "no-row")
-            await self._catalogue.audit.append(by, "clip.orphan", clip_id)
-        return Recovered(tuple(sealed), tuple(strays))
+        """Bring what a crash left to an allowed state. Before the first `begin`, in one process."""
+        clips = await self._catalogue.clips.unfinished()
+        sealers = [(it, self._sealer(it.id, it.header_hash, it.deadline_day)) for it in clips]
+        by = By(RECORDER, self._clock.now(), "no-row")
+        return await Recovery(self._catalogue, self.blobs).run(sealers, by)
 
     async def read(self, clip_id: str, k2: bytes) -> Opened:
         """Check and open a sealed clip.
@@ -192,22 +176,8 @@ class Vault:
         )
         return new, header
 
-    async def _seal_left_over(self, clip: Clip) -> str:
-        cut = await asyncio.to_thread(self._cut, clip.id)
-        await self._sealer(clip.id, clip.header_hash, clip.deadline_day).truncated(cut, RECOVERED)
-        return clip.id
-
     def _sealer(self, clip_id: str, h: bytes, day: date) -> Sealer:
-        return Sealer(self._catalogue, self._clock, self._recorder_key, clip_id, h, day)
-
-    def _cut(self, clip_id: str) -> Cut:
-        try:
-            return cut_to_whole_chunks(self.blobs.path_for(clip_id))
-        except (HeaderFailure, FileNotFoundError):
-            self.blobs.remove([clip_id])
-            return NOTHING
-        except OSError as error:
-            raise WriteFailed(f"cut clip {clip_id}", f"look at the disk ({error.strerror})") from error
+        return Sealer(self._catalogue, self.blobs, self._clock, self._recorder_key, clip_id, h, day)
 
 
 def _publish(path: Path, public: bytes) -> None:

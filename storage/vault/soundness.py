@@ -41,7 +41,8 @@ class Kind(StrEnum):
     ROW_DIFFERS = "row-differs"
     WRAPS_MISSING = "wraps-missing"
     WRAPS_DIFFER = "wraps-differ"
-    WRAPS_UNFINISHED = "wraps-unfinished"
+    CLOSE_DIFFERS = "close-record-differs"
+    UNFINISHED_FILE = "unfinished-file"
     DAY_KEY_MISSING = "day-key-missing"
     PART_MISSING = "part-missing"
     LEFT_OPEN = "left-open"
@@ -90,6 +91,7 @@ def check_sealed(clip: Clip, blobs: Blobs, recorder_public: bytes) -> Iterator[F
     if closed.size:  # one that was sealed before its first byte has no file, and nothing to wrap
         yield from _check_file(clip, closed, blobs.path_for(clip.id), recorder_public)
         yield from _check_wraps(clip, clip.wrap, blobs.wraps_for(clip.id))
+        yield from _check_close(clip, blobs.close_for(clip.id))
 
 
 def _check_file(clip: Clip, closed: CloseRecord, path: Path, recorder_public: bytes) -> Iterator[Finding]:
@@ -131,6 +133,12 @@ def _check_wraps(clip: Clip, wrap: bytes, path: Path) -> Iterator[Finding]:
         ) from error
     if found != wraps_content(clip.id, wrap):
         yield Finding(Kind.WRAPS_DIFFER, clip.id)
+
+
+def _check_close(clip: Clip, path: Path) -> Iterator[Finding]:
+    """It is there for recovery, and need not be once the row has it."""
+    if path.exists() and path.read_bytes() != clip.close_record:
+        yield Finding(Kind.CLOSE_DIFFERS, clip.id)
 
 
 def wraps_content(clip_id: str, wrap: bytes) -> bytes:

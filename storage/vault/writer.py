@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.blobs import Blobs
 from storage.catalog import Catalogue
-from storage.clipfile import Cut, SealedWriter, truncated_close_record
+from storage.catalog.calls import RECOVERED
+from storage.clipfile import CloseRecord, Cut, SealedWriter, truncated_close_record
 from storage.clock import Clock
 from storage.errors import StorageError, WriteFailed
 from storage.model import By, Clip, Ending, NewClip, Sealing
@@ -32,6 +33,7 @@ class Sealer:
     """Puts the end of a clip into its row, and the signed close record into row and audit log."""
 
     catalogue: Catalogue
+    blobs: Blobs
     clock: Clock
     recorder_key: Ed25519PrivateKey
     clip_id: str
@@ -39,8 +41,18 @@ class Sealer:
     deadline_day: date
 
     async def complete(self, sealed: SealedWriter, reason: str, seconds: float) -> Clip:
-        cut = Cut(sealed.chunks, sealed.size, sealed.sha256)
-        return await self._seal(Ending.COMPLETE, cut, sealed.close_record(), reason, seconds)
+        """The close record is durable beside the file before the row has it: whatever becomes of the row,
+        recovery knows then that the clip is whole.
+        """
+        cut, close_record = Cut(sealed.chunks, sealed.size, sealed.sha256), sealed.close_record()
+        with suppress(StorageError):  # the row is what counts
+            await asyncio.to_thread(self.blobs.put_close, self.clip_id, close_record)
+        return await self._seal(Ending.COMPLETE, cut, close_record, reason, seconds)
+
+    async def recovered(self, closed: CloseRecord, close_record: bytes) -> Clip:
+        """A whole clip whose close record never reached its row. How long it plays is not known any more."""
+        cut = Cut(closed.chunks, closed.size, closed.sha256)
+        return await self._seal(closed.ending, cut, close_record, RECOVERED, None)
 
     async def truncated(self, cut: Cut, reason: str) -> Clip:
         """How long it plays is not known without a key."""
@@ -108,7 +120,7 @@ class ClipWriter:
         """Seal the clip as complete. `reason` is a code; K2 is gone afterwards.
 
         Raises WriteFailed as `flush` does, and StorageError when the row cannot be written: then the next
-        recovery seals the clip as truncated.
+        recovery writes it.
         """
         async with self._turn:
             sealed = self._writing()

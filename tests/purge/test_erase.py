@@ -115,6 +115,5 @@ async def test_the_certificate_can_be_checked_against_the_log(site: Installation
     assert all(hashes[leaf["seq"]] == leaf["hash"] for leaf in document["proof"])
     assert document["actors"] == ["purge"]
     assert document["locations"] == [
-        str(site.vault.blobs.path_for(clip)),
-        str(site.vault.blobs.wraps_for(clip)),
+        str(site.places.storage / "clips" / f"{clip}.{suffix}") for suffix in ("clip", "wraps", "close")
     ]

@@ -166,7 +166,12 @@ DAMAGES: dict[str, tuple[Callable[[Site], object], Kind, str]] = {
     "wraps changed": (lambda it: flip(it.path(it.first, "wraps"), 9), Kind.WRAPS_DIFFER, "first"),
     "wraps left half": (
         lambda it: it.path(it.first, "wraps.new").write_bytes(b"{"),
-        Kind.WRAPS_UNFINISHED,
+        Kind.UNFINISHED_FILE,
+        "first",
+    ),
+    "close record beside changed": (
+        lambda it: flip(it.path(it.first, "close"), 9),
+        Kind.CLOSE_DIFFERS,
         "first",
     ),
     "close record forged": (forge_close_record, Kind.CLOSE_RECORD_FORGED, "first"),

@@ -12,54 +12,16 @@ from typing import Any
 
 import pytest
 
-from storage.catalog import Catalogue
-from storage.clipfile import CHUNK, PayloadFailure, read_close_record
-from storage.errors import Forgery, IllegalStep, NoDayKey, NotFound, Refused, StorageError, WriteFailed
-from storage.keyring import Keyring, Places, PurposeKey
+from storage.clipfile import CHUNK, PayloadFailure
+from storage.errors import Forgery, IllegalStep, NoDayKey, NotFound, Refused, WriteFailed
+from storage.keyring import Keyring
 from storage.lifecycle import State
-from storage.model import By, Clip, Ending
+from storage.model import By, Ending
 from storage.records import Audio, End, Parties
-from storage.signing import create_key, load_key, public_bytes
-from storage.vault import ClipWriter, Vault
-from tests.fakes.clips import DAY, new_clip, plan
-from tests.fakes.clock import START, FakeClock
+from tests.fakes.clips import DAY, plan
+from tests.fakes.clock import START
 from tests.fakes.disk import FaultyDisk
-
-VOICE = bytes(range(160))
-
-
-class Place:
-    """An installation on the disk: keys, storage, catalogue, and the vault over them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.places = Places(root / "keys", root / "provider", root / "storage")
-        self.clock = FakeClock()
-
-    async def found(self) -> None:
-        with Keyring.create(self.places, "acme", ["coaching"]) as ring:
-            ring.ensure_days({"coaching": [DAY]})
-            ring.publish(START)
-        create_key(self.places.storage / "recorder.key")
-        await self.start()
-
-    async def start(self) -> None:
-        self.catalogue = await Catalogue.open(self.places.storage / "catalogue.db")
-        self.vault = await Vault.open(self.places.storage, self.catalogue, self.clock)
-
-    async def crash(self) -> None:
-        """The process is gone; its files stay as they are."""
-        await self.catalogue.close()
-        await self.start()
-
-    def k2(self, clip: Clip) -> bytes:
-        with Keyring.load(self.places) as ring:
-            assert clip.wrap is not None
-            inner = ring.unwrap_day("coaching", DAY, clip.wrap, clip.header_hash, clip.id)
-        return PurposeKey.load(self.places, "coaching").unwrap(inner, clip.header_hash)
-
-    def file(self, clip_id: str) -> Path:
-        return self.places.storage / "clips" / f"{clip_id}.clip"
+from tests.storage.place import VOICE, Place, only, speak
 
 
 @pytest.fixture
@@ -68,18 +30,6 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     await made.found()
     yield made
     await made.catalogue.close()
-
-
-def speak(writer: ClipWriter, packets: int, start: int = 0) -> list[Audio]:
-    spoken = [Audio(n % 2, n // 2 * 160, n // 2 * 160, 8, VOICE) for n in range(start, start + packets)]
-    for record in spoken:
-        writer.write(record)
-    return spoken
-
-
-async def only(place: Place) -> Clip:
-    (clip,) = await place.catalogue.clips.find()
-    return clip
 
 
 async def test_a_finished_clip_opens_with_its_key(place: Place) -> None:
@@ -171,76 +121,6 @@ async def test_an_unfinished_chunk_is_padded_after_a_second(place: Place) -> Non
     assert [record for record in opened.records if isinstance(record, Audio)] == spoken
 
 
-async def test_after_a_crash_the_whole_chunks_are_sealed_as_truncated(place: Place) -> None:
-    writer = await place.vault.begin(plan())
-    spoken = speak(writer, 300)
-    await writer.flush()
-    with place.file(writer.clip_id).open("ab") as torn:
-        torn.write(b"half a chunk")
-    await place.crash()
-    recovered = await place.vault.recover()
-    assert (recovered.sealed, recovered.removed) == ((writer.clip_id,), ())
-    clip = await only(place)
-    assert (clip.state, clip.ending, clip.seconds) == (State.SEALED, Ending.TRUNCATED, None)
-    opened = await place.vault.read(clip.id, place.k2(clip))
-    heard = [record for record in opened.records if isinstance(record, Audio)]
-    assert opened.ending is Ending.TRUNCATED
-    assert heard
-    assert heard == spoken[: len(heard)]
-    assert (await place.vault.recover()).sealed == ()
-
-
-async def test_recovery_needs_no_key_but_the_recorders_own(place: Place) -> None:
-    writer = await place.vault.begin(plan())
-    speak(writer, 300)
-    await writer.flush()
-    for path in [
-        *place.places.keys.rglob("*"),
-        *place.places.epochs.rglob("*"),
-        *place.places.storage.glob("bundle.*"),
-    ]:
-        if path.is_file():
-            path.unlink()
-    await place.crash()
-    assert (await place.vault.recover()).sealed == (writer.clip_id,)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"doelband-clip/1\n\0\0"])
-async def test_a_clip_that_got_no_prologue_is_sealed_empty(place: Place, content: bytes | None) -> None:
-    new = new_clip()
-    await place.catalogue.clips.begin(new, By("recorder", START))
-    if content is not None:
-        place.file(new.id).write_bytes(content)
-    await place.vault.recover()
-    clip = await only(place)
-    assert (clip.ending, clip.chunks, clip.size) == (Ending.TRUNCATED, 0, 0)
-    assert clip.close_record is not None
-    public = public_bytes(load_key(place.places.storage / "recorder.key"))
-    assert read_close_record(clip.close_record, public).ending is Ending.TRUNCATED
-    assert not place.file(new.id).exists()
-
-
-async def test_a_file_without_a_row_is_removed_and_noted(place: Place) -> None:
-    writer = await place.vault.begin(plan())
-    kept = await writer.finish("bye", START)
-    stray = "ab" * 16
-    for suffix in ("clip", "wraps"):
-        place.file(stray).with_suffix(f".{suffix}").write_bytes(b"whose is this?")
-    recovered = await place.vault.recover()
-    assert recovered.removed == (stray,)
-    assert place.vault.blobs.ids() == {kept.id}
-    assert [row.action for row in await place.catalogue.audit.rows(stray)] == ["clip.orphan"]
-
-
-async def test_what_is_condemned_is_left_to_the_purge(place: Place) -> None:
-    writer = await place.vault.begin(plan())
-    await place.catalogue.erasures.condemn([writer.clip_id], By("purge", START))
-    await place.crash()
-    recovered = await place.vault.recover()
-    assert (recovered.sealed, recovered.removed) == ((), ())
-    assert place.file(writer.clip_id).exists()
-
-
 async def test_a_clip_condemned_while_it_is_written_cannot_be_sealed(place: Place) -> None:
     writer = await place.vault.begin(plan())
     await place.catalogue.erasures.condemn([writer.clip_id], By("purge", START))
@@ -329,21 +209,6 @@ async def test_a_file_that_cannot_be_made_is_no_recording(
     disk.repair()
     clip = await only(place)
     assert (clip.state, clip.ending, clip.chunks) == (State.SEALED, Ending.TRUNCATED, 0)
-
-
-async def test_a_finish_whose_row_cannot_be_written_is_recovered(place: Place) -> None:
-    writer = await place.vault.begin(plan())
-    speak(writer, 300)
-    other = sqlite3.connect(place.catalogue.path)
-    other.execute("CREATE TRIGGER full BEFORE UPDATE ON clip BEGIN SELECT RAISE(ABORT, 'full'); END")
-    with pytest.raises(StorageError):
-        await writer.finish("bye", START)
-    other.execute("DROP TRIGGER full")
-    other.close()
-    await place.crash()
-    assert (await place.vault.recover()).sealed == (writer.clip_id,)
-    clip = await only(place)
-    assert (await place.vault.read(clip.id, place.k2(clip))).ending is Ending.TRUNCATED
 
 
 async def test_a_condemned_clip_is_not_read_while_its_key_still_lives(place: Place) -> None:
