@@ -17,7 +17,8 @@ Ticks that no packet covers become gaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from recorder.rtp import Unwrapper
@@ -25,6 +26,9 @@ from storage.records import CLOCK_RATE, Audio, Gap, Quality
 
 TOLERANCE = CLOCK_RATE // 4
 """250 ms in ticks."""
+
+MAX_SOURCES = 8
+"""How many SSRCs of a leg are remembered while they are silent; one that comes back later begins anew."""
 
 MAX_SEQUENCE_JUMP = 3000
 """Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""
@@ -80,27 +84,27 @@ class _Run:
         return True
 
     def release(self, until: int, end: int) -> list[tuple[int, Packet]]:
-        """Give up what arrived up to `until`, each with its position."""
-        if all(packet.arrival > until for _, packet in self.held.values()):
-            return []
-        order = sorted(self.held)
-        rows = [self.held[sequence] for sequence in order]
+        """Give up what arrived up to `until`, each with its position. Costs what is given up, not what is
+        held: packets are held in order of arrival.
+        """
+        due = itertools.takewhile(lambda row: row[1][1].arrival <= until, self.held.items())
         placed: list[tuple[int, Packet]] = []
-        for index, (sequence, (timestamp, packet)) in enumerate(zip(order, rows, strict=True)):
-            if packet.arrival > until:
-                continue
-            position = self._place(timestamp, packet, rows, index, end)
+        for sequence in sorted(sequence for sequence, _ in due):
+            timestamp, packet = self.held.pop(sequence)
+            position = self._place(sequence, timestamp, packet, end)
             placed.append((position, packet))
             end = max(end, position + len(packet.payload))
-            del self.held[sequence]
         return placed
 
-    def _place(
-        self, timestamp: int, packet: Packet, rows: Sequence[tuple[int, Packet]], index: int, end: int
-    ) -> int:
-        if self._anchor is None or self._has_jumped(self._anchor, packet, timestamp, rows[index + 1 :]):
-            self._anchor = timestamp, max(end, packet.arrival - _excess(timestamp, packet, rows[index + 1 :]))
+    def _place(self, sequence: int, timestamp: int, packet: Packet, end: int) -> int:
+        if self._anchor is None or self._has_jumped(self._anchor, packet, timestamp, self._behind(sequence)):
+            excess = _excess(timestamp, packet, self._behind(sequence))
+            self._anchor = timestamp, max(end, packet.arrival - excess)
         return self._anchor[1] + timestamp - self._anchor[0]
+
+    def _behind(self, sequence: int) -> Iterator[tuple[int, Packet]]:
+        """Those held that were sent after it."""
+        return (row for later, row in self.held.items() if later > sequence)
 
     @staticmethod
     def _has_jumped(
@@ -129,12 +133,15 @@ class _Leg:
         self._past: list[_Run] = []
         self.end = start
         self.late = self.duplicated = self.kept = 0
+        self._received = self._lost = 0  # of runs that are forgotten
 
     def hold(self, packet: Packet) -> None:
         run = self._runs.get(packet.ssrc)
         if run is None or not run.continues(packet):
             if run is not None:
                 self._past.append(run)
+            elif len(self._runs) == MAX_SOURCES:
+                self._past.append(self._runs.pop(next(iter(self._runs))))
             run = self._runs[packet.ssrc] = _Run(packet)
         if not run.hold(packet):
             self.duplicated += 1
@@ -147,11 +154,20 @@ class _Leg:
             released = run.release(until, end)
             placed += released
             end = max((end, *(position + len(packet.payload) for position, packet in released)))
+        self._forget()
         placed.sort(key=lambda each: each[0])
         records: list[Audio | Gap] = []
         for position, packet in placed:
             records += self._write(position, packet)
         return records
+
+    def _forget(self) -> None:
+        """Keep of runs that are over and written nothing but their counts."""
+        for run in self._past:
+            if not run.held:
+                self._received += run.received
+                self._lost += run.lost
+        self._past = [run for run in self._past if run.held]
 
     def _write(self, position: int, packet: Packet) -> list[Audio | Gap]:
         end = position + len(packet.payload)
@@ -186,7 +202,8 @@ class _Leg:
 
     def quality(self) -> Quality:
         runs = (*self._past, *self._runs.values())
-        received, lost = sum(run.received for run in runs), sum(run.lost for run in runs)
+        received = self._received + sum(run.received for run in runs)
+        lost = self._lost + sum(run.lost for run in runs)
         return Quality(self._channel, received, lost, self.late, self.duplicated)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from recorder.timeline import Packet, Timeline
+from recorder.timeline import MAX_SOURCES, Packet, Timeline
 from storage.records import Audio, Gap, Quality
 
 FRAME = 160
@@ -149,6 +149,16 @@ def test_a_new_ssrc_is_placed_by_arrival_and_behind_what_was_there() -> None:
     timeline = Timeline()
     fill(timeline, [packet(0), packet(1), packet(0, 300, ssrc=2, shift=99), packet(1, 460, ssrc=2, shift=99)])
     assert shape(timeline.commit(FAR)) == audio((0, 0), (160, 1), (320, 0), (480, 1))
+
+
+def test_a_flood_of_sources_is_counted_and_forgotten() -> None:
+    timeline = Timeline()
+    for index in range(1000):
+        timeline.hold(0, packet(index, ssrc=index))
+        timeline.commit(index * FRAME)
+    leg = timeline._legs[0]
+    assert len(leg._runs) + len(leg._past) <= MAX_SOURCES
+    assert timeline.close(0)[0] == Quality(0, received=1000, lost=0, late=0, duplicated=0)
 
 
 def test_a_sender_that_begins_its_numbers_anew_goes_on() -> None:
