@@ -45,7 +45,8 @@ class BrokerSettings:
     """`socket`: where signalling connects. UDP ports, both ends included; they rest before reuse.
 
     Every `reap_seconds` the reaper looks at calls that nobody owns; two looks without a packet end one. RTCP
-    counts: on hold it is all that there is.
+    counts: on hold it is all that there is, and some phones do not send even that. So they look rarely, as
+    far apart as refreshes of a session are (RFC 4028: half of 30 minutes).
     """
 
     socket: Path
@@ -54,7 +55,7 @@ class BrokerSettings:
     rest_seconds: float = 30.0
     receive_buffer_bytes: int = 32768
     open_seconds: float = OPEN_SECONDS
-    reap_seconds: float = 60.0
+    reap_seconds: float = 900.0
 
 
 @dataclass(slots=True)

@@ -200,7 +200,7 @@ class Signalling:
         return {row["call"] for row in self._calls.summaries() if row["state"] == "recording"}
 
     def stop(self) -> None:
-        """Note the calls in progress (they lose their proxy), let recordings end as interrupted, close."""
+        """Note the calls in progress (they go on without us), let recordings end as interrupted, close."""
         for note in self._calls.cut_off(self._clock.now()):
             self._act(note)
         self._transport.close()
