@@ -5,13 +5,24 @@ from __future__ import annotations
 import audioop
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from demo.listening import Samples, correlation
 from demo.telephony import PASSWORD
-from tests.end_to_end.installation import AGENT, BUSINESS_NUMBER, CUSTOMER, HOME, PREFIX, Recorder, running
+from tests.end_to_end.installation import (
+    AGENT,
+    BUSINESS_NUMBER,
+    COLLEAGUE,
+    CUSTOMER,
+    HOME,
+    PREFIX,
+    Recorder,
+    running,
+)
+from tests.end_to_end.peers import baresip
 from tests.end_to_end.peers.scripted import Phone, converse
 from tests.fakes.speech import voice
 
@@ -45,6 +56,23 @@ async def test_a_call_is_recorded(six: Recorder) -> None:
     recorded = six.export(six.next_clip())
     assert correlation(linear(SAID[1]), recorded[0]) >= ALIKE
     assert correlation(linear(SAID[0]), recorded[1]) >= ALIKE
+
+
+async def test_a_call_of_baresip_is_recorded(six: Recorder, tmp_path: Path) -> None:
+    if reason := baresip.missing():
+        pytest.skip(reason)
+    noise = np.random.default_rng(6).normal(0, 4000, 12_000).astype(np.int16)
+    async with (
+        baresip.Baresip(tmp_path / "baresip", six.address, COLLEAGUE, noise, password=PASSWORD) as phone,
+        Phone(CUSTOMER, PASSWORD, six.address) as customer,
+    ):
+        call = await customer.dial(COLLEAGUE)
+        await call.speak(SAID[0])
+        await call.hears(75)
+        await call.hang_up()
+    agent, outside = six.export(six.next_clip())
+    assert correlation(phone.speech.astype(float), agent) >= ALIKE
+    assert correlation(linear(SAID[0]), outside) >= ALIKE
 
 
 async def test_a_private_call_is_left_as_it_is(six: Recorder) -> None:

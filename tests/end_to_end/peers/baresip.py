@@ -20,14 +20,15 @@ import soundfile
 from numpy.typing import NDArray
 
 from demo.phone import free_port
+from sip_hooks.address import family_of, host
 from tests.end_to_end.peers.processes import PATIENCE_SECONDS, listening, stop, until
 
 Address = tuple[str, int]
 
 CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{port}
-net_interface 127.0.0.1
+sip_listen {here}:{port}
+net_interface {interface}
 ctrl_tcp_listen 127.0.0.1:{control}
 audio_source aufile,{folder}/speech.wav
 audio_player aufile,{folder}/heard.wav
@@ -40,6 +41,7 @@ module aufile.so
 module_app menu.so
 module_app ctrl_tcp.so
 """
+HERE = {4: "127.0.0.1", 6: "::1"}
 ACCOUNT = "<sip:{}@{}:{}>;auth_pass={};regint={};answermode=auto;audio_codecs={}/8000/1"
 SILENCE_SAMPLES = 60 * 8000  # after the speech, for baresip hangs up where its file ends
 MODULES = Path("/usr/lib/baresip/modules")
@@ -77,6 +79,7 @@ class Baresip:
         with (self.folder / "screen.log").open("wb") as screen:
             self._process = await asyncio.create_subprocess_exec(
                 "baresip",
+                f"-{family_of(self.server[0])}",
                 "-f",
                 str(self.folder),
                 cwd=self.folder,
@@ -85,11 +88,12 @@ class Baresip:
                 stdin=asyncio.subprocess.DEVNULL,
             )
         try:
-            await listening(self.port, self._process)
+            await listening(self.port, self._process, HERE[family_of(self.server[0])])
             reader, self._writer = await self._connect(control)
             self._reading = asyncio.create_task(self._read(reader))
             interval = 600 if self.password else 0
-            account = ACCOUNT.format(self.user, *self.server, self.password, interval, self.codec)
+            place = host(self.server[0]), self.server[1]
+            account = ACCOUNT.format(self.user, *place, self.password, interval, self.codec)
             self._command("uanew", account)
             await self.event("REGISTER_OK" if self.password else "CREATE")
         except BaseException:
@@ -112,7 +116,7 @@ class Baresip:
     async def dial(self, number: str) -> None:
         """Call a number at the server, and return when it is answered."""
         count = len(self.events)
-        self._command("dial", "sip:{}@{}:{}".format(number, *self.server))
+        self._command("dial", f"sip:{number}@{host(self.server[0])}:{self.server[1]}")
         await self.event("CALL_ESTABLISHED", after=count)
 
     async def hang_up(self) -> None:
@@ -142,7 +146,10 @@ class Baresip:
         padded = np.append(self.speech, np.zeros(SILENCE_SAMPLES, np.int16))
         soundfile.write(self.folder / "speech.wav", padded, 8000, subtype="PCM_16")
         control = free_port()
+        here = HERE[family_of(self.server[0])]
         config = CONFIG.format(
+            here=host(here),
+            interface=here,
             port=self.port,
             control=control,
             folder=self.folder,

@@ -20,9 +20,9 @@ async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS
             await asyncio.sleep(0.02)
 
 
-async def listening(port: int, process: asyncio.subprocess.Process) -> None:
+async def listening(port: int, process: asyncio.subprocess.Process, host: str = "127.0.0.1") -> None:
     """Return when somebody has taken the UDP port. RuntimeError: the program that should has ended."""
-    await until(lambda: process.returncode is not None or not _is_free(port))
+    await until(lambda: process.returncode is not None or not _is_free(host, port))
     if process.returncode is not None:
         raise RuntimeError(f"ended with {process.returncode} before it listened on port {port}")
 
@@ -39,10 +39,11 @@ async def stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
