@@ -79,8 +79,13 @@ class Calls:
 
     def request(self, id: str, purposes: Iterable[str], at: datetime) -> Answer | None:
         """Somebody asks for a call to be recorded; None if there is no such call, or none to be shown."""
-        session = next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
+        session = self._shown(id)
         return session.request(purposes, at) if session is not None else None
+
+    def stop(self, id: str, purposes: Iterable[str], at: datetime) -> list[Effect] | None:
+        """Somebody ends the recording of a call; None if there is no such call, or none to be shown."""
+        session = self._shown(id)
+        return session.stop(purposes, at) if session is not None else None
 
     def cut_off(self, at: datetime) -> list[Effect]:
         """The service stops: what is noted of the calls that run."""
@@ -136,6 +141,9 @@ class Calls:
             return []
         others = self._passes[session.conversation] - {call}
         return [effect for it in sorted(others) for effect in self._sessions[it].withhold(at)]
+
+    def _shown(self, id: str) -> Session | None:
+        return next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
 
     def _forget(self, call: str) -> None:
         session = self._sessions[call]

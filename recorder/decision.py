@@ -79,6 +79,7 @@ class Reason(StrEnum):
     INSIDE_ANONYMOUS = "inside-party-anonymous"
     OUTSIDE_UNKNOWN = "outside-party-unknown"
     ALREADY_ANCHORED = "already-anchored"
+    STOPPED = "stopped"
     DISTURBED = "disturbed"
     OBSTACLE = "obstacle"
     FAILURE = "failure"
@@ -120,6 +121,7 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         # a business call, and something in the way
         Reason.ALREADY_ANCHORED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.NONE),
+        Reason.STOPPED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
         Reason.DISTURBED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
         Reason.OBSTACLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.FAILED),
         Reason.FAILURE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.FAILED),
@@ -154,7 +156,8 @@ class CallFacts:
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
     `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
-    `requested`: the purposes for which somebody has asked.
+    `requested`: the purposes for which somebody has asked; `stopped`: those that somebody has ended for
+    good, None for the whole call.
     """
 
     direction: Direction
@@ -172,6 +175,7 @@ class CallFacts:
     failures: frozenset[str] = frozenset()
     draws: Mapping[str, int] = field(default_factory=dict)
     requested: frozenset[str] = frozenset()
+    stopped: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from recorder.decision import CallFacts, Direction
 from recorder.scheme import SAMPLE_SCALE
 from sip_hooks.events import CallOffered, Side
 from sip_hooks.identity import NAMES_OTHERS, Identity
+from sip_hooks.sdp import Obstacle
 
 NAME_CHARACTERS = 128
 """The most that is kept of a party's name: it goes into one message to the capture process."""
@@ -35,7 +36,6 @@ class Lots:
 def first_facts(
     offered: CallOffered,
     approved: bool,
-    obstacles: Iterable[str],
     withheld_elsewhere: bool,
     draws: Mapping[str, int],
 ) -> CallFacts:
@@ -48,11 +48,17 @@ def first_facts(
         approved=approved,
         withheld_elsewhere=withheld_elsewhere,
         already_anchored=offered.already_anchored,
-        obstacles=frozenset(obstacles),
+        obstacles=frozenset(_obstacles(offered)),
         disturbances=frozenset(it.value for it in offered.disturbances),
         draws=draws,
     )
     return with_identities(facts, offered.identities)
+
+
+def _obstacles(offered: CallOffered) -> tuple[str, ...]:
+    if offered.description is None:
+        return (Obstacle.LATE_OFFER.value,)
+    return tuple(it.value for it in offered.description.obstacles)
 
 
 def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit: bool = True) -> CallFacts:

@@ -69,6 +69,11 @@ class Recordings:
         """What capture is told of these."""
         return [self._of[purpose].plan for purpose in purposes]
 
+    def stop(self, purpose: str) -> str:
+        """This one goes on no more; its identifier."""
+        self._of[purpose].is_running = False
+        return self._of[purpose].id
+
     def end(self) -> None:
         """None goes on."""
         for it in self._of.values():

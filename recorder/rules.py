@@ -236,6 +236,12 @@ def _withheld_elsewhere(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.WITHHELD_ELSEWHERE)
 
 
+def _not_stopped(facts: CallFacts) -> Iterator[Opinion]:
+    """Whoever may stop a recording stops it for good."""
+    if facts.stopped is None or facts.stopped:
+        yield Opinion(Reason.STOPPED, purposes=facts.stopped)
+
+
 def _undisturbed(facts: CallFacts) -> Iterator[Opinion]:
     if facts.disturbances:
         yield Opinion(Reason.DISTURBED, details=tuple(sorted(facts.disturbances)))
@@ -254,6 +260,7 @@ CALL_RULES: Rules = (
     _inside_known,
     _answered,
     _anchored_once,
+    _not_stopped,
     _undisturbed,
     _possible,
 )

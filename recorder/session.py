@@ -40,7 +40,6 @@ from sip_hooks.events import (
     MediaNegotiated,
     PassedUntouched,
 )
-from sip_hooks.sdp import Obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Session:
         # An earlier pass has led the media to us in an IP version that the callee does not speak.
         self._is_bridge = offered.already_anchored and offered.families[0] != offered.families[1]
         draws = lots.drawn(policy.retention)
-        self._facts = first_facts(offered, policy.approved, _obstacles(offered), withheld, draws)
+        self._facts = first_facts(offered, policy.approved, withheld, draws)
         self._verdict = decide(self._facts, policy.rules)
         self._media: Anchor | None = None
         self._number: int | None = None
@@ -224,6 +223,16 @@ class Session:
         effects = self._decide(at)
         return Answer(tuple(sorted(granted)), refused, effects)
 
+    def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
+        """Somebody ends the recording of this call for good: for these purposes, or the whole of it.
+
+        What is younger than the horizon is dropped.
+        """
+        before, named = self._facts.stopped, frozenset(purposes)
+        stopped = before | named if named and before is not None else None
+        self._facts = replace(self._facts, stopped=stopped)
+        return self._decide(at)
+
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
         self._facts = replace(self._facts, withheld_elsewhere=True)
@@ -291,8 +300,9 @@ class Session:
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
             self._verdict = decide(self._facts, self._policy.rules)
             wanted = ()
-        if set(self._recordings.running()) - set(wanted):
-            return self._taint(at)
+        if lost := set(self._recordings.running()) - set(wanted):
+            is_ours = all(self._is_only_stopped(purpose) for purpose in lost)
+            return self._end(sorted(lost), at) if is_ours else self._taint(at)
         new = tuple(purpose for purpose in wanted if purpose not in self._recordings)
         return self._record(new, at) if new and not self._is_stopped else []
 
@@ -357,6 +367,18 @@ class Session:
         message = {"op": "taint", "session": self._number, "reason": reason, "ended_at": at.isoformat()}
         return [Tap(self._number, "none"), TellCapture(message)]
 
+    def _is_only_stopped(self, purpose: str) -> bool:
+        """Whether nothing but somebody's wish ends this purpose's recording, and the call's may go on."""
+        found = self._verdict.purposes.get(purpose)
+        return found is not None and found.reasons == (Reason.STOPPED,) and self._facts.stopped is not None
+
+    def _end(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
+        """These recordings end, the others go on."""
+        message = {"op": "stop", "session": self._number, "reason": "stopped", "ended_at": at.isoformat()}
+        ids = [self._recordings.stop(purpose) for purpose in purposes]
+        effects: list[Effect] = [TellCapture({**message, "recording": id}) for id in ids]
+        return effects if self._recordings.running() else [Tap(self._number or 0, "none"), *effects]
+
     def _on_end(self, event: CallEnded) -> list[Effect]:
         self._ended_at = event.at
         self._was_challenged = event.cause == "rejected" and event.status in CHALLENGES
@@ -374,9 +396,3 @@ class Session:
             return []
         self._reported = True
         return self._account.close(self._verdict, self._answered_at, self._ended_at, self._was_challenged)
-
-
-def _obstacles(offered: CallOffered) -> tuple[str, ...]:
-    if offered.description is None:
-        return (Obstacle.LATE_OFFER.value,)
-    return tuple(it.value for it in offered.description.obstacles)

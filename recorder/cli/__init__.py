@@ -29,6 +29,7 @@ COMMANDS = {
     "reconcile": "reconcile",
     "ctl": "ctl",
     "exclude": "exclude",
+    "explain": "explain",
     "clips": "clips",
     "grant": "grants",
     "purge": "purge",

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from recorder import control
+from recorder.cli import ctl_calls
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Json, complain, show
 from recorder.cli.reloads import exit_of, reload, words
@@ -21,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
+
+app.add_typer(ctl_calls.app, name="calls")
 
 UNCHANGED = "nothing was reloaded: the running configuration stays as it was"
 

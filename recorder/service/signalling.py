@@ -184,6 +184,8 @@ class Signalling:
             }
         if message.get("op") == "record":
             return self._request(str(message.get("call")), message.get("purposes"))
+        if message.get("op") == "stop":
+            return self._stop_recording(str(message.get("call")), message.get("purposes"))
         return {"ok": False, "error": "unknown question"}
 
     def _request(self, call: str, purposes: Any) -> control.Message:
@@ -195,6 +197,20 @@ class Signalling:
         self._carry_out(answer.effects)
         refused = {purpose: list(reasons) for purpose, reasons in answer.refused.items()}
         return {"ok": True, "found": True, "recorded": list(answer.recorded), "refused": refused}
+
+    def _stop_recording(self, call: str, purposes: Any) -> control.Message:
+        """`stopped`: the purposes that were being recorded, and are no more."""
+        names = [str(it) for it in purposes] if isinstance(purposes, list) else []
+        before = self._purposes(call)
+        effects = self._calls.stop(call, names, self._clock.now())
+        if effects is None:
+            return {"ok": True, "found": False}
+        self._carry_out(effects)
+        return {"ok": True, "found": True, "stopped": sorted(before - self._purposes(call))}
+
+    def _purposes(self, call: str) -> set[str]:
+        """The purposes for which a call is being recorded."""
+        return {name for row in self._calls.summaries() if row["call"] == call for name in row["purposes"]}
 
     def _recorded(self) -> set[str]:
         return {row["call"] for row in self._calls.summaries() if row["state"] == "recording"}

@@ -42,6 +42,12 @@ class Calls:
         async with self._database.read() as connection:
             return [CallOutcome(**row) for row in (await connection.execute(query)).mappings()]
 
+    async def beginning_with(self, prefix: str) -> list[CallOutcome]:
+        """The calls whose identifier begins so; `prefix` is hexadecimal."""
+        query = select(call_outcome).where(call_outcome.c.call.startswith(prefix, autoescape=True))
+        async with self._database.read() as connection:
+            return [CallOutcome(**row) for row in (await connection.execute(query)).mappings()]
+
     async def recorded(self, call: str) -> tuple[str, ...]:
         """The purposes that have a recording of this call, sorted."""
         query = select(recording.c.purpose).where(recording.c.call == call).order_by(recording.c.purpose)

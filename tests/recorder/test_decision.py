@@ -164,7 +164,7 @@ INSIDE = {
 OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "internal": "270"}
 DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
 SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
-MORE = (*SWITCHES, "elsewhere")
+MORE = (*SWITCHES, "elsewhere", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,7 @@ class Case:
             already_anchored="already" in self.on,
             withheld_elsewhere="elsewhere" in self.on,
             obstacles=frozenset({"ice"} if "obstacle" in self.on else ()),
+            stopped=None if "stopped" in self.on else frozenset(),
             disturbances=frozenset({"refer"} if "disturbed" in self.on else ()),
             failures=frozenset({"no-ports"} if "failure" in self.on else ()),
         )
@@ -202,7 +203,9 @@ def every_case() -> list[Case]:
         frozenset(name for name, on in zip(SWITCHES, states, strict=True) if on)
         for states in product((False, True), repeat=len(SWITCHES))
     ]
-    settings += [frozenset({"answered", "approved", "elsewhere", it}) for it in SWITCHES]
+    settings += [
+        frozenset({"answered", "approved", more, it}) for it in SWITCHES for more in ("elsewhere", "stopped")
+    ]
     return [Case(*it) for it in product((False, True), INSIDE, OUTSIDE, DIALLED, settings)]
 
 
@@ -231,7 +234,7 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
     kind = kind if "approved" in case.on else Kind.UNAPPROVED
     if "already" in case.on:
         return kind, 0, Action.REFRAIN, Outcome.NONE
-    if "disturbed" in case.on or "approved" not in case.on:
+    if case.on & {"disturbed", "stopped"} or "approved" not in case.on:
         return kind, 0, Action.REFRAIN, Outcome.SUPPRESSED
     if case.on & {"obstacle", "failure"}:
         return kind, 0, Action.REFRAIN, Outcome.FAILED

@@ -1,0 +1,121 @@
+"""`doelband ctl calls`: calls that run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from recorder import control
+from recorder.cli.installation import Installation, work
+from recorder.cli.options import DEFAULT, ConfigPath, Person, whole_id
+from recorder.cli.output import Exit, Id, Json, complain, facts, rows, show
+from recorder.config import load
+from recorder.service import places
+from recorder.words import in_words
+from storage.errors import NotFound
+
+app = typer.Typer(
+    help="Calls that run.", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
+)
+CallId = Annotated[
+    str, typer.Argument(metavar="CALL", help="The call's identifier, or its first 8 characters or more.")
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Calls that run. Nothing is shown of one that is private, privileged or on no flagged line."""
+
+
+@app.command("list")
+def list_calls(config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
+    """List the running calls that may be shown."""
+    import asyncio
+
+    found = asyncio.run(running(places.signalling(load(config))))
+    lines = [
+        (
+            Id(it["call"]),
+            datetime.fromisoformat(it["started_at"]),
+            it["direction"],
+            it["line"],
+            it["agent"],
+            it["state"],
+            it["purposes"],
+        )
+        for it in found
+    ]
+    columns = ("call", "since (UTC)", "direction", "line", "agent", "state", "for")
+    show(found, as_json, rows("Running", columns, lines, "No running calls that may be shown."))
+
+
+@app.command("show")
+def show_call(call: CallId, config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
+    """Show one running call, with the reasons in words."""
+    import asyncio
+
+    found = asyncio.run(_one(places.signalling(load(config)), call))
+    why = [in_words(it) for it in found["reasons"]]
+    show({**found, "explanation": why}, as_json, facts("Call", {**found, "reasons": why}))
+
+
+@app.command()
+def stop(
+    call: CallId,
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PURPOSE", help="Only for this one; may be repeated. Else the whole call."),
+    ] = None,
+    person: Person = None,
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """End the recording of a running call, for good; the call itself goes on.
+
+    The latest seconds, as many as the horizon has, are dropped; what was kept before stays until its
+    deadline. A call that is not recorded yet will not be. The audit log names who stopped it.
+    """
+    value = work(config, lambda installation: _stop(installation, call, purpose or [], person))
+    stopped = value["stopped"] or "nothing: it was not being recorded, and will not be"
+    show(value, as_json, facts("Call", {"call": Id(value["call"]), "recording stopped": stopped}))
+    if not value["is_logged"]:
+        complain("it was stopped, but the audit log could not be written")
+        raise typer.Exit(Exit.FAILED)
+
+
+async def running(signalling: Any) -> list[dict[str, Any]]:
+    """The running calls that may be shown. Raises NotRunning."""
+    return list((await control.ask(signalling, {"op": "calls"}))["calls"])
+
+
+async def _one(signalling: Any, given: str) -> dict[str, Any]:
+    found = {it["call"]: it for it in await running(signalling)}
+    call = whole_id("call", given, list(found))
+    if call not in found:
+        raise _missing(call)
+    return found[call]
+
+
+async def _stop(
+    installation: Installation, given: str, purposes: list[str], person: str | None
+) -> dict[str, Any]:
+    """Stopping comes first: it protects somebody, and nothing may be in its way."""
+    from storage.errors import StorageError
+
+    signalling = places.signalling(installation.config)
+    call = (await _one(signalling, given))["call"]
+    answer = await control.ask(signalling, {"op": "stop", "call": call, "purposes": purposes})
+    if not answer["found"]:
+        raise _missing(call)
+    by = installation.by(person, ",".join(purposes) or "every-purpose")
+    try:
+        await installation.catalogue.audit.append(by, "call.stop", call)
+    except StorageError:
+        return {"call": call, "stopped": answer["stopped"], "is_logged": False}
+    return {"call": call, "stopped": answer["stopped"], "is_logged": True}
+
+
+def _missing(call: str) -> NotFound:
+    return NotFound(f"find call {call}", "it does not run; `doelband ctl calls list` shows those that do")
