@@ -10,9 +10,10 @@ destroyed in one new keystore epoch, and rows are written in batches.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from purge.certificate import write
@@ -25,6 +26,22 @@ from storage.model import By, Certificate, Clip, DestroyedDay, Tombstone
 BATCH = 200
 
 _T = TypeVar("_T")
+
+
+class Stage(StrEnum):
+    """What a run is at."""
+
+    CONDEMNED = "condemned"
+    DESTROYED = "destroyed"
+    CERTIFIED = "certified"
+
+
+Tell = Callable[[Stage, int, int], None]
+"""Stage, how many clips have reached it, and how many there are."""
+
+
+def silent(stage: Stage, done: int, total: int) -> None:
+    """Nobody watches."""
 
 
 class DayKeys(Protocol):
@@ -49,18 +66,26 @@ class Erased:
 
 class Eraser:
     def __init__(
-        self, catalogue: Catalogue, blobs: Blobs, day_keys: DayKeys, clock: Clock, actor: str
+        self,
+        catalogue: Catalogue,
+        blobs: Blobs,
+        day_keys: DayKeys,
+        clock: Clock,
+        actor: str,
+        tell: Tell = silent,
     ) -> None:
         self._catalogue = catalogue
         self._blobs = blobs
         self._day_keys = day_keys
         self._clock = clock
         self._actor = actor
+        self._tell = tell
 
     async def condemn(self, clip_ids: Sequence[str]) -> None:
         """From here on nobody may open these clips."""
-        for batch in _batches(clip_ids):
+        for done, batch in _batches(clip_ids):
             await self._catalogue.erasures.condemn(batch, self._by())
+            self._tell(Stage.CONDEMNED, done, len(clip_ids))
 
     async def finish(self) -> Erased:
         """Bring everything that is condemned to its certificate. Raises StorageError when keys cannot be
@@ -70,11 +95,12 @@ class Eraser:
         await self._destroy_keys(clips)
         buried: list[str] = []
         left: list[str] = []
-        for batch in _batches(clips):
+        for done, batch in _batches(clips):
             gone, remaining = await self._remove(batch)
             await self._bury(gone)
             buried += [clip.id for clip in gone]
             left += remaining
+            self._tell(Stage.DESTROYED, done, len(clips))
         return Erased(tuple(buried), tuple(left), await self._certify())
 
     async def _destroy_keys(self, clips: Sequence[Clip]) -> None:
@@ -104,9 +130,10 @@ class Eraser:
     async def _certify(self) -> int:
         stones = await self._catalogue.erasures.uncertified()
         evidence = await self._catalogue.erasures.evidence()
-        for batch in _batches(stones):
+        for done, batch in _batches(stones):
             by = self._by()
             await self._catalogue.erasures.certify(await self._certificates(batch, evidence, by), by)
+            self._tell(Stage.CERTIFIED, done, len(stones))
         return len(stones)
 
     async def _certificates(
@@ -133,6 +160,8 @@ def _key_object(stone: Tombstone) -> str:
     return f"{stone.purpose}/{stone.deadline_day}"
 
 
-def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+def _batches(items: Sequence[_T]) -> Iterator[tuple[int, Sequence[_T]]]:
+    """Each batch, and how many items are done once it is."""
     for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+        batch = items[start : start + BATCH]
+        yield start + len(batch), batch

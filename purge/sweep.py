@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from purge.erase import DayKeys, Erased, Eraser
+from purge.erase import DayKeys, Erased, Eraser, Tell, silent
 from purge.verdict import Action, ClockVerdict, Verdict, judge
 from purge.witness import Observation, observe
 from storage.blobs import Blobs
@@ -47,6 +47,7 @@ async def sweep(
     clock: Clock,
     dry_run: bool = False,
     actor: str = ACTOR,
+    tell: Tell = silent,
 ) -> Report:
     """Destroy what is due and finish what an earlier run has begun. A dry run only judges.
 
@@ -59,7 +60,7 @@ async def sweep(
     judged = [_judged(clip, seen) for clip in await _candidates(catalogue, seen)]
     if dry_run:
         return Report(at, True, seen.verdict, tuple(judged))
-    eraser = Eraser(catalogue, blobs, day_keys, clock, actor)
+    eraser = Eraser(catalogue, blobs, day_keys, clock, actor, tell)
     await eraser.condemn([each.clip for each in judged if each.verdict.action is Action.DESTROY])
     erased = await eraser.finish()
     if (destroying := seen.witnesses.for_destroying()) is not None:

@@ -56,7 +56,7 @@ class Report:
 
 
 class Inspector:
-    """One inspection of an installation. `advance` is told of clips that have been looked at."""
+    """One inspection of an installation. `advance` is told how many clips have been looked at."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Inspector:
         async for page in self._pages():
             clips += len(page)
             suspects |= {each.subject for each in await self._examine(page)}
-            self._advance(len(page))
+            self._advance(clips)
         async for batch in self._listed():
             known = await self._catalogue.holdings.known({clip_id for clip_id, _ in batch})
             suspects |= {name for name, _ in batch if name not in known}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from recorder import control
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath, public_key
-from recorder.cli.output import Exit, Json, err, rows, say, show
+from recorder.cli.output import Exit, Json, rows, say, show
+from recorder.cli.progress import watched
 from recorder.service import places
 from storage.blobs import Blobs
 from storage.errors import NotFound
@@ -62,15 +62,14 @@ def _print(report: Report, findings: list[dict[str, Any]]) -> None:
 async def _inspect(installation: Installation, recorder_key: Path | None) -> Report:
     config, catalogue = installation.config, installation.catalogue
     public = _public(recorder_key, places.recorder_public_key(config))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("Clips", total=await catalogue.holdings.count())
+    total = await catalogue.holdings.count()
+    with watched() as tell:
         inspector = Inspector(
             catalogue,
             Blobs(places.clips(config)),
             public,
             places.keyring(config),
-            lambda clips: progress.advance(task, clips),
+            lambda clips: tell("looked at", clips, max(clips, total)),
         )
         return await inspector.inspect(PATIENCE_SECONDS if await _is_running(installation) else 0.0)
 

@@ -17,6 +17,7 @@ from recorder.cli.clips import ClipId, clip_id
 from recorder.cli.installation import Installation, account_name, work
 from recorder.cli.options import DEFAULT, ConfigPath, person_name
 from recorder.cli.output import Exit, Id, Json, facts, rows, say, show
+from recorder.cli.progress import watched
 from recorder.config import load
 from recorder.service import places, purging
 from recorder.service.beginning import begin, check_founded, claim_name
@@ -141,6 +142,9 @@ def work_on(config: ConfigPath = DEFAULT) -> None:
     asyncio.run(purging.run(loaded, notifier))
 
 
+SHOWN = 100
+"""Of what is due, so many are listed for people."""
+
 WORDS: Mapping[str, str] = {
     ClockReason.FIRST: "believed: this is the first reading",
     ClockReason.SAME_BOOT: "believed: it has run evenly since the machine was started",
@@ -175,7 +179,9 @@ def _run_words(report: sweeping.Report) -> Table | str:
         )
         for it in report.judged
     ]
-    return rows("Due", ("clip", "purpose", "deadline", "action", "why"), lines, f"Nothing is due. {clock}")
+    title = "Due" if len(lines) <= SHOWN else f"Due: the first {SHOWN} of {len(lines)}; --json lists all"
+    columns = ("clip", "purpose", "deadline", "action", "why")
+    return rows(title, columns, lines[:SHOWN], f"Nothing is due. {clock}")
 
 
 def _outcome(report: sweeping.Report) -> str:
@@ -227,11 +233,13 @@ async def _status(installation: Installation) -> dict[str, Any]:
 
 async def _sweep(installation: Installation, dry_run: bool) -> sweeping.Report:
     config = installation.config
-    return await sweeping.sweep(
-        installation.catalogue,
-        Blobs(places.clips(config)),
-        KeyDoor(places.keys(config)),
-        installation.clock,
-        dry_run,
-        actor=account_name(),
-    )
+    with watched() as tell:
+        return await sweeping.sweep(
+            installation.catalogue,
+            Blobs(places.clips(config)),
+            KeyDoor(places.keys(config)),
+            installation.clock,
+            dry_run,
+            account_name(),
+            tell,
+        )

@@ -10,9 +10,9 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 class FakeClock:
     """Wall clock, time since boot and boot id, each movable by itself."""
 
-    def __init__(self, now: datetime = START, synchronised: bool = False) -> None:
+    def __init__(self, now: datetime = START, synchronised: bool = False, boottime: float = 1000.0) -> None:
         self._now = now
-        self._boottime = 1000.0
+        self._boottime = boottime
         self._boot = 1
         self.synchronised = synchronised
 

@@ -134,6 +134,31 @@ async def test_a_file_that_stays_is_never_certified(site: Installation) -> None:
     assert report.erased.buried == (stuck,)
 
 
+async def test_free_texts_go_at_their_term_and_their_leaves_stay(site: Installation) -> None:
+    said = [
+        await site.catalogue.audit.append(By("ann", site.clock.now(), "", text, until), "clip.play", "x")
+        for text, until in (("of the first day", FIRST), ("of the second", SECOND), ("for good", None))
+    ]
+    site.wait_until_over(FIRST)
+    site.clock.advance(microseconds=-1)
+    for moment, kept in (
+        ("before the day is over", ["of the first day", "of the second", "for good"]),
+        ("after it", [None, "of the second", "for good"]),
+    ):
+        await site.sweep()
+        texts = {row.seq: row.text for row in await site.catalogue.audit.rows("x")}
+        assert [texts[row.seq] for row in said] == kept, moment
+        site.clock.advance(microseconds=1)
+    assert (await site.catalogue.audit.verify()).broken_at is None
+
+
+async def test_a_doubtful_clock_forgets_no_text(site: Installation) -> None:
+    await site.catalogue.audit.append(By("ann", site.clock.now(), "", "why", FIRST), "clip.play", "x")
+    site.clock.jump(days=30)
+    await site.sweep()
+    assert [row.text for row in await site.catalogue.audit.rows("x")] == ["why"]
+
+
 # -- the clock -----------------------------------------------------------------------------------------------
 
 
