@@ -1,4 +1,4 @@
-"""A sweep in a process of its own, so that it can be killed. Arguments: root, wall clock, seconds since boot."""
+"""A sweep in a process that can be killed. Arguments: root, wall clock, seconds since boot."""
 
 from __future__ import annotations
 
