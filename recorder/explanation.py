@@ -109,6 +109,8 @@ def _case(
         draws=draws,
     )
     speaks = {opinion.reason for rule in rules for opinion in rule(facts)}
+    if len(speaks) > 1:
+        speaks.discard(Reason.LINE_ALLOWS)
     order = list(Reason)
     return Case(direction, ours, theirs, decide(facts, rules), tuple(sorted(speaks, key=order.index)))
 

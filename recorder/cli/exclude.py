@@ -30,6 +30,7 @@ Identities = Annotated[
     ),
 ]
 UNCHANGED = "nothing was changed"
+_DIALLED = tuple("0123456789+*#(")
 
 
 @app.command()
@@ -57,7 +58,7 @@ def add(
     from recorder.config.exclusions import Entry, add
 
     def edit(text: str, before: Config) -> str:
-        numbers, aliases = _sorted_out(identities, before)
+        numbers, aliases = sorted_out(identities, before)
         return add(text, Entry(name or "", _reason(before, name, reason), numbers, aliases))
 
     _change(config, edit, "exclusion.add", person, as_json, "All of it is excluded already")
@@ -174,19 +175,23 @@ def _reason(config: Config, name: str, given: str | None) -> str:
     return there or given or ""
 
 
-def _sorted_out(identities: Iterable[str], config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Numbers and aliases. Raises typer.BadParameter for what would match nobody."""
-    from recorder.config.numbers import check_alias
+def sorted_out(identities: Iterable[str], config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Numbers and aliases. Raises typer.BadParameter for what would match nobody: what begins as a number
+    does must be one, or an address.
+    """
+    from recorder.config.numbers import check_alias, check_number
     from recorder.numbering import PatternError
 
     numbers: list[str] = []
     aliases: list[str] = []
     for identity in dict.fromkeys(it.strip() for it in identities):
+        begins_as_number = identity[:1] in _DIALLED and "@" not in identity
+        is_name = not begins_as_number and any(it.isalpha() or it == "@" for it in identity)
+        check = check_alias if is_name else check_number
         try:
-            check_alias(identity, config.numbering.values())
+            check(identity, config.numbering.values())
         except PatternError as error:
             raise typer.BadParameter(str(error)) from error
-        is_name = any(it.isalpha() or it == "@" for it in identity)
         (aliases if is_name else numbers).append(identity)
     return tuple(numbers), tuple(aliases)
 

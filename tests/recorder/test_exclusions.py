@@ -10,8 +10,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
-from recorder.config import Config, ConfigError, load
+from recorder.cli.exclude import sorted_out
+from recorder.config import Config, ConfigError, load, parse
 from recorder.config.exclusions import EditError, Entry, add, remove
 from recorder.service.amending import amend
 from tests.recorder.schemes import CONFIGURATION
@@ -176,3 +178,16 @@ def test_two_administrators_at_once_lose_no_change(file: Path) -> None:
     for thread in threads:
         thread.join()
     assert {"252", "253"} <= set(load(file).exclusions[0].numbers)
+
+
+def test_numbers_and_names_are_told_apart() -> None:
+    given = ["250", "+31 6 12345678", "dr.jansen", "250@example.nl", "06*", "250"]
+    numbers, aliases = sorted_out(given, parse(TEXT, "c.toml", Path("/")))
+    assert numbers == ("250", "+31 6 12345678", "06*")
+    assert aliases == ("dr.jansen", "250@example.nl")
+
+
+@pytest.mark.parametrize("typing_error", ["25x", "25O", "06-1234567B", "", "250,251"])
+def test_a_typing_error_in_a_number_does_not_become_a_name(typing_error: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        sorted_out([typing_error], parse(TEXT, "c.toml", Path("/")))

@@ -50,6 +50,7 @@ def test_a_customer_is_recorded_on_each_line_and_at_its_number() -> None:
 def test_the_rule_that_keeps_a_call_out_is_named(caller: str, callee: str, reason: Reason) -> None:
     found = cases(caller, callee)
     assert found and all(reason in it.speaks and not it.verdict.recorded() for it in found)
+    assert not any(Reason.LINE_ALLOWS in it.speaks for it in found)
 
 
 def test_without_approval_that_is_the_reason() -> None:
