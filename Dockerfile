@@ -1,9 +1,4 @@
-# docker build -t doelband .
-# docker run --network host --read-only --tmpfs /run/doelband --ulimit core=0 --memory-swappiness 0 \
-#   -v ./config.toml:/etc/doelband/config.toml:ro -v clips:/var/lib/doelband -v keys:/var/lib/doelband-keys doelband
-#
-# Host networking: the media ports are many and random, and SDP names them. Keep [storage] and [keys] on volumes of
-# their own, and the epoch keys on a third, or one backup of everything brings back what was destroyed.
+# docker build -t doelband .        and to run it: deploy/compose.yaml
 
 FROM python:3.13-slim AS build
 WORKDIR /build
@@ -24,7 +19,8 @@ RUN /opt/builder/bin/hatchling build -t wheel \
 
 FROM python:3.13-slim
 RUN useradd --system --uid 973 --home-dir /var/lib/doelband --shell /usr/sbin/nologin doelband \
-    && install -d -o doelband -g doelband -m 0700 /var/lib/doelband /var/lib/doelband-keys /run/doelband
+    && install -d -o doelband -g doelband -m 0700 /run/doelband \
+        /var/lib/doelband/storage /var/lib/doelband/keys /var/lib/doelband-epoch
 COPY --from=build /opt/doelband /opt/doelband
 ENV PATH=/opt/doelband/bin:$PATH PYTHONUNBUFFERED=1
 USER doelband
