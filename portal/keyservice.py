@@ -13,6 +13,7 @@ import os
 import pwd
 import socket
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -60,6 +61,7 @@ class KeyService:
         self._changing = asyncio.Lock()
         self.trouble = ""
         """Why the days ahead have no keys; "" when they have."""
+        self._openings: Counter[tuple[str, str]] = Counter()
         self._conversations: set[asyncio.Task[None]] = set()
         self._operations: Mapping[str, Callable[[Mapping[str, Any], Peer], Awaitable[dict[str, Any]]]] = {
             "open": self._open,
@@ -126,8 +128,17 @@ class KeyService:
 
     async def _open(self, question: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
         ask = _ask(question, peer)
-        inner = await self._day_keys.open_layer(ask)
-        key = await self._openers[ask.request.purpose].open(ask, inner)
+        purpose = ask.request.purpose if ask.request.purpose in self._openers else "unknown"
+        result = "failed"
+        try:
+            inner = await self._day_keys.open_layer(ask)
+            key = await self._openers[ask.request.purpose].open(ask, inner)
+            result = "granted"
+        except Refused:
+            result = "refused"
+            raise
+        finally:
+            self._openings[purpose, result] += 1
         return {"key": base64.b64encode(key).decode()}
 
     async def _destroy_days(self, question: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
@@ -168,6 +179,7 @@ class KeyService:
             "management": store.management is not None,
             "declaration": store.declaration is not None,
             "trouble": self.trouble,
+            "openings": [[*of, count] for of, count in self._openings.items()],
         }
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

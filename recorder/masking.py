@@ -26,7 +26,7 @@ KNOWN = (
     r"[0-9a-fA-F]{0,4}(?:::?[0-9a-fA-F]{1,4}){2,7}(?:::)?",  # IPv6 by itself
     rf"\d{{4}}-\d\d-\d\d(?:[T ]{_TIME})?(?:Z|[+-]\d\d:?\d\d)?",  # ISO 8601
     _TIME,
-    r"[0-9a-f]{32}|[0-9a-f]{64}|0x[0-9a-f]+",  # identifiers, digests, addresses in memory
+    r"[0-9a-f]{32}|[0-9a-f]{64}|[0-9a-f]{128}|0x[0-9a-f]+",  # identifiers, digests, addresses in memory
     r'(?<=", line )\d+|(?<=\.py:)\d+|(?<=\.toml:)\d+',  # places in files, as Python and we write them
     rf"(?i:\b(?:{_WORDS})[ =]\d{{1,5}})",
     rf"\d{{1,6}}(?:\.\d{{1,6}})? (?:{_UNITS})\b",

@@ -45,6 +45,12 @@ class PortPool:
         self._taken.add(port)
         return port
 
+    def counts(self, now: float) -> dict[str, int]:
+        """How many pairs are in use, at rest and free."""
+        resting = sum(until > now for until, _ in self._resting)
+        free = len(self._free) + len(self._resting) - resting
+        return {"in_use": len(self._taken), "resting": resting, "free": free}
+
     def give_back(self, port: int, now: float) -> None:
         """Put a taken port to rest from `now` on. Raises ValueError for a port that is not taken."""
         if port not in self._taken:

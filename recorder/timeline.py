@@ -191,6 +191,10 @@ class _Leg:
         self.end = position
         return [gap]
 
+    def held(self) -> Iterator[Packet]:
+        for run in (*self._past, *self._runs.values()):
+            yield from (packet for _, packet in run.held.values())
+
     def drop(self) -> int:
         count = 0
         for run in (*self._past, *self._runs.values()):
@@ -238,6 +242,11 @@ class Timeline:
         """Gaps up to tick `end` on both channels, and how good the reception was; nothing held is written."""
         padding = [record for leg in self._legs for record in leg.pad(end)]
         return [*padding, *(leg.quality() for leg in self._legs)]
+
+    def held(self) -> tuple[int, int | None]:
+        """Octets that are held, and the arrival of the oldest packet among them."""
+        packets = [packet for leg in self._legs for packet in leg.held()]
+        return sum(len(it.payload) for it in packets), min((it.arrival for it in packets), default=None)
 
     def drop(self) -> int:
         """Overwrite and forget what is held; how many packets that were."""

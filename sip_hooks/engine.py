@@ -45,6 +45,9 @@ class Engine:
         self._listeners = {listener.name: listener for listener in settings.listeners}
         self._ready: list[Packet] = []
         self.counters: Counter[str] = self._proxy.counters
+        self.received: Counter[str] = Counter()
+        """Messages that could be read: "request", "response"."""
+        self.sent = 0
 
     @property
     def calls(self) -> int:
@@ -86,6 +89,7 @@ class Engine:
     def packets_to_send(self) -> list[Packet]:
         """Return and forget the packets that are to leave, in order."""
         packets, self._ready = self._ready, []
+        self.sent += len(packets)
         return packets
 
     def next_timer(self) -> float | None:
@@ -98,6 +102,7 @@ class Engine:
             return
         try:
             message = parse(data)
+            self.received["request" if message.is_request else "response"] += 1
             if message.is_request:
                 self._proxy.receive_request(message, source, listener, now)
             else:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import Database
@@ -85,6 +85,11 @@ class AuditLog:
             query = query.where(audit.c.object == object)
         async with self._database.read() as connection:
             return [AuditRow(**row) for row in (await connection.execute(query)).mappings()]
+
+    async def count(self) -> int:
+        """How many leaves there are."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.max(audit.c.seq))) or 0
 
     async def forget_texts(self, before: date) -> int:
         """Delete the free texts whose last day lies before `before`; the leaves stay. Returns how many."""

@@ -73,7 +73,9 @@ class KeyDoor:
         await self._ask({"op": "refuse-clip", "clip": clip_id})
 
     async def status(self) -> dict[str, Any]:
-        """`epoch`, `purposes` (with first, last and number of live days), `refused`, `enrolled`."""
+        """`epoch`, `purposes` (with first, last and number of live days), `refused`, `enrolled`, and
+        `openings`: rows of purpose, result and how many since the start.
+        """
         return dict(await self._ask({"op": "status"}))
 
     async def refresh(self) -> dict[str, Any]:

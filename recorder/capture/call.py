@@ -11,6 +11,7 @@ suspension  signalling has gone: packets are held, none is committed, until it c
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ from recorder.capture.orders import Begin
 from recorder.capture.track import ClipVault, Tell, Track
 from recorder.rtp import Header
 from recorder.timeline import Packet, Timeline
-from storage.records import CLOCK_RATE, Codec, Record
+from storage.records import CLOCK_RATE, Audio, Codec, Gap, Quality, Record
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
@@ -33,8 +34,11 @@ class CapturedRecording:
     `now` and `now_ns` are one instant on the wall clock and on the clock of the ring's arrivals.
     """
 
-    def __init__(self, begin: Begin, tell: Tell, now: datetime, now_ns: int) -> None:
+    def __init__(
+        self, begin: Begin, tell: Tell, now: datetime, now_ns: int, counts: Counter[str] | None = None
+    ) -> None:
         self.begin = begin
+        self._counts: Counter[str] = Counter() if counts is None else counts
         self.is_suspended = False
         self.refused_codec = False
         self._codecs = begin.codecs
@@ -89,6 +93,17 @@ class CapturedRecording:
         if self._is_opened and not self.is_suspended and not self._is_over:
             self._write(self._timeline.commit(self._tick(now_ns) - self._horizon))
 
+    def held(self, now_ns: int) -> tuple[int, float]:
+        """Octets of audio in RAM, and by how many seconds the oldest is past the horizon."""
+        octets, oldest = self._timeline.held()
+        late = 0 if oldest is None else max(0, self._tick(now_ns) - self._horizon - oldest)
+        return octets, late / CLOCK_RATE
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its clip is being written."""
+        return self._track.is_open
+
     async def flush(self) -> None:
         """Make durable what was written."""
         if self._is_flushing:  # the disk is slow: one at a time
@@ -136,6 +151,15 @@ class CapturedRecording:
         await self._track.finish(reason, ended_at, failed)
 
     def _write(self, records: Sequence[Record]) -> None:
+        if self._track.is_open:
+            for record in records:
+                match record:
+                    case Audio():
+                        self._counts["frames"] += 1
+                    case Gap():
+                        self._counts["gaps"] += 1
+                    case Quality():
+                        self._counts.update(late=record.late, duplicate=record.duplicated)
         self._track.write(records)
 
     def _kept(self) -> list[Codec]:

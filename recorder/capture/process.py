@@ -1,4 +1,4 @@
-"""The capture process: rings in, clips out, every 100 ms.
+"""The heart of the capture process: rings in, clips out.
 
 It serves signalling over `capture.sock`. When that connection drops, its calls are held, and nothing of
 them is committed, for a grace period: the same `begin` again goes on with the same part; without it they
@@ -12,12 +12,10 @@ process. It is logged by its type alone: a message could quote what it must not.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,17 +34,15 @@ from recorder.capture.orders import (
     refusals,
     session_of,
 )
-from recorder.capture.rings import handed_out
+from recorder.capture.tally import Tally
 from recorder.capture.track import ClipVault
 from recorder.channel import Channel, Listener, Message
-from recorder.notify import Notifier
+from recorder.metrics import answered
 from recorder.ring import PACKET_AT, SLOT_BYTES, Records, RingReader
 from recorder.rtp import parse_batch
-from storage.clock import Clock
 
 log = structlog.get_logger()
 
-BEAT_SECONDS = 0.1
 FLUSH_BEATS = 10
 REMEMBERED_TAINTS = 65536
 
@@ -57,6 +53,8 @@ class CaptureSettings:
 
     socket: Path
     rings: Path
+    status_socket: Path | None = None
+    """Where it answers what it counts."""
     grace_seconds: float = 5.0
     stop_seconds: float = 10.0
 
@@ -98,6 +96,7 @@ class Capture:
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._beats = 0
+        self._tally = Tally()
         self.discarded = 0
         """Records of calls that nobody ordered."""
         self._listener = Listener(settings.socket, self._connected)
@@ -225,11 +224,20 @@ class Capture:
         running: _Running
 
         def tell(event: Message) -> None:
+            self._tally.add(event)
             running.owner.send(event)
 
-        recording = CapturedRecording(begin, tell, self._now(), self._now_ns())
+        recording = CapturedRecording(begin, tell, self._now(), self._now_ns(), self._tally.records)
         running = _Running(recording, client, self._spawn(recording.open(self._vault)))
         self._running.setdefault(begin.session, {})[begin.plan.recording_id] = running
+
+    def answer(self, question: Message) -> Message:
+        """What it counts, to whoever asks for the metrics."""
+        if question.get("op") != "metrics":
+            return {"ok": False, "error": "unknown question"}
+        recordings = (it.recording for it in self._every())
+        torn = sum(it.torn for it in self._readers)
+        return answered(self._tally.samples(recordings, self._now_ns(), torn, self.discarded))
 
     def _renegotiate(self, message: Message) -> None:
         found, codecs = self._of(session_of(message)), codecs_of(message)
@@ -352,40 +360,3 @@ async def _ended(recording: CapturedRecording, end: Coroutine[Any, Any, None]) -
 def _refuse(client: Channel, message: Message, reason: str) -> None:
     for event in refusals(message, reason):
         client.send(event)
-
-
-async def run_capture(settings: CaptureSettings, vault: ClipVault, clock: Clock, notifier: Notifier) -> None:
-    """The whole process, until SIGTERM or SIGINT; then running clips are sealed as interrupted.
-
-    It listens once it has rings.
-    """
-    supply = handed_out(settings.rings, notifier)
-    capture = Capture(settings, vault, await anext(supply), clock.now)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if capture.unlocked_rings:
-        log.warning("audio in rings may be swapped out: raise LimitMEMLOCK", rings=capture.unlocked_rings)
-    following = asyncio.create_task(_follow(supply, capture))
-    notifier.ready(_status(capture))
-    beat_at = 0.0
-    while not stop.is_set():
-        capture.beat()
-        if time.monotonic() >= beat_at:
-            notifier.beat(_status(capture))
-            beat_at = time.monotonic() + notifier.every_seconds
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BEAT_SECONDS):
-                await stop.wait()
-    notifier.stopping()
-    following.cancel()
-    await capture.stop()
-
-
-async def _follow(supply: AsyncIterator[Sequence[int]], capture: Capture) -> None:
-    async for ring_fds in supply:
-        capture.use_rings(ring_fds)
-
-
-def _status(capture: Capture) -> str:
-    return f"{capture.recording} calls are recorded"

@@ -27,6 +27,9 @@ class Sealed(Protocol):
     @property
     def seconds(self) -> float | None: ...
 
+    @property
+    def chunks(self) -> int | None: ...
+
 
 class Clip(Protocol):
     """What capture needs of a clip that is open. `write` is quick; the others leave the event loop free."""
@@ -109,7 +112,8 @@ class Track:
                 return
             self._is_over = True
             event = "failed" if failed else "sealed"
-            self._event(event, reason=reason, seconds=sealed.seconds, bytes=sealed.size)
+            rest = {"seconds": sealed.seconds, "bytes": sealed.size, "chunks": sealed.chunks}
+            self._event(event, reason=reason, **rest)
 
     def give_up(self) -> None:
         """Fail for a reason that nobody foresaw; what was written stays as after a crash."""

@@ -39,6 +39,7 @@ COMMANDS = {
     "relay": "processes",
     "capture": "processes",
     "keys": "processes",
+    "watch": "processes",
     "manual": "manual",
 }
 """Every command, and the module of this package that has it. A module is loaded when it is asked for: the
@@ -64,7 +65,7 @@ class Commands(typer.core.TyperGroup):
         return command
 
 
-INNER = frozenset({"media", "signalling", "relay", "capture", "keys", "manual"})
+INNER = frozenset({"media", "signalling", "relay", "capture", "keys", "manual", "watch"})
 """Not in the list of commands: single processes, which `serve` starts, or a unit each; the manual page."""
 
 app = typer.Typer(

@@ -112,3 +112,15 @@ def keys(config: ConfigPath = DEFAULT) -> None:
     beginning.check_founded(loaded, config)
     beginning.claim_name(loaded, "keys")
     asyncio.run(run(loaded, config.absolute(), notifier))
+
+
+def watch(config: ConfigPath = DEFAULT) -> None:
+    """Metrics, liveness and readiness over HTTP, at the address of [watch]."""
+    from recorder.config import load
+    from recorder.service import beginning
+    from recorder.service.watching import run
+
+    notifier = begin("watch")
+    loaded = load(config)
+    beginning.claim_name(loaded, "watch")
+    asyncio.run(run(loaded, notifier))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from recorder import control, presence
+from recorder import presence
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, facts, rows, say, show
 from recorder.config import Config
 from recorder.service import gatekeeper, places
+from recorder.service.observation import Observer
 from storage.errors import StorageError
-from storage.keydoor import KeyDoor
 
 Health = Annotated[
     bool, typer.Option("--health", help="Print one line; exit 0 when every process runs, 75 otherwise.")
@@ -54,11 +54,14 @@ def _print(value: dict[str, Any]) -> None:
     }
     if lost := value["signalling"].get("notes_lost"):
         shown["ledger"] = f"{lost} calls may be missing from it; see the log of signalling"
-    if value["clock_moved_by_seconds"]:
-        shown["WARNING"] = (
-            f"the clock is moved by {value['clock_moved_by_seconds']:.0f} s (clock.offset_file)"
-        )
+    if value["processes"]:
+        shown |= {"missing": _sentences(value["missing"])} if value["missing"] else {}
+    shown |= {"WARNING": _sentences(value["warnings"])} if value["warnings"] else {}
     say(facts("Doelband", shown))
+
+
+def _sentences(findings: list[dict[str, str]]) -> str:
+    return " ".join(f"{it['what']}; {it['remedy']}." for it in findings)
 
 
 def _recording(value: dict[str, Any]) -> str:
@@ -75,16 +78,15 @@ def _recording(value: dict[str, Any]) -> str:
 
 async def _collect(installation: Installation) -> dict[str, Any]:
     config = installation.config
-    rows_of = (await _answer(places.supervisor(config))).get("processes") or _alone(config)
-    signalling = await _answer(places.signalling(config))
+    seen = await Observer(config, installation.clock, installation.catalogue).look()
+    rows_of = seen.statuses["supervisor"].get("processes") or _alone(config)
+    signalling = seen.statuses["signalling"]
     gate = await gatekeeper.look(config, installation.catalogue)
     counts = await installation.catalogue.clips.count_by_state()
-    connected = signalling.get("media_connected") and signalling.get("capture_connected")
     return {
-        "ready": bool(rows_of)
-        and all(it["pid"] for it in rows_of)
-        and bool(connected)
-        and await _keys(config),
+        "ready": seen.readiness.is_ready and all(it["pid"] for it in rows_of),
+        "missing": [asdict(it) for it in seen.readiness.missing],
+        "warnings": [asdict(it) for it in seen.readiness.warnings],
         "processes": rows_of,
         "recording_allowed": signalling.get("recording", False),
         "gate": gatekeeper.explain(gate.reason, gate.declared),
@@ -106,18 +108,3 @@ def _alone(config: Config) -> list[dict[str, Any]]:
     return (
         [{"name": it, "pid": pid, "restarts": None} for it, pid in pids.items()] if any(pids.values()) else []
     )
-
-
-async def _answer(path: Path) -> dict[str, Any]:
-    try:
-        return await control.ask(path, {"op": "status"})
-    except control.NotRunning:
-        return {}
-
-
-async def _keys(config: Config) -> bool:
-    try:
-        await KeyDoor(places.keys(config)).status()
-    except StorageError:
-        return False
-    return True

@@ -19,7 +19,7 @@ from sip_hooks.address import Family, family_of
 Found = Iterator[tuple[Key, str]]
 
 _ANY = {4: "0.0.0.0", 6: "::"}
-_LONGEST_SOCKET, _SOCKET_PATH = "signalling.sock", 107
+_LONGEST_SOCKET, _SOCKET_PATH = "capture-status.sock", 107
 _PORTS_PER_CALL = 4  # RTP and RTCP towards both parties
 
 

@@ -273,6 +273,13 @@ class Runtime(Section):
     directory: Directory = Field(examples=['directory = "/run/doelband"'])
 
 
+class Watch(Section):
+    """Where metrics and readiness are answered over HTTP. There is no password: keep it on loopback."""
+
+    address: Address = Field(default="127.0.0.1", examples=['address = "127.0.0.1"'])
+    port: Port = Field(default=9464, examples=["port = 9464"])
+
+
 class Clock(Section):
     """For demonstrations and tests: a file with the seconds that are added to every clock."""
 
@@ -305,6 +312,7 @@ class Config(Section):
     storage: Storage = Field(examples=["a section [storage] with directory"])
     keys: Keys = Field(examples=["a section [keys] with directory and epoch_key_directory"])
     runtime: Runtime = Field(examples=["a section [runtime] with directory"])
+    watch: Watch | None = Field(default=None, examples=["a section [watch] with port"])
     clock: Clock = Field(default=Clock(), examples=["a section [clock]"])
 
     def scheme(self) -> scheme.Scheme:

@@ -32,6 +32,7 @@ from recorder.relay.protocol import (
     session_of,
     sessions_of,
 )
+from recorder.relay.stream import COUNTS
 
 OPEN_SECONDS = 0.04
 """What a worker has to take a call over; an INVITE waits 50 ms at most."""
@@ -132,7 +133,7 @@ class MediaBroker:
 
     async def stats(self) -> list[Message]:
         """One row per attached worker: index, calls, dropped ring records, whether the ring is locked in
-        RAM.
+        RAM, and what its streams have counted.
         """
         rows: list[Message] = []
         for index, worker in sorted(self._workers.items()):
@@ -141,9 +142,13 @@ class MediaBroker:
             except (OrderError, TimeoutError):
                 rows.append({"worker": index, "answers": False})
                 continue
-            kept = {key: answer[key] for key in ("calls", "dropped", "locked")}
+            kept = {key: answer[key] for key in ("calls", "dropped", "locked", *COUNTS)}
             rows.append({"worker": index, "answers": True, **kept, "refusals": worker.refusals})
         return rows
+
+    def ports(self) -> dict[str, int]:
+        """How many port pairs are in use, at rest and free."""
+        return self._pool.counts(self._now())
 
     async def reap(self) -> None:
         """One look of the reaper: close the calls that nobody owns, and in which nothing was heard since the

@@ -31,6 +31,8 @@ _PREFIXES = [_VIEW[:length] for length in range(LIMIT + 1)]
 _DRAIN = 1024
 
 _FOREIGN = -1
+COUNTS = ("packets", "foreign", "malformed", "refused", "errors")
+"""What a stream counts: packets passed on; from elsewhere, no RTP, not agreed on; errors of its socket."""
 
 REFUSED, AUDIO, CONTROL = 0, 1, 2
 _RTCP_TYPES = range(192, 224)  # RFC 5761 §4: RTCP packet types, also where RTP and RTCP share a port
@@ -113,6 +115,10 @@ class Stream:
         minimum = _RTP_MINIMUM if self._is_rtp else _RTCP_MINIMUM
         tap = None if self._tap is None else self._tap.write
         return receive, self._deliver, self._kinds, minimum, tap, self
+
+    def counts(self) -> tuple[int, ...]:
+        """As COUNTS."""
+        return self.packets, self.foreign, self.malformed, self.refused, self.errors
 
     def tap(self, ring: RingWriter | None) -> None:
         """Copy audio packets into the ring from now on, or not."""

@@ -29,7 +29,7 @@ from recorder.relay.protocol import (
     remotes_of,
     session_of,
 )
-from recorder.relay.stream import Route, Stream, forward
+from recorder.relay.stream import COUNTS, Route, Stream, forward
 from recorder.ring import SIDE_A, SIDE_B, RingWriter
 
 PAGE = 400
@@ -81,18 +81,18 @@ class Call:
 
     def row(self) -> list[object]:
         """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors, RTCP]."""
-        streams = self.streams
         return [
             self.session,
             self.level,
             self.a_rtp.packets,
             self.b_rtp.packets,
-            sum(stream.foreign for stream in streams),
-            sum(stream.malformed for stream in streams),
-            sum(stream.refused for stream in streams),
-            sum(stream.errors for stream in streams),
+            *self.counts()[1:],
             self.a_rtcp.packets + self.b_rtcp.packets,
         ]
+
+    def counts(self) -> list[int]:
+        """As COUNTS, over all four streams."""
+        return [sum(column) for column in zip(*(it.counts() for it in self.streams), strict=True)]
 
 
 def _socket_address(address: str, port: int) -> Address:
@@ -115,6 +115,8 @@ class Worker:
         self._routes: list[Route | None] = [None] * (control.fileno() + 1)
         self._epoll.register(control, select.EPOLLIN)
         self._is_running = True
+        self._ended = [0] * len(COUNTS)
+        """What calls that are over had counted."""
         self._orders: dict[object, Callable[[Order, list[int]], Order]] = {
             "open": self._open,
             "remote": self._remote,
@@ -216,6 +218,7 @@ class Worker:
     def _close(self, order: Order, _: list[int]) -> Order:
         call = self._call(order)
         del self._calls[call.session]
+        self._ended = [sum(pair) for pair in zip(self._ended, call.counts(), strict=True)]
         for stream in call.streams:
             with contextlib.suppress(OSError):  # it is not registered before both sides are known
                 self._epoll.unregister(stream.socket)
@@ -232,7 +235,13 @@ class Worker:
         }
 
     def _stats(self, _order: Order, _: list[int]) -> Order:
-        return {"calls": len(self._calls), "dropped": self._ring.dropped, "locked": self._ring.locked}
+        totals = zip(self._ended, *(call.counts() for call in self._calls.values()), strict=True)
+        return {
+            "calls": len(self._calls),
+            "dropped": self._ring.dropped,
+            "locked": self._ring.locked,
+            **dict(zip(COUNTS, map(sum, totals), strict=True)),
+        }
 
     def _call(self, order: Order) -> Call:
         call = self._calls.get(session_of(order))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import structlog
 
@@ -28,6 +29,14 @@ class Books:
         self._unfinished = unfinished
         self._notes: asyncio.Queue[NoteOutcome | NoteWithheld] = asyncio.Queue(WAITING)
         self._lost = 0
+        self.outcomes: Counter[str] = Counter()
+        """Ended calls. What was withheld is not counted here: when it happened is nobody's business."""
+        self.reasons: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Notes that are not written yet."""
+        return self._notes.qsize()
 
     @property
     def lost(self) -> int:
@@ -39,6 +48,9 @@ class Books:
         if isinstance(note, KeepInMind):
             self._keep(note.call, note.unfinished)
             return
+        if isinstance(note, NoteOutcome):
+            self.outcomes[note.outcome] += 1
+            self.reasons.update((note.outcome, reason) for reason in note.reasons)
         try:
             self._notes.put_nowait(note)
         except asyncio.QueueFull:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from recorder.capture.process import CaptureSettings, run_capture
+from recorder.capture.process import CaptureSettings
+from recorder.capture.running import run_capture
 from recorder.config import Config
 from recorder.notify import Notifier
 from recorder.service import places
@@ -30,6 +31,6 @@ async def run(config: Config, notifier: Notifier) -> None:
             without_row=len(recovered.strays),
             remedy="run `doelband fsck`",
         )
-    settings = CaptureSettings(places.capture(config), places.rings(config))
+    settings = CaptureSettings(places.capture(config), places.rings(config), places.capture_status(config))
     await run_capture(settings, vault, clock, notifier)
     await catalogue.close()

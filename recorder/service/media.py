@@ -14,12 +14,14 @@ import socket
 
 import structlog
 
-from recorder import handover, ring
+from recorder import control, handover, ring
 from recorder.channel import Channel, Listener
 from recorder.config import Config
+from recorder.metrics import answered
 from recorder.notify import Notifier, keep_telling
 from recorder.relay.broker import BrokerSettings, MediaBroker
 from recorder.service import places
+from recorder.service.figures import media_samples
 
 log = structlog.get_logger()
 
@@ -46,6 +48,12 @@ class Media:
     def status(self) -> str:
         """For people."""
         return f"{self._broker.open_calls} calls, {len(self._broker.workers)} of {len(self._rings)} relays"
+
+    async def answer(self, question: control.Message) -> control.Message:
+        """What broker and workers count, to whoever asks for the metrics."""
+        if question.get("op") != "metrics":
+            return {"ok": False, "error": "unknown question"}
+        return answered(await media_samples(self._broker))
 
     def close(self) -> None:
         """Close everything, which ends the workers."""
@@ -92,10 +100,12 @@ async def run(config: Config, notifier: Notifier) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     media = Media(config)
+    server = await control.serve(places.media_status(config), media.answer)
     log.info("media ports are served", first=config.media.port_low, last=config.media.port_high)
     notifier.ready(media.status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: media.status))
     await stop.wait()
     telling.cancel()
     notifier.stopping()
+    server.close()
     media.close()

@@ -65,6 +65,11 @@ def media(config: Config) -> Path:
     return config.runtime.directory / "media.sock"
 
 
+def media_status(config: Config) -> Path:
+    """Where the media broker answers."""
+    return config.runtime.directory / "media-status.sock"
+
+
 def relays(config: Config) -> Path:
     """Where the media broker hands a relay worker its orders and its ring."""
     return config.runtime.directory / "relays.sock"
@@ -78,6 +83,16 @@ def rings(config: Config) -> Path:
 def capture(config: Config) -> Path:
     """Where the capture process takes orders."""
     return config.runtime.directory / "capture.sock"
+
+
+def capture_status(config: Config) -> Path:
+    """Where the capture process answers."""
+    return config.runtime.directory / "capture-status.sock"
+
+
+def purge(config: Config) -> Path:
+    """Where the purge process answers."""
+    return config.runtime.directory / "purge.sock"
 
 
 def keys(config: Config) -> Path:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
 from purge.sweep import Report, sweep
+from recorder import control
 from recorder.config import Config
+from recorder.metrics import answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.service import places
 from storage.blobs import Blobs
@@ -34,14 +37,19 @@ async def run(config: Config, notifier: Notifier) -> None:
     catalogue = await Catalogue.open(places.catalogue(config))
     blobs, door = Blobs(places.clips(config)), KeyDoor(places.keys(config))
     clock = SystemClock(config.clock.offset_file)
+    record = Record()
+    server = await control.serve(places.purge(config), record.answer)
     notifier.ready("first sweep")
     said = "first sweep"
     telling = asyncio.create_task(keep_telling(notifier, lambda: said))
     while not stop.is_set():
         pause = SWEEP_SECONDS
         try:
-            said = _report(await sweep(catalogue, blobs, door, clock))
+            report = await sweep(catalogue, blobs, door, clock)
+            record.add(report)
+            said = _report(report)
         except StorageError as error:
+            record.failures += 1
             log.error("the purge could not finish, trying again", error=str(error))
             said = f"could not finish, trying again: {error}"
             pause = RETRY_SECONDS
@@ -51,7 +59,44 @@ async def run(config: Config, notifier: Notifier) -> None:
             continue
     telling.cancel()
     notifier.stopping()
+    server.close()
     await catalogue.close()
+
+
+@dataclass(slots=True)
+class Record:
+    """What the sweeps of this process have come to."""
+
+    done: int = 0
+    failures: int = 0
+    distrusted: int = 0
+    destroyed: int = 0
+    succeeded_at: datetime | None = None
+
+    def add(self, report: Report) -> None:
+        """A sweep that ended; one that left files has destroyed their keys, and will be asked again."""
+        self.destroyed += len(report.erased.buried)
+        if not report.clock.is_trusted:
+            self.distrusted += 1
+        elif report.erased.left:
+            self.failures += 1
+        else:
+            self.done += 1
+            self.succeeded_at = report.at
+
+    def answer(self, question: control.Message) -> control.Message:
+        """To whoever asks for the metrics."""
+        if question.get("op") != "metrics":
+            return {"ok": False, "error": "unknown question"}
+        results = {"done": self.done, "failed": self.failures, "clock-not-believed": self.distrusted}
+        succeeded = self.succeeded_at.timestamp() if self.succeeded_at else 0
+        return answered(
+            [
+                sample("purge_last_success_timestamp_seconds", succeeded),
+                sample("purge_clips_destroyed_total", self.destroyed),
+                *counted("purge_sweeps_total", results),
+            ]
+        )
 
 
 def _report(report: Report) -> str:

@@ -33,10 +33,12 @@ from recorder.effects import (
     Tap,
     TellCapture,
 )
+from recorder.metrics import Sample, answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
+from recorder.service.figures import OUTCOMES, slug
 from recorder.service.reloading import Reloader
 from recorder.service.unfinished import UnfinishedCalls
 from sip_hooks.address import Family, family_of, host
@@ -176,6 +178,8 @@ class Signalling:
                 "notes_lost": self._books.lost,
                 "counters": dict(self._transport.engine.counters),
             }
+        if message.get("op") == "metrics":
+            return answered(self._samples())
         if message.get("op") == "calls":
             rows = self._calls.summaries()
             return {
@@ -214,6 +218,26 @@ class Signalling:
 
     def _recorded(self) -> set[str]:
         return {row["call"] for row in self._calls.summaries() if row["state"] == "recording"}
+
+    def _samples(self) -> list[Sample]:
+        engine, books = self._transport.engine, self._books
+        shown = self._calls.summaries()
+        return [
+            sample("gate_open", self._gate.approved),
+            sample("gate_state", 1, self._gate.reason),
+            sample("calls_running", len(self._calls)),
+            sample("recordings_running", sum(len(row["purposes"]) for row in shown)),
+            sample("media_connected", self._media.is_up),
+            sample("capture_connected", self._capture.is_up),
+            sample("ledger_notes_lost_total", books.lost),
+            sample("ledger_notes_waiting", books.waiting),
+            sample("sip_transactions", engine.transactions),
+            sample("sip_messages_sent_total", engine.sent),
+            *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
+            *counted("call_reasons_total", books.reasons),
+            *counted("sip_messages_received_total", engine.received),
+            *counted("sip_events_total", {slug(kind): count for kind, count in engine.counters.items()}),
+        ]
 
     def stop(self) -> None:
         """Note the calls in progress (they go on without us), let recordings end as interrupted, close."""

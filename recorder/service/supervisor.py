@@ -16,6 +16,7 @@ import structlog
 
 from recorder import control
 from recorder.config import Config
+from recorder.metrics import answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.service import beginning, places
 from recorder.service.children import Child
@@ -39,6 +40,7 @@ class Supervisor:
             Child("capture", ["capture", *configured]),
             *(Child(f"relay-{it}", ["relay", "--socket", door]) for it in range(config.media.workers)),
             Child("purge", ["purge", "work", *configured]),
+            *([Child("watch", ["watch", *configured])] if config.watch else []),
             Child("signalling", ["signalling", *configured]),
         ]
 
@@ -49,6 +51,7 @@ class Supervisor:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         server = await control.serve(places.supervisor(self._config), self._answer)
+        figures = await control.serve(places.media_status(self._config), self._media.answer)
         for child in self._children:
             child.launch()
         log.info("serving", processes=len(self._children), storage=str(self._config.storage.directory))
@@ -59,6 +62,7 @@ class Supervisor:
         notifier.stopping()
         telling.cancel()
         server.close()
+        figures.close()
         for child in self._children:
             child.expect_end()
         *others, signalling = self._children
@@ -78,6 +82,11 @@ class Supervisor:
                 child.hang_up()
 
     def _answer(self, message: control.Message) -> control.Message:
+        if message.get("op") == "metrics":
+            restarts = {it.name: it.restarts for it in self._children}
+            return answered(
+                [sample("process_up", 1, "supervisor"), *counted("process_restarts_total", restarts)]
+            )
         if message.get("op") != "status":
             return {"ok": False, "error": "unknown question"}
         rows = [{"name": it.name, "pid": it.pid, "restarts": it.restarts} for it in self._children]

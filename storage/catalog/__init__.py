@@ -46,5 +46,10 @@ class Catalogue:
     def path(self) -> Path:
         return self._database.path
 
+    async def check_writable(self) -> None:
+        """Take the turn to write and give it back; nothing is written. Raises Unavailable."""
+        async with self._database.write():
+            pass
+
     async def close(self) -> None:
         await self._database.close()

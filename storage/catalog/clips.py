@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
+from datetime import date
 
 from sqlalchemy import ColumnElement, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -17,6 +18,7 @@ from storage.model import By, Clip, ClipFilter, NewClip, Sealing
 from storage.tables import clip, recording
 
 EVERYTHING = ClipFilter()
+LIVE = tuple(it for it in State if it is not State.ERASED)
 _RECORDING_FIELDS = ("call", "purpose", "line", "agent", "scheme_hash", "started_at")
 
 
@@ -74,6 +76,26 @@ class Clips:
         async with self._database.read() as connection:
             counted = {row.state: row.number for row in await connection.execute(query)}
         return {state: counted.get(state, 0) for state in State}
+
+    async def count_live(self) -> dict[tuple[State, str], int]:
+        """By state and purpose, those whose bytes are not destroyed."""
+        query = (
+            select(clip.c.state, recording.c.purpose, func.count().label("number"))
+            .join(recording, clip.c.recording == recording.c.id)
+            .where(clip.c.state.in_(LIVE))
+            .group_by(clip.c.state, recording.c.purpose)
+        )
+        async with self._database.read() as connection:
+            return {(row.state, row.purpose): row.number for row in await connection.execute(query)}
+
+    async def due(self, before: date) -> tuple[int, date | None]:
+        """How many live clips have a deadline day before this one, and the earliest such day."""
+        query = select(func.count(), func.min(clip.c.deadline_day)).where(
+            clip.c.state.in_(LIVE), clip.c.deadline_day < before
+        )
+        async with self._database.read() as connection:
+            count, earliest = (await connection.execute(query)).one()
+            return count, earliest
 
     async def _step(self, clip_id: str, step: Step, by: By, values: dict[str, object]) -> Clip:
         async with self._database.write() as connection:

@@ -14,6 +14,7 @@ from storage.vault import ClipPlan
 class FakeSealed:
     size: int
     seconds: float
+    chunks: int = 1
 
 
 @dataclass

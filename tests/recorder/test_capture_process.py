@@ -30,7 +30,8 @@ VOICE = speech(5, 300)
 _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from recorder.capture.process import CaptureSettings, run_capture
+from recorder.capture.process import CaptureSettings
+from recorder.capture.running import run_capture
 from recorder.notify import Notifier
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
