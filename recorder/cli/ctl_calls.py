@@ -85,6 +85,31 @@ def stop(
         raise typer.Exit(Exit.FAILED)
 
 
+@app.command()
+def record(
+    call: CallId,
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PURPOSE", help="What for; may be repeated. Else all that wait to be asked for."),
+    ] = None,
+    person: Person = None,
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Record a running call from now on, for purposes whose mode is on-demand.
+
+    Every other rule still counts: exit 4 with the reasons when it is not recorded. The audit log names who
+    asked.
+    """
+    value = work(config, lambda installation: _record(installation, call, purpose or [], person))
+    show(value, as_json, facts("Call", {**value, "call": Id(value["call"])}))
+    for name, reasons in value["refused"].items():
+        complain(f"{name} is not recorded: {', '.join(reasons)}")
+    if not value["recorded"] and not value["refused"]:
+        complain("no purpose of this call waits to be asked for; name one with --purpose to hear why")
+    raise typer.Exit(Exit.OK if value["recorded"] and not value["refused"] else Exit.REFUSED)
+
+
 async def running(signalling: Any) -> list[dict[str, Any]]:
     """The running calls that may be shown. Raises NotRunning."""
     return list((await control.ask(signalling, {"op": "calls"}))["calls"])
@@ -96,6 +121,20 @@ async def _one(signalling: Any, given: str) -> dict[str, Any]:
     if call not in found:
         raise _missing(call)
     return found[call]
+
+
+async def _record(
+    installation: Installation, given: str, purposes: list[str], person: str | None
+) -> dict[str, Any]:
+    """The audit row comes first: who asked stands there whatever the answer is."""
+    signalling = places.signalling(installation.config)
+    call = (await _one(signalling, given))["call"]
+    by = installation.by(person, ",".join(purposes) or "every-purpose-on-demand")
+    await installation.catalogue.audit.append(by, "call.record", call)
+    answer = await control.ask(signalling, {"op": "record", "call": call, "purposes": purposes})
+    if not answer["found"]:
+        raise _missing(call)
+    return {"call": call, "recorded": answer["recorded"], "refused": answer["refused"]}
 
 
 async def _stop(
