@@ -90,7 +90,9 @@ def record(
     call: CallId,
     purpose: Annotated[
         list[str] | None,
-        typer.Option(metavar="PURPOSE", help="What for; may be repeated. Else all that wait to be asked for."),
+        typer.Option(
+            metavar="PURPOSE", help="What for; may be repeated. Else all that wait to be asked for."
+        ),
     ] = None,
     person: Person = None,
     config: ConfigPath = DEFAULT,

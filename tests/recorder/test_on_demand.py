@@ -153,6 +153,20 @@ def test_a_recording_that_was_stopped_by_a_policy_is_not_begun_again_by_asking()
     assert answer is not None and answer.recorded == ()
 
 
+def test_one_purpose_that_may_not_go_on_takes_the_others_with_it() -> None:
+    calls, call = running()
+    calls.request(call, ["assessment"], ASKED)
+    effects = calls.on_policy(policy(TWO.replace('["assessment", "coaching"]', '["coaching"]')), ASKED)
+    assert [it["op"] for it in orders(effects)] == ["taint"]
+    assert calls.summaries()[0]["purposes"] == []
+
+
+def test_a_call_that_had_to_stop_is_not_recorded_for_another_purpose_either() -> None:
+    calls, _ = running()
+    calls.on_policy(policy(TWO, approved=False), ASKED)
+    assert orders(calls.on_policy(policy(TWO.replace('"on-demand"', '"always"')), ASKED)) == []
+
+
 def test_after_a_restart_of_capture_all_that_run_go_on() -> None:
     calls, call = running()
     calls.request(call, ["assessment"], ASKED)
