@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,18 +45,18 @@ def main() -> int:
     found = ratios(result)
     file = RESULTS / f"{wanted.name}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(_report(wanted.name, found, result), indent=2) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(_report(wanted.name, plan, found, result), indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     console.print(f"Written to {file}", markup=False)
     return 0
 
 
-def _report(name: str, found: dict[str, float], result: Result) -> dict[str, object]:
+def _report(name: str, plan: Plan, found: dict[str, float], result: Result) -> dict[str, object]:
     return {
         "benchmark": name,
         **found,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "command": f"python -m bench {name} --rounds={plan.rounds} --seconds={plan.loads[0].seconds:g}",
         "machine": machine.describe(),
         **result.value(),
     }
