@@ -173,7 +173,7 @@ def test_a_recording_stopped_by_hand_ends_while_the_call_goes_on_and_is_written_
         return answer, explained, shown["call"]
 
     answer, explained, call = asyncio.run(scenario())
-    assert (answer.status, answer.value["stopped"]) == (0, ["coaching"]), answer.complaint
+    assert (answer.status, answer.value["stopped"]) == (0, ["assessment", "coaching"]), answer.complaint
     assert explained.value["explanation"] == ["somebody stopped the recording"]
     office.sealed(len(office.clips()))
     place = f"file:{office.directory / 'storage' / 'catalogue.db'}?mode=ro"
