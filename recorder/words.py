@@ -89,6 +89,7 @@ FAILURES: Mapping[str, str] = MappingProxyType(
         "storage": "the storage failed; see the log",
         "storage-too-slow": "the storage was too slow",
         "disk-full": "the disk was full",
+        "disk-low": "the disk was nearly full",
         "stopped-before": "it was stopped before, and a recording is never taken up again",
         "order-refused": "capture did not understand the order; see the log",
         "tainted": "the call had to be kept out by then",

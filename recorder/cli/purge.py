@@ -233,6 +233,7 @@ async def _status(installation: Installation) -> dict[str, Any]:
 
 async def _sweep(installation: Installation, dry_run: bool) -> sweeping.Report:
     config = installation.config
+    places.reserve(config).relieve()
     with watched() as tell:
         return await sweeping.sweep(
             installation.catalogue,

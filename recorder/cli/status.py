@@ -66,6 +66,8 @@ def _sentences(findings: list[dict[str, str]]) -> str:
 
 def _recording(value: dict[str, Any]) -> str:
     """Whether anything is recorded now, and why (not)."""
+    if value["disk_low"]:
+        return "nothing new is recorded: the disk of the storage directory is nearly full; make room"
     if value["recording_allowed"]:
         return f"allowed: {value['gate']}"
     if not value["signalling"]:
@@ -95,6 +97,8 @@ async def _collect(installation: Installation) -> dict[str, Any]:
         "running_calls": signalling.get("calls", 0),
         "signalling": signalling,
         "clips": {state.value: count for state, count in counts.items()},
+        "disk_free_bytes": places.reserve(config).free(),
+        "disk_low": not places.reserve(config).has_room(),
         "clock": installation.now(),
         "clock_moved_by_seconds": installation.clock.offset().total_seconds(),
     }

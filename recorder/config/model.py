@@ -35,6 +35,7 @@ _UNITS = {
     "weeks": "weeks",
 }
 _SAMPLE = re.compile(r"([0-9]{1,2})(?:\.([0-9]{1,2}))? *%")
+_SIZE = re.compile(r"([0-9]{1,6}) *(MB|GB)")
 _PORTS = re.compile(r"([0-9]{1,5}) *- *([0-9]{1,5})")
 
 
@@ -57,6 +58,14 @@ def _sample(value: object) -> object:
     if not 0 < hundredths < scheme.SAMPLE_SCALE:
         raise ValueError("a sample lies between 0.01 % and 99.99 % of the calls, in hundredths of a per cent")
     return hundredths
+
+
+def _bytes(value: object) -> object:
+    """A size of whole megabytes or gigabytes (powers of 1000): "64 MB", "1 GB"; in bytes."""
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("this is not a size")
+    return int(match[1]) * (10**6 if match[2] == "MB" else 10**9)
 
 
 def _horizon(value: object) -> object:
@@ -261,7 +270,12 @@ class Exclusion(Section):
 
 
 class Storage(Section):
+    """`reserve`: bytes kept free for sealing and destroying when the disk is full; 0 for none."""
+
     directory: Directory = Field(examples=['directory = "/var/lib/doelband/storage"'])
+    reserve: Annotated[int, BeforeValidator(_bytes)] = Field(
+        default=64_000_000, examples=['reserve = "256 MB"']
+    )
 
 
 class Keys(Section):

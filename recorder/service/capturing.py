@@ -20,7 +20,7 @@ async def run(config: Config, notifier: Notifier) -> None:
     """The whole process, until SIGTERM or SIGINT."""
     catalogue = await Catalogue.open(places.catalogue(config))
     clock = SystemClock(config.clock.offset_file)
-    vault = await Vault.open(config.storage.directory, catalogue, clock)
+    vault = await Vault.open(config.storage.directory, catalogue, clock, places.reserve(config))
     recovered = await vault.recover()
     if recovered.sealed or recovered.removed:
         log.warning("recovered", sealed=len(recovered.sealed), removed=len(recovered.removed))

@@ -6,11 +6,17 @@ from pathlib import Path
 
 from recorder.config import Config
 from storage import keyring as keyring_module
+from storage.reserve import Reserve
 
 
 def catalogue(config: Config) -> Path:
     """The SQLite catalogue."""
     return config.storage.directory / "catalogue.db"
+
+
+def reserve(config: Config) -> Reserve:
+    """The room that is kept for a full disk."""
+    return Reserve(config.storage.directory, config.storage.reserve)
 
 
 def lock(config: Config) -> Path:

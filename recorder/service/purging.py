@@ -20,6 +20,7 @@ from storage.catalog import Catalogue
 from storage.clock import SystemClock
 from storage.errors import StorageError
 from storage.keydoor import KeyDoor
+from storage.reserve import Reserve
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ async def run(config: Config, notifier: Notifier) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     catalogue = await Catalogue.open(places.catalogue(config))
     blobs, door = Blobs(places.clips(config)), KeyDoor(places.keys(config))
-    clock = SystemClock(config.clock.offset_file)
+    clock, reserve = SystemClock(config.clock.offset_file), places.reserve(config)
     record = Record()
     server = await control.serve(places.purge(config), record.answer)
     notifier.ready("first sweep")
@@ -45,6 +46,7 @@ async def run(config: Config, notifier: Notifier) -> None:
     while not stop.is_set():
         pause = SWEEP_SECONDS
         try:
+            await asyncio.to_thread(_tend, reserve)
             report = await sweep(catalogue, blobs, door, clock)
             record.add(report)
             said = _report(report)
@@ -96,6 +98,18 @@ class Record:
                 sample("purge_clips_destroyed_total", self.destroyed),
                 *counted("purge_sweeps_total", results),
             ]
+        )
+
+
+def _tend(reserve: Reserve) -> None:
+    """Keep the reserve, or give it up, and say when recording must stop for want of room."""
+    reserve.tend()
+    if not reserve.has_room():
+        log.error(
+            "the disk is nearly full: no recording begins",
+            free_bytes=reserve.free(),
+            reserve_kept=reserve.is_kept,
+            remedy="make room on the disk of the storage directory; what is due is destroyed",
         )
 
 

@@ -30,6 +30,7 @@ from storage.header import Header, header_hash
 from storage.lifecycle import State
 from storage.model import By, Clip, NewClip
 from storage.records import Codec, Parties
+from storage.reserve import Reserve
 from storage.signing import key_id, load_key, public_bytes, public_text
 from storage.vault.recovery import Recovered, Recovery
 from storage.vault.writer import RECORDER, ClipWriter, Sealer
@@ -63,31 +64,42 @@ class Vault:
     """One installation's clips. Writing needs the bundle; reading needs a K2 that the key service gave."""
 
     def __init__(
-        self, directory: Path, catalogue: Catalogue, clock: Clock, recorder_key: Ed25519PrivateKey
+        self,
+        directory: Path,
+        catalogue: Catalogue,
+        clock: Clock,
+        recorder_key: Ed25519PrivateKey,
+        reserve: Reserve | None = None,
     ) -> None:
         self._directory = directory
         self._catalogue = catalogue
         self._clock = clock
         self._recorder_key = recorder_key
+        self._reserve = reserve
         self._bundle: tuple[tuple[int, int], Bundle] | None = None
         self.blobs = Blobs(directory / CLIPS)
 
     @classmethod
-    async def open(cls, directory: Path, catalogue: Catalogue, clock: Clock) -> Vault:
+    async def open(
+        cls, directory: Path, catalogue: Catalogue, clock: Clock, reserve: Reserve | None = None
+    ) -> Vault:
         """Raises NotFound, Unavailable or Corrupt when the recorder's key or the clip directory is not
         usable.
         """
         recorder_key = await asyncio.to_thread(load_key, directory / RECORDER_KEY)
         await asyncio.to_thread(_publish, directory / RECORDER_PUBLIC, public_bytes(recorder_key))
-        vault = cls(directory, catalogue, clock, recorder_key)
+        vault = cls(directory, catalogue, clock, recorder_key, reserve)
         await asyncio.to_thread(vault.blobs.prepare)
         return vault
 
     async def begin(self, plan: ClipPlan) -> ClipWriter:
         """Make row and file of a new clip, under a new K2.
 
-        Raises NoDayKey, Conflict, Unavailable or WriteFailed: then the call goes on and is not recorded.
+        Raises NoDayKey, Conflict, Unavailable, WriteFailed or Refused("disk-low"): then the call goes on and
+        is not recorded.
         """
+        if self._reserve is not None:
+            await asyncio.to_thread(self._reserve.check)
         bundle = await asyncio.to_thread(self._current_bundle)
         k2 = keys.new_clip_key()
         new, header = self._prepare(plan, bundle, k2)
@@ -177,7 +189,9 @@ class Vault:
         return new, header
 
     def _sealer(self, clip_id: str, h: bytes, day: date) -> Sealer:
-        return Sealer(self._catalogue, self.blobs, self._clock, self._recorder_key, clip_id, h, day)
+        return Sealer(
+            self._catalogue, self.blobs, self._clock, self._recorder_key, clip_id, h, day, self._reserve
+        )
 
 
 def _publish(path: Path, public: bytes) -> None:

@@ -18,9 +18,10 @@ from storage.catalog import Catalogue
 from storage.catalog.calls import RECOVERED
 from storage.clipfile import CloseRecord, Cut, SealedWriter, truncated_close_record
 from storage.clock import Clock
-from storage.errors import StorageError, WriteFailed
+from storage.errors import StorageError, Unavailable, WriteFailed
 from storage.model import By, Clip, Ending, NewClip, Sealing
 from storage.records import End, Parties, Record, encode
+from storage.reserve import Reserve
 from storage.vault.soundness import wraps_content
 
 RECORDER = "recorder"
@@ -39,6 +40,7 @@ class Sealer:
     clip_id: str
     header_hash: bytes
     deadline_day: date
+    reserve: Reserve | None = None
 
     async def complete(self, sealed: SealedWriter, reason: str, seconds: float) -> Clip:
         """The close record is durable beside the file before the row has it: whatever becomes of the row,
@@ -65,7 +67,12 @@ class Sealer:
         sealing = Sealing(ending, cut.size, cut.chunks, cut.sha256, seconds, close_record)
         text = base64.b64encode(close_record).decode()
         by = By(RECORDER, self.clock.now(), reason, text, self.deadline_day)
-        return await self.catalogue.clips.seal(self.clip_id, sealing, by)
+        try:
+            return await self.catalogue.clips.seal(self.clip_id, sealing, by)
+        except Unavailable:
+            if self.reserve is None or not await asyncio.to_thread(self.reserve.relieve):
+                raise
+            return await self.catalogue.clips.seal(self.clip_id, sealing, by)
 
 
 class ClipWriter:
