@@ -36,8 +36,15 @@ class Gate:
 
     def reloaded(self, config: Config) -> Gate:
         """The gate until it has been judged by a changed configuration: what both configurations allow."""
-        changed = _policy(config, config.scheme(), (config.scheme(),), self.approved)
-        policy = replace(changed, rules=(*self.policy.rules, *changed.rules))
+        before, changed = self.policy, _policy(config, config.scheme(), (config.scheme(),), self.approved)
+        both = before.retention.keys() & changed.retention.keys()
+        policy = replace(
+            changed,
+            rules=(*before.rules, *changed.rules),
+            scheme_hash=before.scheme_hash,
+            retention={name: min(before.retention[name], changed.retention[name]) for name in both},
+            horizon=max(before.horizon, changed.horizon),
+        )
         return replace(self, reason=RELOADED, policy=policy)
 
     def _standing(self) -> tuple[object, ...]:
