@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from recorder.effects import CloseMedia, Effect
+from recorder.effects import Answer, CloseMedia, Effect
 from recorder.facts import Lots
 from recorder.restored import RestoredCall
-from recorder.session import Answer, Policy, Session
+from recorder.session import Policy, Session
 from sip_hooks.events import CallEnded, CallOffered, CallRestored, Event
 
 
@@ -131,16 +131,22 @@ class Calls:
         withheld = any(self._sessions[it].withholds for it in others)
         lots = self._lots.setdefault(event.conversation, Lots(self._draw))
         session = Session(event, self._policy, self._new_id, lots, withheld)
+        doubts = session.doubt(at) if any(self._sessions[it].is_doubtful for it in others) else []
         self._sessions[event.call] = session
         others.add(event.call)
-        return self._tell_others(event.call, session, at) + session.begin()
+        return doubts + self._tell_others(event.call, session, at) + session.begin()
 
     def _tell_others(self, call: str, session: Session, at: datetime) -> list[Effect]:
-        """A pass that keeps its conversation out takes the other passes with it."""
-        if not session.withholds:
-            return []
-        others = self._passes[session.conversation] - {call}
-        return [effect for it in sorted(others) for effect in self._sessions[it].withhold(at)]
+        """A pass that keeps its conversation out takes the other passes with it. One in which somebody cannot
+        be read may hide just that.
+        """
+        others = [self._sessions[it] for it in sorted(self._passes[session.conversation] - {call})]
+        effects: list[Effect] = []
+        if session.withholds:
+            effects += [effect for it in others for effect in it.withhold(at)]
+        if session.is_doubtful:
+            effects += [effect for it in others for effect in it.doubt(at)]
+        return effects
 
     def _shown(self, id: str) -> Session | None:
         return next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)

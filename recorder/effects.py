@@ -115,3 +115,12 @@ class KeepInMind:
 Effect: TypeAlias = (
     Forward | OpenMedia | SetRemote | Tap | CloseMedia | TellCapture | NoteOutcome | NoteWithheld | KeepInMind
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request: the purposes that are recorded now, why others are not, what is to do."""
+
+    recorded: tuple[str, ...]
+    refused: Mapping[str, tuple[str, ...]]
+    effects: list[Effect]

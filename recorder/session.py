@@ -17,6 +17,7 @@ from purge.retention import deadline_day
 from recorder.account import KEPT_AS_COUNT, Account
 from recorder.decision import WITHHELD, Action, Direction, Reason, Rules, decide
 from recorder.effects import (
+    Answer,
     CloseMedia,
     Effect,
     Forward,
@@ -36,6 +37,7 @@ from sip_hooks.events import (
     CallOffered,
     CallProgressed,
     CallRedirected,
+    Disturbance,
     Event,
     MediaNegotiated,
     PassedUntouched,
@@ -53,15 +55,6 @@ class Policy:
     horizon: timedelta
     media_addresses: Mapping[Family, str]
     """What is written into descriptions, for each IP version in which we relay."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a request: the purposes that are recorded now, why others are not, what is to do."""
-
-    recorded: tuple[str, ...]
-    refused: Mapping[str, tuple[str, ...]]
-    effects: list[Effect]
 
 
 CHALLENGES = (401, 407)
@@ -117,6 +110,11 @@ class Session:
         """What this pass shows itself keeps the whole conversation out: private, privileged, or among us."""
         told = self._verdict.kind in KEPT_AS_COUNT or Reason.BETWEEN_US in self._verdict.reasons
         return told and not self._facts.withheld_elsewhere
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether somebody could not be read, in this pass or in another."""
+        return Disturbance.UNREADABLE.value in self._facts.disturbances
 
     @property
     def is_shown(self) -> bool:
@@ -229,13 +227,17 @@ class Session:
         What is younger than the horizon is dropped.
         """
         before, named = self._facts.stopped, frozenset(purposes)
-        stopped = before | named if named and before is not None else None
-        self._facts = replace(self._facts, stopped=stopped)
+        self._facts = replace(self._facts, stopped=before | named if named and before is not None else None)
         return self._decide(at)
 
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
         self._facts = replace(self._facts, withheld_elsewhere=True)
+        return self._decide(at)
+
+    def doubt(self, at: datetime) -> list[Effect]:
+        """In another pass of the same conversation somebody cannot be read."""
+        self._disturb(Disturbance.UNREADABLE.value)
         return self._decide(at)
 
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
@@ -280,7 +282,7 @@ class Session:
         if self._number is None:
             return []
         self._ends.learn(event)
-        effects: list[Effect] = list(self._ends.remotes(self._number))
+        effects: list[Effect] = [*self._ends.remotes(self._number)]
         if self._recordings.running():
             message = {"op": "codecs", "session": self._number, "codecs": self._ends.codecs()}
             effects.append(TellCapture(message))

@@ -7,7 +7,9 @@ assume the worst.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -48,6 +50,7 @@ NAMES_OTHERS = frozenset(
 _SCHEMES = (b"sip", b"sips", b"tel")
 _PARTIES: dict[bytes, Role] = {b"calling": "caller", b"called": "callee"}
 _PRIVACY = (b"id", b"user", b"header")
+_ANGLED = re.compile(rb"<([^<>]*)")
 _NO_ONE = ("", "anonymous", "unavailable", "restricted", "unknown", "anonymous.invalid")
 
 
@@ -88,7 +91,7 @@ def identities(message: Message) -> Identities:
     """Collect what one message says about both parties, in a sipfrag body too (RFC 3420). Never raises."""
     claims = [*_of_request_line(message), *_of_fields(message), *_of_body(message)]
     return Identities(
-        tuple(claim for claim in claims if isinstance(claim, Identity)),
+        tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, Identity))),
         tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, str))),
         _is_anonymous(message),
     )
@@ -112,6 +115,7 @@ def _of_fields(message: Message) -> Iterator[_Claim]:
             yield from _of_field(header, role)
         except MessageError:
             yield header.name.decode()
+            yield from _legible(header, role)
 
 
 def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
@@ -127,6 +131,16 @@ def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
         # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
         named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
         yield from _claims(named or role, name, party.uri)
+
+
+def _legible(header: HeaderField, role: Role) -> Iterator[Identity]:
+    """What some reader may find in a header that we cannot read: it can only forbid, and must."""
+    for found in _ANGLED.findall(header.value) or [header.value.partition(b";")[0]]:
+        for spelling in (found.strip(b" \t"), b"sip:" + found.strip(b" \t")):
+            with suppress(MessageError):
+                claims = _claims(role, header.name.decode(), parse_uri(spelling))
+                yield from (it for it in claims if isinstance(it, Identity))
+                break
 
 
 def _claims(role: Role, header: str, uri: Uri) -> Iterator[_Claim]:

@@ -86,6 +86,27 @@ def test_a_doctor_who_joins_one_pass_later_stops_the_recording_of_the_other() ->
     assert [it.level for it in of_kind(list(running.on_event(changed, ANSWER)), Tap)] == ["none"]
 
 
+UNREADABLE = (Disturbance.UNREADABLE,)
+
+
+def test_who_cannot_be_read_in_one_pass_may_be_the_doctor_in_the_other() -> None:
+    """A PBX may write another name for the second pass than the one that the phone had mangled."""
+    running = calls()
+    running.on_event(replace(offered("anybody", "201"), disturbances=UNREADABLE), START)
+    assert not of_kind(offer(running, "+31612345678", "201", call=OTHER, side=Side.PBX), OpenMedia)
+    end(running, CALL)
+    (note,) = of_kind(end(running, OTHER), NoteOutcome)
+    assert (note.outcome, note.reasons[0]) == ("suppressed", "disturbed")
+
+
+def test_who_cannot_be_read_later_in_one_pass_stops_the_recording_of_the_other() -> None:
+    running = calls()
+    offer(running, "+31612345678", "+31201234567", call=OTHER)
+    recorded(running)
+    changed = CallDisturbed(OTHER, Disturbance.UNREADABLE, ())
+    assert [it.level for it in of_kind(list(running.on_event(changed, ANSWER)), Tap)] == ["none"]
+
+
 def test_an_internal_call_that_comes_back_anonymous_stays_internal() -> None:
     running = calls()
     offer(running, "230", "201")

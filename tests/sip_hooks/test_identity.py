@@ -127,6 +127,31 @@ def test_what_can_be_read_beside_it_still_counts() -> None:
     assert found.unreadable == ("diversion",)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"Jan "Doc" Jansen" <sip:250@pbx>',
+        b"Jansen, Jan <sip:250@pbx>",
+        b"<sip:250@pbx>>;tag=1",
+        b"<sip:250@pbx;tag=1",
+        b"<250@pbx>;tag=1",
+        b'"Jan <sip:250@pbx>',
+        b"sip:250@pbx?x=y;tag=1",
+        b"<sip:201@pbx>, <sip:250@pbx>",
+    ],
+)
+def test_who_a_careless_reader_finds_in_it_counts_as_well(value: bytes) -> None:
+    """Else an exclusion would be void for whoever writes a name that we cannot read."""
+    for header in (b"From", b"Diversion", b"Contact"):
+        text = b"INVITE sip:201@pbx SIP/2.0\r\n" + BASE.replace(
+            b"From: <sip:200@pbx>;tag=1", b"From: " + value
+        )
+        found = (
+            read(header + b": " + value + b"\r\n") if header != b"From" else identities(parse(text + b"\r\n"))
+        )
+        assert "250" in {who.value for who in found.named}
+
+
 def test_an_unreadable_request_line_is_reported() -> None:
     assert read(b"", b"INVITE <sip:201> SIP/2.0").unreadable == ("request-uri",)
 
