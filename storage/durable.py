@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from storage.errors import Conflict, Unavailable
 
 _NEW = ".new"
+LOCK_SECONDS = 10.0
 
 
 def make_directory(path: Path) -> None:
@@ -31,7 +33,7 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     new = path.with_name(path.name + _NEW)
     with _explained(f"write {path}"):
         try:
-            _write(new, content, mode, os.O_TRUNC)
+            _write_anew(new, content, mode)
             new.replace(path)
         except OSError:
             with suppress(OSError):
@@ -45,28 +47,42 @@ def rewrite_file(path: Path, content: bytes) -> None:
     new = path.with_name(path.name + _NEW)
     with _explained(f"write {path}"):
         old = path.stat()
-        _write(new, content, stat.S_IMODE(old.st_mode), os.O_TRUNC, (old.st_uid, old.st_gid))
+        _write_anew(new, content, stat.S_IMODE(old.st_mode), (old.st_uid, old.st_gid))
         new.replace(path)
         sync_directory(path.parent)
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Alone with the files of a directory, among all who use this too. Waits. Raises Unavailable."""
+def locked(directory: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
+    """Alone with the files of a directory, among all who use this too. Raises Unavailable when somebody else
+    keeps it for so many seconds: whoever may read the directory can.
+    """
     with _explained(f"lock {directory}"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
+        _lock(descriptor, directory, time.monotonic() + patience)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise Unavailable(
+                    f"lock {directory}", f"end the program that holds it (fuser {directory})"
+                ) from None
+            time.sleep(0.05)
 
 
 def create_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file that must not be there yet; durable on return. Raises Conflict, Unavailable."""
     with _explained(f"create {path}"):
         try:
-            _write(path, content, mode, os.O_EXCL)
+            _write(path, content, mode)
         except FileExistsError as error:
             raise Conflict(f"create {path}", "there is one already; move it away first") from error
         sync_directory(path.parent)
@@ -100,8 +116,14 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(path: Path, content: bytes, mode: int, flags: int, owner: tuple[int, int] | None = None) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, mode)
+def _write_anew(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """What lies there is left over, or a link that somebody has laid: root must not write through it."""
+    path.unlink(missing_ok=True)
+    _write(path, content, mode, owner)
+
+
+def _write(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         if owner is not None:
             os.fchown(descriptor, *owner)

@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from storage.durable import create_file, erase_file, make_directory, replace_file
+from storage.durable import create_file, erase_file, locked, make_directory, replace_file, rewrite_file
 from storage.errors import Conflict, Unavailable
 
 
@@ -42,8 +43,27 @@ def test_a_file_is_replaced_in_the_order_that_survives_a_crash(tmp_path: Path, s
     path = tmp_path / "file"
     path.write_bytes(b"old")
     replace_file(path, b"new")
-    assert steps == ["fsync file", "rename", "fsync directory"]
+    assert steps == ["unlink", "fsync file", "rename", "fsync directory"]
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+
+
+@pytest.mark.parametrize("write", [replace_file, rewrite_file])
+def test_nothing_is_written_through_a_link_in_the_place_of_the_new_file(tmp_path: Path, write: Any) -> None:
+    """Root may edit a configuration file in a directory that is another user's."""
+    path, victim = tmp_path / "file", tmp_path / "victim"
+    path.write_bytes(b"old")
+    victim.write_bytes(b"untouched")
+    (tmp_path / "file.new").symlink_to(victim)
+    write(path, b"new")
+    assert (path.read_bytes(), victim.read_bytes()) == (b"new", b"untouched")
+    assert not path.is_symlink()
+
+
+def test_nobody_who_keeps_a_directory_locked_holds_a_change_up_for_ever(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(Unavailable, match="end the program"), locked(tmp_path, patience=0):
+        pass
+    with locked(tmp_path):
+        pass
 
 
 def test_a_file_is_created_once(tmp_path: Path, steps: list[str]) -> None:
