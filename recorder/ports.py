@@ -37,7 +37,7 @@ class PortPool:
         while self._resting and self._resting[0][0] <= now:
             self._free.append(self._resting.popleft()[1])
         if not self._free:
-            raise PoolExhausted("no media port is free")
+            raise PoolExhausted("all media ports are in use or at rest; widen ports in [media]")
         index = self._draw(len(self._free))
         port = self._free[index]
         self._free[index] = self._free[-1]

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from storage.errors import Conflict, Corrupt, Unavailable
+from storage.errors import Conflict, Corrupt, DiskFull, Unavailable
 from storage.tables import SCHEMA_REVISION
 
 _BUSY_SECONDS = 15
@@ -105,9 +105,8 @@ class _translated:
             reason = str(error.orig)
             if "malformed" in reason or "not a database" in reason:
                 raise Corrupt(self._attempted, f"restore the catalogue from a copy ({reason})") from error
-            raise Unavailable(
-                self._attempted, f"look at the disk and the other processes ({reason})"
-            ) from error
+            kind = DiskFull if "disk is full" in reason else Unavailable
+            raise kind(self._attempted, f"look at the disk and the other processes ({reason})") from error
 
 
 def _prepare(path: Path) -> None:

@@ -49,6 +49,10 @@ class Unavailable(StorageError):
     """The medium or a service did not answer: full, locked, unreachable. Trying again later may help."""
 
 
+class DiskFull(Unavailable):
+    """There is no room left for a row."""
+
+
 class NoDayKey(Unavailable):
     """The bundle holds no public key for this purpose and deadline day: the call is not recorded."""
 

@@ -12,6 +12,7 @@ process. It is logged by its type alone: a message could quote what it must not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import time
@@ -40,10 +41,12 @@ from recorder.channel import Channel, Listener, Message
 from recorder.metrics import answered
 from recorder.ring import PACKET_AT, SLOT_BYTES, Records, RingReader
 from recorder.rtp import parse_batch
+from storage.errors import StorageError
 
 log = structlog.get_logger()
 
 FLUSH_BEATS = 10
+SETTLE_BEATS = 50
 REMEMBERED_TAINTS = 65536
 
 
@@ -96,6 +99,7 @@ class Capture:
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._beats = 0
+        self._settling: asyncio.Task[None] | None = None
         self._tally = Tally()
         self.discarded = 0
         """Records of calls that nobody ordered."""
@@ -148,6 +152,12 @@ class Capture:
         if self._beats % FLUSH_BEATS == 0:
             for running in self._every():
                 self._spawn(running.recording.flush())
+        if self._beats % SETTLE_BEATS == 0 and (self._settling is None or self._settling.done()):
+            self._settling = self._spawn(self._settle())
+
+    async def _settle(self) -> None:  # what cannot be done now is tried again
+        with contextlib.suppress(StorageError, OSError):
+            await self._vault.settle()
 
     def _attend(self, running: _Running, now_ns: int) -> None:
         running.recording.commit(now_ns)
@@ -187,24 +197,29 @@ class Capture:
     def _ordered(self, client: Channel, message: Message) -> None:
         operation = message.get("op")
         try:
-            if operation == "begin":
-                self._begin(client, message)
-            elif operation == "codecs":
-                self._renegotiate(message)
-            elif operation == "finish":
-                self._finish(message)
-            elif operation == "stop":
-                self._stop(message)
-            elif operation == "taint":
-                self._taint(message)
-            else:
-                raise OrderError(f"unknown order {operation!r}")
+            self._carry_out(client, message)
         except OrderError as error:
             log.error("order refused", why=str(error))
             if operation == "begin":
                 _refuse(client, message, "order-refused")
             else:
                 client.send({"event": "refused", "session": message.get("session"), "error": str(error)})
+        except Exception as error:  # what nobody foresaw: nothing more of this call is recorded
+            log.error("order not carried out", error=type(error).__name__)
+            for running in self._of(session_of(message)):
+                self._break_off(running, error)
+            if operation == "begin":
+                _refuse(client, message, "internal")
+
+    def _carry_out(self, client: Channel, message: Message) -> None:
+        acts = {"codecs": self._renegotiate, "finish": self._finish, "stop": self._stop, "taint": self._taint}
+        operation = message.get("op")
+        if operation == "begin":
+            self._begin(client, message)
+        elif operation in acts:
+            acts[operation](message)
+        else:
+            raise OrderError(f"unknown order {operation!r}")
 
     def _begin(self, client: Channel, message: Message) -> None:
         for begin, row in zip(begins_of(message), message["recordings"], strict=True):

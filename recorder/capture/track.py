@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
-from storage.errors import NoDayKey, Refused, StorageError
+import structlog
+
+from storage.errors import DiskFull, NoDayKey, Refused, StorageError
 from storage.records import Record
 from storage.vault import ClipPlan
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 OPEN_SECONDS = 10.0
 """How long a clip may take to be opened; its audio waits in RAM meanwhile."""
+
+log = structlog.get_logger()
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -49,6 +54,8 @@ class ClipVault(Protocol):
 
     async def begin(self, plan: ClipPlan) -> Clip: ...
 
+    async def settle(self) -> None: ...
+
 
 class Track:
     """A clip from its opening to its end. Exactly one `sealed` or `failed` is told at the end."""
@@ -71,7 +78,7 @@ class Track:
             async with asyncio.timeout(OPEN_SECONDS):
                 self._clip = await vault.begin(self.plan)
         except Exception as error:
-            self._fail(reason_of(error))
+            self._fail(reason_of(error), str(error))
         else:
             self.tell_opened()
 
@@ -88,7 +95,7 @@ class Track:
             for record in records:
                 self._clip.write(record)
         except Exception as error:
-            self._fail(reason_of(error))
+            self._fail(reason_of(error), str(error))
 
     async def flush(self) -> None:
         """Make durable what was written."""
@@ -98,7 +105,7 @@ class Track:
             try:
                 await self._clip.flush()
             except Exception as error:
-                self._fail(reason_of(error))
+                self._fail(reason_of(error), str(error))
 
     async def finish(self, reason: str, ended_at: datetime, failed: bool) -> None:
         """Seal the clip. `failed`: what was to be recorded was not, although what there is stays sealed."""
@@ -108,7 +115,7 @@ class Track:
             try:
                 sealed = await self._clip.finish(reason, ended_at)
             except Exception as error:
-                self._fail(reason_of(error))
+                self._fail(reason_of(error), str(error))
                 return
             self._is_over = True
             event = "failed" if failed else "sealed"
@@ -117,11 +124,12 @@ class Track:
 
     def give_up(self) -> None:
         """Fail for a reason that nobody foresaw; what was written stays as after a crash."""
-        self._fail("internal")
+        self._fail("internal", "")
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, why: str) -> None:
         if not self._is_over:
             self._is_over = True
+            log.error("a recording failed; the call goes on", reason=reason, why=why)
             self._event("failed", reason=reason, seconds=0, bytes=0)
 
     def _event(self, event: str, **rest: object) -> None:
@@ -146,6 +154,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "storage-too-slow"
     cause = error.__cause__ if isinstance(error, StorageError) else error
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, DiskFull) or (isinstance(cause, OSError) and cause.errno in FULL):
         return "disk-full"
     return "storage" if isinstance(error, StorageError | OSError) else "internal"

@@ -295,7 +295,7 @@ class MediaBroker:
                     raise
                 continue
             return port, sockets
-        raise PoolExhausted("no media port could be bound")
+        raise PoolExhausted("other programs have media ports; give ports in [media] a range of its own")
 
     def _remote(self, call: _Call, message: Message) -> None:
         side = remotes_of(message).side
@@ -352,7 +352,16 @@ def _answer(question: Message, answer: Message) -> Message:
 
 
 def _refusal(question: Message, error: Exception) -> Message:
-    return {"seq": question.get("seq"), "ok": False, "error": str(error) or "too late"}
+    return {"seq": question.get("seq"), "ok": False, "error": _why(error)}
+
+
+def _why(error: Exception) -> str:
+    """What stands in the way, and what to do."""
+    if not isinstance(error, OSError):
+        return str(error) or "the relay did not answer in time"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too few file descriptors; raise LimitNOFILE in the unit, or `ulimit -n`"
+    return f"no media socket ({(error.strerror or str(error)).lower()}); look at address in [media]"
 
 
 def _opening(call: _Call) -> Message:

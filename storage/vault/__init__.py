@@ -77,6 +77,7 @@ class Vault:
         self._recorder_key = recorder_key
         self._reserve = reserve
         self._bundle: tuple[tuple[int, int], Bundle] | None = None
+        self._owed: set[str] = set()
         self.blobs = Blobs(directory / CLIPS)
 
     @classmethod
@@ -103,16 +104,32 @@ class Vault:
         bundle = await asyncio.to_thread(self._current_bundle)
         k2 = keys.new_clip_key()
         new, header = self._prepare(plan, bundle, k2)
-        await self._catalogue.clips.begin(new, By(RECORDER, self._clock.now()))
         sealed = SealedWriter(header, k2, self._recorder_key)
-        writer = ClipWriter(new, sealed, self._sealer(new.id, new.header_hash, new.deadline_day), self.blobs)
-        await writer.start(plan.parties)
+        writer = ClipWriter(new, sealed, self._sealer_of(new), self.blobs)
+        try:
+            await self._catalogue.clips.begin(new, By(RECORDER, self._clock.now()))
+            await writer.start(plan.parties)
+        except BaseException:  # whoever waits for it may give up in between
+            self._owed.add(new.id)
+            raise
         return writer
+
+    async def settle(self) -> None:
+        """Seal what was given up while disk or catalogue were away, now that they may be back; else later.
+
+        Raises Unavailable when the catalogue still is.
+        """
+        if not (owed := set(self._owed)):
+            return
+        found = {it.id: it for it in await self._catalogue.clips.unfinished() if it.id in owed}
+        recovery = Recovery(self._catalogue, self.blobs)
+        await recovery.seal([(it, self._sealer_of(it)) for it in found.values()])
+        self._owed -= owed - found.keys()
 
     async def recover(self) -> Recovered:
         """Bring what a crash left to an allowed state. Before the first `begin`, in one process."""
         clips = await self._catalogue.clips.unfinished()
-        sealers = [(it, self._sealer(it.id, it.header_hash, it.deadline_day)) for it in clips]
+        sealers = [(it, self._sealer_of(it)) for it in clips]
         by = By(RECORDER, self._clock.now(), "no-row")
         return await Recovery(self._catalogue, self.blobs).run(sealers, by)
 
@@ -188,9 +205,17 @@ class Vault:
         )
         return new, header
 
-    def _sealer(self, clip_id: str, h: bytes, day: date) -> Sealer:
+    def _sealer_of(self, clip: Clip | NewClip) -> Sealer:
         return Sealer(
-            self._catalogue, self.blobs, self._clock, self._recorder_key, clip_id, h, day, self._reserve
+            self._catalogue,
+            self.blobs,
+            self._clock,
+            self._recorder_key,
+            clip.id,
+            clip.header_hash,
+            clip.deadline_day,
+            self._owed,
+            self._reserve,
         )
 
 

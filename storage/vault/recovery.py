@@ -43,7 +43,7 @@ class Recovered:
 
 
 class Recovery:
-    """Before the first `begin`, in one process."""
+    """`run` before the first `begin`, in one process; `seal` for clips that nobody writes any more."""
 
     def __init__(self, catalogue: Catalogue, blobs: Blobs) -> None:
         self._catalogue = catalogue
@@ -51,10 +51,16 @@ class Recovery:
         self._done = Recovered()
 
     async def run(self, sealers: Sequence[tuple[Clip, Sealer]], by: By) -> Recovered:
-        """Seal what is OPEN or PAUSED, each clip for itself; then look for files that nobody owns.
+        """Seal what is OPEN or PAUSED; then look for files that nobody owns.
 
         What is ERASING is left to the purge. Raises StorageError when the directory cannot be read.
         """
+        await self.seal(sealers)
+        await self._look_for_strays(by)
+        return self._done
+
+    async def seal(self, sealers: Sequence[tuple[Clip, Sealer]]) -> Recovered:
+        """Each clip for itself: as complete if it is whole, else cut to its last whole chunk."""
         for clip, sealer in sealers:
             try:
                 await self._seal(clip, sealer)
@@ -63,7 +69,6 @@ class Recovery:
                 continue
             except (OSError, StorageError):
                 self._done.failed.append(clip.id)
-        await self._look_for_strays(by)
         return self._done
 
     async def _seal(self, clip: Clip, sealer: Sealer) -> None:

@@ -40,6 +40,8 @@ class Sealer:
     clip_id: str
     header_hash: bytes
     deadline_day: date
+    owed: set[str]
+    """The vault's clips that have ended and whose row does not say so yet."""
     reserve: Reserve | None = None
 
     async def complete(self, sealed: SealedWriter, reason: str, seconds: float) -> Clip:
@@ -67,6 +69,14 @@ class Sealer:
         sealing = Sealing(ending, cut.size, cut.chunks, cut.sha256, seconds, close_record)
         text = base64.b64encode(close_record).decode()
         by = By(RECORDER, self.clock.now(), reason, text, self.deadline_day)
+        try:
+            return await self._put(sealing, by)
+        except BaseException:
+            self.owed.add(self.clip_id)
+            raise
+
+    async def _put(self, sealing: Sealing, by: By) -> Clip:
+        """On a full disk the reserve is given up first."""
         try:
             return await self.catalogue.clips.seal(self.clip_id, sealing, by)
         except Unavailable:
@@ -126,8 +136,8 @@ class ClipWriter:
     async def finish(self, reason: str, ended_at: datetime, counts: Mapping[str, int] | None = None) -> Clip:
         """Seal the clip as complete. `reason` is a code; K2 is gone afterwards.
 
-        Raises WriteFailed as `flush` does, and StorageError when the row cannot be written: then the next
-        recovery writes it.
+        Raises WriteFailed as `flush` does, and StorageError when the row cannot be written: then
+        `Vault.settle` or the next recovery writes it.
         """
         async with self._turn:
             sealed = self._writing()
@@ -175,7 +185,7 @@ class ClipWriter:
         self._close()
         with suppress(OSError, StorageError):
             self._cut_back()
-        with suppress(StorageError):  # the row stays OPEN then, and recovery seals it
+        with suppress(StorageError):  # the row stays OPEN then, until `Vault.settle` or recovery seals it
             await self._sealer.truncated(self._durable, "write-failed")
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return WriteFailed(f"write clip {self.clip_id}", f"look at the disk ({reason})")

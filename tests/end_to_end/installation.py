@@ -61,6 +61,7 @@ class Recorder(Installation):
         self, directory: Path, otherwise: Mapping[str, str] | None = None, hosts: tuple[str, str] = LOCAL
     ) -> None:
         super().__init__(directory)
+        self.wrapper: tuple[str, ...] = ()  # a command that runs the service, such as setpriv
         self.hosts = hosts
         self.address = (hosts[0], free_port())
         self.pbx_port = free_port()
@@ -100,7 +101,7 @@ class Recorder(Installation):
         """Start `doelband …`, which writes to the log."""
         temporary = self.directory / "temporary"
         temporary.mkdir(exist_ok=True)
-        command = [str(Path(sys.executable).with_name("doelband")), *arguments]
+        command = [*self.wrapper, str(Path(sys.executable).with_name("doelband")), *arguments]
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 command,

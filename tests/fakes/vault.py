@@ -64,6 +64,7 @@ class FakeVault:
     def __init__(self) -> None:
         self.clips: list[FakeClip] = []
         self.refusals: dict[str, Exception] = {}
+        self.settled = 0
         self.is_ready = asyncio.Event()
         self.is_ready.set()
 
@@ -74,3 +75,6 @@ class FakeVault:
         clip = FakeClip(plan, f"{len(self.clips) + 1:032x}")
         self.clips.append(clip)
         return clip
+
+    async def settle(self) -> None:
+        self.settled += 1

@@ -145,3 +145,14 @@ async def test_a_finish_whose_last_packets_break_the_call_ends_it_once(
     await site.end("finish")
     assert [it["reason"] for it in site.told("failed") + site.told("sealed")] == ["internal"]
     assert problems == []
+
+
+async def test_an_order_that_breaks_on_something_unforeseen_is_answered(
+    site: CaptureSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "CapturedRecording", fails)
+        site.signalling.send(begin("coaching", "evidence"))
+        await soon(lambda: len(site.told("failed")) == 2)
+    assert {it["reason"] for it in site.told("failed")} == {"internal"}
+    await site.begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import sqlite3
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 
 from storage.clipfile import CHUNK, PayloadFailure
-from storage.errors import Forgery, IllegalStep, NoDayKey, NotFound, Refused, WriteFailed
+from storage.errors import Forgery, IllegalStep, NoDayKey, NotFound, Refused, Unavailable, WriteFailed
 from storage.keyring import Keyring
 from storage.lifecycle import State
 from storage.model import By, Ending
 from storage.records import Audio, End, Parties
+from storage.vault.writer import ClipWriter
 from tests.fakes.clips import DAY, plan
 from tests.fakes.clock import START
 from tests.fakes.disk import FaultyDisk
@@ -259,3 +261,36 @@ async def test_a_file_that_was_cut_after_sealing_is_a_forgery(place: Place) -> N
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(PayloadFailure):
         await place.vault.read(clip.id, place.k2(clip))
+
+
+async def test_what_never_reached_its_row_is_settled_once_the_catalogue_is_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("write to the catalogue", "look at the disk")
+
+    given_up, running = await place.vault.begin(plan()), await place.vault.begin(plan(recording_id="b" * 32))
+    for writer in (given_up, running):
+        speak(writer, 300)
+        await writer.flush()
+    clips = place.catalogue.clips
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(type(clips), "seal", away)
+        await given_up.finish("bye", START + timedelta(seconds=6))
+    assert (await clips.show(given_up.clip_id)).state is State.OPEN
+    await place.vault.settle()
+    settled = await clips.show(given_up.clip_id)
+    assert (settled.state, settled.ending) == (State.SEALED, Ending.COMPLETE)
+    assert (await running.finish("bye", START + timedelta(seconds=6))).ending is Ending.COMPLETE
+
+
+async def test_a_clip_whose_beginning_was_not_waited_for_is_settled(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(TimeoutError):
+        patch.setattr(ClipWriter, "start", lambda *_: asyncio.sleep(60))
+        async with asyncio.timeout(0.05):
+            await place.vault.begin(plan())
+    (left,) = await place.catalogue.clips.unfinished()
+    await place.vault.settle()
+    assert (await place.catalogue.clips.show(left.id)).ending is Ending.TRUNCATED
