@@ -18,6 +18,7 @@ from storage.errors import Corrupt, Forgery, NotFound, Refused, StorageError, Un
 from storage.model import DestroyedDay
 
 LINE_LIMIT = 8 * 1024 * 1024
+OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 
 _KINDS: Mapping[str, type[StorageError]] = {
@@ -58,7 +59,8 @@ class KeyDoor:
                 "action": action,
                 "reason": reason,
                 "as": actor,
-            }
+            },
+            OPEN_SECONDS,
         )
         return base64.b64decode(answer["key"])
 
@@ -82,10 +84,10 @@ class KeyDoor:
         """Make the days ahead now, and publish the bundle. Raises Refused for other accounts."""
         return dict(await self._ask({"op": "refresh"}))
 
-    async def _ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _ask(self, question: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -> Mapping[str, Any]:
         attempted = f"ask the key service ({question['op']})"
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(seconds):
                 line = await self._exchange(json.dumps(question).encode() + b"\n")
             answer = json.loads(line)
         except (OSError, ValueError, asyncio.IncompleteReadError) as error:

@@ -25,6 +25,7 @@ from tests.end_to_end.installation import PATIENCE_SECONDS, Recorder, serving
 from tests.end_to_end.test_a_crash_does_not_end_a_call import SOON, call_during
 
 STORAGE_BYTES = 48 << 20
+LITTLE_RESERVE = {'directory = "storage"': 'directory = "storage"\nreserve = "4 MB"'}
 TALKED_SECONDS = 1.0
 MEDIA_PORTS = re.compile(r'ports = "(\d+)-(\d+)"')
 NO_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
@@ -40,7 +41,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
     directory = tmp_path_factory.mktemp("troubled")
     is_root = os.geteuid() == 0
     with small_disk(directory / "storage") if is_root else contextlib.nullcontext():
-        recorder = Recorder(directory, SOON)
+        recorder = Recorder(directory, {**SOON, **LITTLE_RESERVE})
         recorder.wrapper = NO_OVERRIDE if is_root else ()
         with serving(recorder):
             yield recorder
