@@ -1,0 +1,43 @@
+"""`make soak kill` and `make soak calls`: prints a report as JSON; the exit status is 0 when everything held."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from soak import kill
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    runs = parser.add_subparsers(dest="run", required=True)
+    killing = runs.add_parser("kill", help="kill -9 at random instants of running calls")
+    killing.add_argument("--kills", type=int, default=1000)
+    killing.add_argument("--seed", type=int, default=1)
+    killing.add_argument("--calls", type=int, default=24, help="at once")
+    killing.add_argument("--every", type=float, default=2.0, help="seconds at most, from all well to the next")
+    killing.add_argument("--horizon", type=float, default=2.0, help="seconds")
+    killing.set_defaults(work=_kill)
+    wanted = parser.parse_args()
+    work: Callable[[Path, argparse.Namespace], dict[str, Any]] = wanted.work
+    with tempfile.TemporaryDirectory(prefix="doelband-soak-") as directory:
+        report = work(Path(directory), wanted)
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    return 1 if report["faults"] else 0
+
+
+def _kill(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    plan = kill.Plan(
+        wanted.kills, wanted.seed, wanted.calls, every=wanted.every, horizon=wanted.horizon
+    )
+    return kill.run(directory, plan)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""`make soak kill`: SIGKILL at random instants of running calls, and not a packet missing that must be there."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import sys
+import time
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.registrar import Registrar
+from soak.books import Books
+from soak.service import Service, Usage, eventually, serving
+from soak.traffic import Traffic
+from soak.verdict import Kind, Outage
+from soak.voice import Voice
+
+KINDS: dict[Kind, int] = {"capture": 30, "relay": 30, "signalling": 25, "everything": 15}
+"""What is killed how often, in a hundred."""
+
+TOGETHER = 0.1
+"""How often the next kill does not wait until the last one's process is back."""
+
+_DRAIN_SECONDS = 180.0  # calls that nobody owns are looked at twice, a minute apart
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`every`: at most so many seconds from the moment that all is well to the next kill."""
+
+    kills: int
+    seed: int = 1
+    calls: int = 24
+    shortest: float = 4.0
+    longest: float = 16.0
+    every: float = 2.0
+    horizon: float = 2.0
+    drain: bool = True
+
+
+class Killer:
+    """Kills, waits until it is well again, kills."""
+
+    def __init__(self, service: Service, exchange: Registrar, plan: Plan) -> None:
+        self._service, self._exchange, self._plan = service, exchange, plan
+        self._draw = random.Random(plan.seed)
+        clock = asyncio.get_running_loop().time
+        self._clock = clock
+        self._books = Books(service, plan.seed, plan.horizon, clock)
+        self._traffic = Traffic(
+            Voice(plan.seed),
+            service.address,
+            plan.calls,
+            plan.shortest,
+            plan.longest,
+            self._books.ended,
+        )
+        self._gone: dict[str, int] = {}
+        self._back: dict[str, list[float]] = defaultdict(list)
+        self._finished: dict[str, str | None] = {}
+        self._usage: dict[int, tuple[str, Usage, Usage]] = {}
+        self._idle: dict[str, int] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """Returns the report."""
+        await self._note_idle()
+        await self._traffic.start()
+        keeping = asyncio.create_task(self._books.keep())
+        kinds = self._draw.choices(list(KINDS), list(KINDS.values()), k=self._plan.kills)
+        waiting: list[Outage] = []
+        for number, kind in enumerate(kinds, 1):
+            if not waiting:
+                await self._until_talking()
+            await asyncio.sleep(self._draw.uniform(0, self._plan.every))
+            waiting.append(await self._kill(kind))
+            if number == len(kinds) or kind == "everything" or self._draw.random() >= TOGETHER:
+                await self._until_back(waiting)
+                waiting = []
+            self._show(number, kind)
+        await self._until_talking()  # and recorded again
+        await asyncio.sleep(self._plan.shortest)
+        await self._traffic.stop()
+        keeping.cancel()
+        await eventually(self._is_sealed)
+        await self._books.close()
+        return await self._report(Counter(kinds))
+
+    async def _until_talking(self) -> None:
+        async with asyncio.timeout(60):
+            while self._traffic.talking < self._plan.calls // 2:
+                await asyncio.sleep(0.02)
+
+    async def _kill(self, kind: Kind) -> Outage:
+        self._exchange.wire.clear()
+        await self._look_at_processes()
+        rows = await asyncio.to_thread(self._service.rows)
+        self._finished |= {clip: sha256 for clip, (state, sha256) in rows.items() if state == "sealed"}
+        outage = Outage(kind, self._clock())
+        self._books.outages.append(outage)
+        self._gone |= await asyncio.to_thread(self._service.kill, kind)
+        if kind == "everything":
+            self._traffic.drop()
+        return outage
+
+    async def _until_back(self, waiting: list[Outage]) -> None:
+        kinds = {it.kind for it in waiting}
+        if "everything" in kinds:
+            await asyncio.to_thread(self._service.start)
+        await eventually(lambda: self._service.is_back(self._gone))
+        self._gone = {}
+        if "everything" in kinds:
+            await self._note_idle()
+        for outage in waiting:
+            outage.until = self._clock()
+            self._back[outage.kind].append(outage.until - outage.at)
+
+    async def _note_idle(self) -> None:
+        usage = await asyncio.to_thread(self._service.usage)
+        self._idle = {name: it.descriptors for name, it in usage.items()}
+
+    async def _look_at_processes(self) -> None:
+        usage = await asyncio.to_thread(self._service.usage)
+        for name, now in usage.items():
+            first = self._usage[now.pid][1] if now.pid in self._usage else now
+            self._usage[now.pid] = (name, first, now)
+
+    def _is_sealed(self) -> bool:
+        return all(state == "sealed" for state, _ in self._service.rows().values())
+
+    def _show(self, number: int, kind: str) -> None:
+        sys.stderr.write(
+            f"\r{number} of {self._plan.kills} kills ({kind}), {self._books.totals.calls} calls judged, "
+            f"{len(self._books.totals.faults)} faults   "
+        )
+        sys.stderr.flush()
+
+    async def _report(self, kinds: Counter[Kind]) -> dict[str, Any]:
+        faults = self._books.totals.faults
+        rows = await asyncio.to_thread(self._service.rows)
+        faults += [
+            f"finished clip {clip} is not what it was"
+            for clip, sha256 in self._finished.items()
+            if rows.get(clip) != ("sealed", sha256)
+        ]
+        faults += [f"stray file {name}" for name in self._service.strays()]
+        leaked = await self._leaks() if self._plan.drain else {}
+        faults += [f"{name} holds {more} descriptors more than before" for name, more in leaked.items()]
+        totals = asdict(self._books.totals)
+        return {
+            "plan": asdict(self._plan),
+            "kills": dict(kinds),
+            "seconds_until_back": {kind: _spread(seconds) for kind, seconds in self._back.items()},
+            "longest_silence": {kind: round(gap, 2) for kind, gap in self._books.gaps.items()},
+            "finished_before_a_kill": len(self._finished),
+            "phones_late": round(self._traffic.pump.lag, 2),
+            "growth": _growth(self._usage),
+            "totals": totals | {"faults": len(faults)},
+            "faults": faults,
+        }
+
+    async def _leaks(self) -> dict[str, int]:
+        """Wait until no media port is held any more; then, descriptors that are open without need."""
+        end = self._clock() + _DRAIN_SECONDS
+        while (calls := (await self._service.media())[0]) and self._clock() < end:
+            await asyncio.sleep(1)
+        usage = await asyncio.to_thread(self._service.usage)
+        more = {name: it.descriptors - self._idle[name] for name, it in usage.items() if name in self._idle}
+        held = {"the media broker (calls)": calls} if calls else {}
+        return {name: count for name, count in more.items() if count > _FEW} | held
+
+
+_FEW = 2
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(seconds), 2), "longest": round(max(seconds), 2)}
+
+
+def _growth(usage: dict[int, tuple[str, Usage, Usage]]) -> dict[str, dict[str, int]]:
+    """By process, the most that one life of it grew from the first look at it to the last."""
+    growth: dict[str, dict[str, int]] = {}
+    for name, first, last in usage.values():
+        most = growth.setdefault(name, {"memory_kib": 0, "descriptors": 0})
+        most["memory_kib"] = max(most["memory_kib"], last.memory - first.memory)
+        most["descriptors"] = max(most["descriptors"], last.descriptors - first.descriptors)
+    return growth
+
+
+def run(directory: Path, plan: Plan) -> dict[str, Any]:
+    """One whole run in a fresh installation; returns the report, in which `faults` is empty if all held."""
+    began = time.monotonic()
+    with serving(directory, plan.horizon) as (service, exchange):
+
+        async def killing() -> dict[str, Any]:
+            return await Killer(service, exchange, plan).run()
+
+        report = asyncio.run(killing())
+    return report | {"seconds": round(time.monotonic() - began)}

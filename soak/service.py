@@ -1,0 +1,134 @@
+"""The service under soak: a whole installation on loopback, its processes by name, and how to kill them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.installation import until
+from demo.registrar import Registrar
+from demo.telephony import pbx
+from recorder.relay.client import MediaClient
+from soak.verdict import Kind
+from tests.end_to_end.installation import PATIENCE_SECONDS, Recorder
+
+MEDIA_PORTS = "10000-17999"
+"""Outside the range from which Linux draws ports for clients. Ports rest 30 s before they are used again."""
+
+_MICROSECONDS = 1e6 / os.sysconf("SC_CLK_TCK")
+_ROWS = "SELECT id, state, sha256 FROM clip"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One process now: anonymous memory in KiB, descriptors, CPU seconds since it began."""
+
+    pid: int
+    memory: int
+    descriptors: int
+    cpu: float
+
+
+class Service(Recorder):
+    """One installation with many media ports and a commit horizon of so many seconds."""
+
+    def __init__(self, directory: Path, horizon: float) -> None:
+        super().__init__(directory)
+        text, count = re.subn(
+            r'ports = "\d+-\d+"',
+            f'ports = "{MEDIA_PORTS}"\nhorizon = "{int(horizon * 1000)} ms"',
+            self.config.read_text(encoding="utf-8"),
+        )
+        assert count == 1
+        text = text.replace('purposes = ["coaching", "assessment"]', 'purposes = ["coaching"]')
+        self.config.write_text(text, encoding="utf-8")
+
+    def kill(self, kind: Kind) -> dict[str, int]:
+        """SIGKILL one process, or all of them at once; returns the process ids that are gone, by name."""
+        pids = self.pids()
+        names = list(pids) if kind == "everything" else ["relay-0" if kind == "relay" else kind]
+        gone = {name: pid for name in names if (pid := pids[name]) is not None}
+        for pid in gone.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if kind == "everything" and self._service is not None:
+            self._service.wait()
+        return gone
+
+    def is_back(self, gone: Mapping[str, int]) -> bool:
+        """Whether everything runs, none of it under a process id of `gone`, and it may record."""
+        pids = self.pids()
+        return (
+            all(pids[name] != pid for name, pid in gone.items())
+            and self.is_ready()
+            and bool(self.answer("signalling", "status").get("recording"))
+        )
+
+    def rows(self) -> dict[str, tuple[str, str | None]]:
+        """State and SHA-256 of every clip in the catalogue."""
+        place = f"file:{self.directory / 'storage' / 'catalogue.db'}?mode=ro"
+        with contextlib.closing(sqlite3.connect(place, uri=True, timeout=15)) as database:
+            return {clip: (state, sha256) for clip, state, sha256 in database.execute(_ROWS)}
+
+    def strays(self) -> list[str]:
+        """Clip files without a row, rows without a file, and files that are neither clip nor wraps."""
+        files = list((self.directory / "storage" / "clips").iterdir())
+        known = {f"{clip}{suffix}" for clip in self.rows() for suffix in (".clip", ".wraps")}
+        return sorted({file.name for file in files} - known)
+
+    async def media(self) -> tuple[int, list[dict[str, object]]]:
+        """How many calls the media broker holds, and what the relay workers say of themselves."""
+        client = MediaClient(self.directory / "run" / "media.sock")
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not client.is_up:
+                    await asyncio.sleep(0.05)
+            return len(await client.table()), await client.stats()
+        finally:
+            client.shut()
+
+    def usage(self) -> dict[str, Usage]:
+        """Every running process by name."""
+        return {name: _usage(pid) for name, pid in self.pids().items() if pid is not None}
+
+
+def _usage(pid: int) -> Usage:
+    place = Path(f"/proc/{pid}")
+    status = (place / "status").read_text(encoding="utf-8")
+    fields = (place / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return Usage(
+        pid,
+        int(re.findall(r"RssAnon:\s+(\d+)", status)[0]),
+        len(list((place / "fd").iterdir())),
+        (int(fields[11]) + int(fields[12])) * _MICROSECONDS / 1e6,
+    )
+
+
+@contextlib.contextmanager
+def serving(directory: Path, horizon: float) -> Iterator[tuple[Service, Registrar]]:
+    """A set-up installation whose scheme is signed, and its PBX."""
+    service = Service(directory, horizon)
+    service.set_up()
+    with pbx(service.pbx_port) as exchange:
+        try:
+            service.start()
+            service.sign()
+            yield service, exchange
+        except Exception as error:
+            error.add_note(service.log.read_text(encoding="utf-8")[-4000:])
+            raise
+        finally:
+            service.stop()
+
+
+async def eventually(look: object, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait in a thread until something holds, while the phones go on talking. Raises DemoError."""
+    assert callable(look)
+    await asyncio.to_thread(until, look, bool, seconds)
