@@ -1,5 +1,7 @@
 # make demo     four calls through the proxy, and what became of them      ARGS=--json, ARGS=--keep
 # make test     the test suite                                             ARGS="-k ring -x"
+# make soak kill   kill -9 at random instants of running calls             ARGS="--kills 100 --seed 7"
+# make soak calls  many calls at once, every one recorded whole            ARGS="--calls 300 --seconds 1800"
 # make check    format, lint, types, import contracts, house rules
 # make manual   write the manual page, docs/doelband.1, from the commands
 # make lock     refresh the lock files (needs uv)
@@ -13,13 +15,19 @@ ARGS ?=
 BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: demo test check bench format environment lock manual
+.PHONY: demo test soak kill calls check bench format environment lock manual
 
 demo: environment
 	@$(BIN)/python -m demo $(ARGS)
 
 test: environment
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: environment
+	@$(BIN)/python -m soak $(filter kill calls,$(MAKECMDGOALS)) $(ARGS)
+
+kill calls: soak
+	@:
 
 check: environment
 	$(BIN)/ruff format --check .

@@ -1,1 +1,1 @@
-"""Long runs against the real service: `make soak kill`, `make soak calls`. Not part of the installed package."""
+"""Long runs against the real service: `make soak kill`, `make soak calls`. Not installed with the product."""

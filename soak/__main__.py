@@ -1,4 +1,4 @@
-"""`make soak kill` and `make soak calls`: prints a report as JSON; the exit status is 0 when everything held."""
+"""`make soak kill` and `make soak calls`: a report as JSON; the exit status is 0 when everything held."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from soak import kill
+from soak import calls, kill
 
 
 def main() -> int:
@@ -21,9 +21,16 @@ def main() -> int:
     killing.add_argument("--kills", type=int, default=1000)
     killing.add_argument("--seed", type=int, default=1)
     killing.add_argument("--calls", type=int, default=24, help="at once")
-    killing.add_argument("--every", type=float, default=2.0, help="seconds at most, from all well to the next")
+    killing.add_argument(
+        "--every", type=float, default=2.0, help="seconds at most, from all well to the next"
+    )
     killing.add_argument("--horizon", type=float, default=2.0, help="seconds")
     killing.set_defaults(work=_kill)
+    calling = runs.add_parser("calls", help="many calls at once, every one recorded whole")
+    calling.add_argument("--calls", type=int, default=50, help="at once")
+    calling.add_argument("--seconds", type=float, default=600.0)
+    calling.add_argument("--seed", type=int, default=1)
+    calling.set_defaults(work=_calls)
     wanted = parser.parse_args()
     work: Callable[[Path, argparse.Namespace], dict[str, Any]] = wanted.work
     with tempfile.TemporaryDirectory(prefix="doelband-soak-") as directory:
@@ -33,10 +40,12 @@ def main() -> int:
 
 
 def _kill(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
-    plan = kill.Plan(
-        wanted.kills, wanted.seed, wanted.calls, every=wanted.every, horizon=wanted.horizon
-    )
+    plan = kill.Plan(wanted.kills, wanted.seed, wanted.calls, every=wanted.every, horizon=wanted.horizon)
     return kill.run(directory, plan)
+
+
+def _calls(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    return calls.run(directory, calls.Plan(wanted.calls, wanted.seconds, wanted.seed))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from soak.verdict import Judgement, Outage, judge
 
 SETTLED_SECONDS = 20.0
 """A call that ended so long ago is judged: by then its clips are sealed, whatever was killed."""
+PASSED_BY = 0.01
+"""So many of the calls may find no media ports within 50 ms, as on a busy machine, and go on unrecorded."""
 _LOOK_SECONDS = 2.0
 _AT_ONCE = 100
 _LOW = 10  # nice(2)
@@ -29,6 +31,7 @@ class Totals:
 
     calls: int = 0
     whole: int = 0
+    passed_by: int = 0
     packets_due: int = 0
     packets_kept: int = 0
     packets_said: int = 0
@@ -39,6 +42,7 @@ class Totals:
     def add(self, judgement: Judgement) -> None:
         self.calls += 1
         self.whole += judgement.is_whole
+        self.passed_by += judgement.is_passed_by
         self.packets_due += judgement.must
         self.packets_kept += judgement.kept
         self.packets_said += judgement.said
@@ -74,6 +78,13 @@ class Books:
             self.judge(self._clock() - SETTLED_SECONDS)
             await asyncio.sleep(_LOOK_SECONDS)
 
+    @staticmethod
+    def finish(keeping: asyncio.Task[None]) -> None:
+        """End the task of `keep`. Raises what ended it before."""
+        if keeping.done():
+            keeping.result()
+        keeping.cancel()
+
     async def close(self) -> None:
         """Everything is sealed: read and judge what is left, and compare with the catalogue."""
         for _ in range(10_000):
@@ -86,6 +97,8 @@ class Books:
         self.totals.faults += [f"a clip of call {it}, which was judged already" for it in self._recordings]
         self.totals.faults += [fault for clips in self._clips.values() for it in clips for fault in it.faults]
         self._executor.shutdown()
+        if self.totals.passed_by > self.totals.calls * PASSED_BY:
+            self.totals.faults.append(f"{self.totals.passed_by} calls got no media ports in time")
 
     async def read(self) -> bool:
         """Read some sealed clips that have not been read; False: there were none, or none could be."""
@@ -110,7 +123,7 @@ class Books:
             clips = [clip for it in recordings for clip in self._clips.pop(it, [])]
             judgement = judge(call, clips, self.outages, self._horizon)
             self.totals.add(judgement)
-            kinds = {it.kind for it in self.outages if it.touches(call.answered_at, call.ended_at)}
+            kinds: set[str] = {it.kind for it in self.outages if it.touches(call.answered_at, call.ended_at)}
             for kind in kinds or {"none"}:
                 if call.is_answered and (not call.is_dropped or kind != "everything"):
                     self.gaps[kind] = max(self.gaps[kind], judgement.gap)

@@ -45,7 +45,7 @@ class Contents:
 
 
 def read(config: Path, seed: int, clips: list[str]) -> list[Contents]:
-    """Open clips as their listener would and look at every packet; those that cannot be opened now are left out."""
+    """Open clips as their listener would and look at every packet. Left out is what cannot be opened now."""
     return asyncio.run(_read(config, Voice(seed), clips))
 
 

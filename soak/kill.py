@@ -1,4 +1,4 @@
-"""`make soak kill`: SIGKILL at random instants of running calls, and not a packet missing that must be there."""
+"""`make soak kill`: SIGKILL at random instants of running calls; no packet missing that must be there."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from soak.service import Service, Usage, eventually, serving
 from soak.traffic import Traffic
 from soak.verdict import Kind, Outage
 from soak.voice import Voice
+from tests.end_to_end.peers.processes import until
 
 KINDS: dict[Kind, int] = {"capture": 30, "relay": 30, "signalling": 25, "everything": 15}
 """What is killed how often, in a hundred."""
@@ -25,7 +26,8 @@ KINDS: dict[Kind, int] = {"capture": 30, "relay": 30, "signalling": 25, "everyth
 TOGETHER = 0.1
 """How often the next kill does not wait until the last one's process is back."""
 
-_DRAIN_SECONDS = 180.0  # calls that nobody owns are looked at twice, a minute apart
+_TALKING_SECONDS = 60.0
+_DRAIN_SECONDS = 180  # calls that nobody owns are looked at twice, a minute apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,13 @@ class Killer:
         await self._until_talking()  # and recorded again
         await asyncio.sleep(self._plan.shortest)
         await self._traffic.stop()
-        keeping.cancel()
+        self._books.finish(keeping)
         await eventually(self._is_sealed)
         await self._books.close()
         return await self._report(Counter(kinds))
 
     async def _until_talking(self) -> None:
-        async with asyncio.timeout(60):
-            while self._traffic.talking < self._plan.calls // 2:
-                await asyncio.sleep(0.02)
+        await until(lambda: self._traffic.talking >= self._plan.calls // 2, _TALKING_SECONDS)
 
     async def _kill(self, kind: Kind) -> Outage:
         self._exchange.wire.clear()
@@ -164,8 +164,10 @@ class Killer:
 
     async def _leaks(self) -> dict[str, int]:
         """Wait until no media port is held any more; then, descriptors that are open without need."""
-        end = self._clock() + _DRAIN_SECONDS
-        while (calls := (await self._service.media())[0]) and self._clock() < end:
+        for _ in range(_DRAIN_SECONDS):
+            calls = (await self._service.media())[0]
+            if not calls:
+                break
             await asyncio.sleep(1)
         usage = await asyncio.to_thread(self._service.usage)
         more = {name: it.descriptors - self._idle[name] for name, it in usage.items() if name in self._idle}

@@ -21,6 +21,7 @@ class Leg:
         self.socket = socket.socket(type=socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.bind(("127.0.0.1", 0))
+        self.port = int(self.socket.getsockname()[1])
         self.towards: Address | None = None
         self.sent_at = array("d")
         self.heard: set[int] = set()
@@ -28,10 +29,6 @@ class Leg:
         self.longest_gap = 0.0
         self.wrong = 0
         self._voice, self._call, self._speaker = voice, call, speaker
-
-    @property
-    def port(self) -> int:
-        return int(self.socket.getsockname()[1])
 
     def say(self, now: float) -> None:
         """Send the next packet."""
@@ -71,6 +68,12 @@ class Conversation:
         self.is_talking = False
         self.dialled_at = self.answered_at = self.ended_at = 0.0
         self.is_answered = self.is_hung_up = self.is_dropped = False
+
+    @property
+    def is_anchored(self) -> bool:
+        """Whether the parties were shown other ports than each other's: then their media passes the relay."""
+        caller, callee = self.legs[OUTSIDE], self.legs[AGENT]
+        return caller.towards is not None and caller.towards[1] != callee.port
 
     def beat(self, now: float) -> None:
         """20 ms are over."""

@@ -18,6 +18,7 @@ from demo.telephony import pbx
 from recorder.relay.client import MediaClient
 from soak.verdict import Kind
 from tests.end_to_end.installation import PATIENCE_SECONDS, Recorder
+from tests.end_to_end.peers import processes
 
 MEDIA_PORTS = "10000-17999"
 """Outside the range from which Linux draws ports for clients. Ports rest 30 s before they are used again."""
@@ -87,9 +88,7 @@ class Service(Recorder):
         """How many calls the media broker holds, and what the relay workers say of themselves."""
         client = MediaClient(self.directory / "run" / "media.sock")
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while not client.is_up:
-                    await asyncio.sleep(0.05)
+            await processes.until(lambda: client.is_up)
             return len(await client.table()), await client.stats()
         finally:
             client.shut()

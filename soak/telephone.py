@@ -1,7 +1,6 @@
 """Two phones that hold many calls with each other and repeat what is not answered (RFC 3261 §17.1).
 
-The caller's final answers and the callee's 200 to INVITE are kept apart by Call-ID: it holds the number of the
-conversation.
+One may be in any number of calls; a Call-ID tells which conversation a request belongs to.
 """
 
 from __future__ import annotations

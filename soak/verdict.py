@@ -1,7 +1,7 @@
 """What must be in the clips of a call, given what was killed while it ran; and what is missing or wrong.
 
-A call that was set up or hung up while a process was away may be recorded or not: it goes on, and what there is
-of it is right. Of every other, all must be there but
+A call that was set up while a process was away may be recorded or not: it goes on, and what there is of it is
+right. Of every other, all must be there but
 
     capture      what was said from horizon + 2 s before the kill until it was back
     signalling   what was said later than horizon + 2 s before the kill: recordings end there
@@ -15,6 +15,7 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from soak.clips import Contents
@@ -52,7 +53,11 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`faults` in words; how many packets must be there, are there, and were heard; the longest silence."""
+    """`faults` in words; how many packets must be there, are there, were said and heard; the longest silence.
+
+    `is_whole`: nothing was killed while it ran. `is_passed_by`: its media took another way than through us,
+    since there were no ports for it in time; then it is not recorded.
+    """
 
     faults: list[str]
     must: int
@@ -61,6 +66,7 @@ class Judgement:
     heard: int
     gap: float
     is_whole: bool
+    is_passed_by: bool
 
 
 def judge(
@@ -71,23 +77,26 @@ def judge(
     touching = [it for it in outages if it.touches(call.dialled_at, ending + horizon + ALLOWED_SECONDS)]
     is_weak = any(it.touches(call.dialled_at, call.answered_at) for it in touching)
     faults = [fault for clip in clips for fault in clip.faults]
-    faults += _setting_up(call, is_weak)
+    faults += _answers(call, touching, is_weak)
     faults += _chain(clips)
     faults += _hearing(call, touching, is_weak)
+    is_passed_by = call.is_answered and not call.is_anchored
+    if is_passed_by and clips:
+        faults.append("it is recorded, although its media took another way")
     must = kept = 0
     for channel in (AGENT, OUTSIDE):
         there = [index for clip in clips for index in clip.indices[channel]]
-        wanted = set() if is_weak else _wanted(call.legs[channel].sent_at, touching, horizon)
+        wanted = set() if is_weak or is_passed_by else _wanted(call.legs[channel].sent_at, touching, horizon)
         must, kept = must + len(wanted), kept + len(there)
         if len(set(there)) != len(there):
             faults.append("a packet was recorded twice")
         if missing := wanted.difference(there):
             faults.append(
-                f"{len(missing)} of {len(wanted)} packets of channel {channel} that must be kept are missing: "
-                f"{min(missing)} to {max(missing)} of {len(call.legs[channel].sent_at)}"
+                f"{len(missing)} of {len(wanted)} packets of channel {channel} that must be kept miss, "
+                f"between {min(missing)} and {max(missing)} of {len(call.legs[channel].sent_at)}"
             )
     is_whole = call.is_answered and not touching
-    if is_whole:
+    if is_whole and not is_passed_by:
         faults += _wholeness(call, clips)
     return Judgement(
         [f"call {call.number}: {fault}" for fault in faults],
@@ -97,19 +106,22 @@ def judge(
         sum(len(leg.heard) for leg in call.legs),
         max(leg.longest_gap for leg in call.legs),
         is_whole,
+        is_passed_by and not is_weak,
     )
 
 
-def _setting_up(call: Conversation, is_weak: bool) -> Iterable[str]:
+def _answers(call: Conversation, touching: Sequence[Outage], is_weak: bool) -> Iterable[str]:
     if not call.is_answered and not is_weak:
         yield "nobody answered, although nothing was killed"
+    if call.is_answered and not call.is_hung_up and not touching:
+        yield "hanging up was not answered, although nothing was killed"
 
 
 def _chain(clips: Sequence[Contents]) -> Iterable[str]:
     ordered = sorted(clips, key=lambda it: it.part)
     if len({it.recording for it in clips}) > 1:
         yield "it has more than one recording"
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if after.previous != before.clip or after.part != before.part + 1:
             yield f"part {after.part} does not follow part {before.part}"
     if ordered and (ordered[0].part, ordered[0].previous) != (1, None):
@@ -131,15 +143,11 @@ def _hearing(call: Conversation, touching: Sequence[Outage], is_weak: bool) -> I
 
 
 def _wanted(sent_at: array[float], touching: Sequence[Outage], horizon: float) -> set[int]:
-    return {
-        index for index, at in enumerate(sent_at) if not any(it.excuses(at, horizon) for it in touching)
-    }
+    return {index for index, at in enumerate(sent_at) if not any(it.excuses(at, horizon) for it in touching)}
 
 
 def _wholeness(call: Conversation, clips: Sequence[Contents]) -> Iterable[str]:
     """Of a call in which nothing was killed: one complete clip, as long as the call, without a hole."""
-    if not call.is_hung_up:
-        yield "hanging up was not answered, although nothing was killed"
     if [it.ending for it in clips] != ["complete"]:
         yield f"its clips end as {[it.ending for it in clips]}"
         return

@@ -33,7 +33,7 @@ Rule = Callable[[Path, str], Iterable[str]]
 
 
 def python_files() -> list[Path]:
-    folders = (*PACKAGES, "tests", "demo", "bench")
+    folders = (*PACKAGES, "tests", "demo", "bench", "soak")
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
