@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from soak import calls, kill
+from soak import beside, calls, kill
 
 
 def main() -> int:
@@ -20,9 +20,10 @@ def main() -> int:
     killing = runs.add_parser("kill", help="kill -9 at random instants of running calls")
     killing.add_argument("--kills", type=int, default=1000)
     killing.add_argument("--seed", type=int, default=1)
-    killing.add_argument("--calls", type=int, default=24, help="at once")
+    killing.add_argument("--calls", type=int, default=10, help="at once, in each installation")
+    killing.add_argument("--installations", type=int, default=4, help="that run beside each other")
     killing.add_argument(
-        "--every", type=float, default=2.0, help="seconds at most, from all well to the next"
+        "--every", type=float, default=12.0, help="seconds at most, from all well to the next"
     )
     killing.add_argument("--horizon", type=float, default=2.0, help="seconds")
     killing.set_defaults(work=_kill)
@@ -41,7 +42,7 @@ def main() -> int:
 
 def _kill(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     plan = kill.Plan(wanted.kills, wanted.seed, wanted.calls, every=wanted.every, horizon=wanted.horizon)
-    return kill.run(directory, plan)
+    return beside.run(directory, plan, wanted.installations)
 
 
 def _calls(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:

@@ -20,8 +20,12 @@ from soak.verdict import Kind
 from tests.end_to_end.installation import PATIENCE_SECONDS, Recorder
 from tests.end_to_end.peers import processes
 
-MEDIA_PORTS = "10000-17999"
-"""Outside the range from which Linux draws ports for clients. Ports rest 30 s before they are used again."""
+MEDIA_PORTS = 5000
+"""How many an installation has. Ports rest 30 s before they are used again."""
+FIRST_PORT = 10_000
+"""Below those that Linux draws for clients."""
+SOCKETS = 4
+"""Of one call."""
 
 _MICROSECONDS = 1e6 / os.sysconf("SC_CLK_TCK")
 _ROWS = "SELECT id, state, sha256 FROM clip"
@@ -40,11 +44,11 @@ class Usage:
 class Service(Recorder):
     """One installation with many media ports and a commit horizon of so many seconds."""
 
-    def __init__(self, directory: Path, horizon: float) -> None:
+    def __init__(self, directory: Path, horizon: float, first_port: int) -> None:
         super().__init__(directory)
         text, count = re.subn(
             r'ports = "\d+-\d+"',
-            f'ports = "{MEDIA_PORTS}"\nhorizon = "{int(horizon * 1000)} ms"',
+            f'ports = "{first_port}-{first_port + MEDIA_PORTS - 1}"\nhorizon = "{int(horizon * 1000)} ms"',
             self.config.read_text(encoding="utf-8"),
         )
         assert count == 1
@@ -84,6 +88,10 @@ class Service(Recorder):
         known = {f"{clip}{suffix}" for clip in self.rows() for suffix in (".clip", ".wraps")}
         return sorted({file.name for file in files} - known)
 
+    async def media_calls(self) -> int:
+        """How many calls the media broker holds."""
+        return (await self.media())[0]
+
     async def media(self) -> tuple[int, list[dict[str, object]]]:
         """How many calls the media broker holds, and what the relay workers say of themselves."""
         client = MediaClient(self.directory / "run" / "media.sock")
@@ -111,9 +119,11 @@ def _usage(pid: int) -> Usage:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, horizon: float) -> Iterator[tuple[Service, Registrar]]:
+def serving(
+    directory: Path, horizon: float, first_port: int = FIRST_PORT
+) -> Iterator[tuple[Service, Registrar]]:
     """A set-up installation whose scheme is signed, and its PBX."""
-    service = Service(directory, horizon)
+    service = Service(directory, horizon, first_port)
     service.set_up()
     with pbx(service.pbx_port) as exchange:
         try:

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
-STEADY_SECONDS = 30.0
+STEADY_SECONDS = 5.0
 """A child that ran this long starts over with the shortest pause."""
 STOP_SECONDS = 8.0
 PR_SET_PDEATHSIG = 1
