@@ -40,10 +40,8 @@ def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
     kinds = sorted({kind for it in reports for kind in it["kills"]})
     back = {kind: [at for it in reports for at in it["back"].get(kind, [])] for kind in kinds}
     totals = {
-        name: sum((it["totals"][name] for it in reports[1:]), value)
-        for name, value in reports[0]["totals"].items()
+        name: sum(it["totals"][name] for it in reports) for name in reports[0]["totals"] if name != "faults"
     }
-    faults = totals.pop("faults")
     return {
         "kills": {kind: sum(it["kills"].get(kind, 0) for it in reports) for kind in kinds},
         "seconds_until_back": {

@@ -115,6 +115,8 @@ class Killer:
             await asyncio.to_thread(self._service.start)
         await eventually(lambda: self._service.is_back(self._gone))
         self._gone = {}
+        while not all(it["answers"] for it in (await self._service.media())[1]):
+            pass  # the question itself takes a while
         if "everything" in kinds:
             await self._note_idle()
         for outage in waiting:
@@ -189,7 +191,7 @@ def _growth(memory: Iterable[tuple[str, int, int]]) -> dict[str, int]:
 
 
 def run(directory: Path, plan: Plan) -> dict[str, Any]:
-    """One whole run in a fresh installation: kinds of kills, seconds until back, silences, totals with faults."""
+    """One whole run in a fresh installation, which `directory` is made for."""
     directory.mkdir()
     with serving(directory, plan.horizon, plan.first_port) as (service, exchange):
 

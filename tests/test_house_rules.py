@@ -138,7 +138,7 @@ def test_a_broken_rule_is_found(rule: Rule, path: str, text: str) -> None:
 
 
 def test_tests_mirror_the_packages() -> None:
-    allowed = {*PACKAGES, "end_to_end", "fakes", "demo", "bench"}
+    allowed = {*PACKAGES, "end_to_end", "fakes", "demo", "bench", "soak"}
     folders = {
         path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"
     }
