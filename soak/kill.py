@@ -119,6 +119,7 @@ class Killer:
             pass  # the question itself takes a while
         if "everything" in kinds:
             await self._note_idle()
+            self._books.totals.faults += await asyncio.to_thread(self._service.findings)
         for outage in waiting:
             outage.until = self._clock()
             self._back[outage.kind].append(outage.until - outage.at)
@@ -151,7 +152,7 @@ class Killer:
             for clip, sha256 in self._finished.items()
             if rows.get(clip) != ("sealed", sha256)
         ]
-        faults += [f"stray file {name}" for name in self._service.strays()]
+        faults += await asyncio.to_thread(self._service.findings)
         faults += [leak async for leak in self._leaks()]
         return {
             "kills": dict(kinds),

@@ -82,11 +82,10 @@ class Service(Recorder):
         with contextlib.closing(sqlite3.connect(place, uri=True, timeout=15)) as database:
             return {clip: (state, sha256) for clip, state, sha256 in database.execute(_ROWS)}
 
-    def strays(self) -> list[str]:
-        """Clip files without a row, rows without a file, and files that are neither clip nor wraps."""
-        files = list((self.directory / "storage" / "clips").iterdir())
-        known = {f"{clip}{suffix}" for clip in self.rows() for suffix in (".clip", ".wraps")}
-        return sorted({file.name for file in files} - known)
+    def findings(self) -> list[str]:
+        """What `doelband fsck` finds; also when it cannot look."""
+        answer = self.ask("fsck")
+        return [] if answer.status == 0 else [f"fsck, {answer.status}: {answer.value or answer.complaint}"]
 
     async def media_calls(self) -> int:
         """How many calls the media broker holds."""
