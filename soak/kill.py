@@ -26,7 +26,7 @@ TOGETHER = 0.1
 """How often the next kill does not wait until the last one's process is back."""
 
 _TALKING_SECONDS = 60.0
-_FEW = 2
+_FEW = 10  # what a process that had just begun when it was looked at has opened since
 _DRAIN_SECONDS = 180  # calls that nobody owns are looked at twice, a minute apart
 
 

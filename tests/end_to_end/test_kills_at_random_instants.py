@@ -10,7 +10,7 @@ import pytest
 from soak import beside
 from soak.kill import Plan
 
-PLAN = Plan(10, calls=5, shortest=2.0, longest=9.0, every=2.0, horizon=0.2, drain=False)
+PLAN = Plan(10, calls=5, shortest=2.0, longest=6.0, every=1.5, horizon=0.2, drain=False)
 INSTALLATIONS = 2
 
 
