@@ -115,8 +115,8 @@ class Killer:
             await asyncio.to_thread(self._service.start)
         await eventually(lambda: self._service.is_back(self._gone))
         self._gone = {}
-        while not all(it["answers"] for it in (await self._service.media())[1]):
-            pass  # the question itself takes a while
+        while not await self._service.is_relaying():
+            await asyncio.sleep(0.1)
         if "everything" in kinds:
             await self._note_idle()
             self._books.totals.faults += await asyncio.to_thread(self._service.findings)

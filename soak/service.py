@@ -91,6 +91,11 @@ class Service(Recorder):
         """How many calls the media broker holds."""
         return (await self.media())[0]
 
+    async def is_relaying(self) -> bool:
+        """Whether there is a relay worker, and it answers."""
+        workers = (await self.media())[1]
+        return bool(workers) and all(it["answers"] for it in workers)
+
     async def media(self) -> tuple[int, list[dict[str, object]]]:
         """How many calls the media broker holds, and what the relay workers say of themselves."""
         client = MediaClient(self.directory / "run" / "media.sock")

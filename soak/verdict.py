@@ -98,8 +98,12 @@ def judge(
     is_whole = call.is_answered and not touching
     if is_whole and not is_passed_by:
         faults += _wholeness(call, clips)
+    killed = "; ".join(
+        f"{it.kind} killed at {it.at - call.answered_at:.1f} s, back at {it.until - call.answered_at:.1f} s"
+        for it in touching
+    )
     return Judgement(
-        [f"call {call.number}: {fault}" for fault in faults],
+        [f"call {call.number} ({killed or 'nothing killed'}): {fault}" for fault in faults],
         must,
         kept,
         sum(len(leg.sent_at) for leg in call.legs),

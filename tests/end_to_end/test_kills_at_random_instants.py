@@ -10,7 +10,7 @@ import pytest
 from soak import beside
 from soak.kill import Plan
 
-PLAN = Plan(10, calls=5, shortest=2.0, longest=6.0, every=1.5, horizon=0.2, drain=False)
+PLAN = Plan(10, calls=5, shortest=2.0, longest=10.0, every=4.0, horizon=0.2, drain=False)
 INSTALLATIONS = 2
 
 
@@ -19,5 +19,5 @@ def test_nothing_is_lost_that_must_be_there(tmp_path: Path, seed: int) -> None:
     report = beside.run(tmp_path, replace(PLAN, seed=seed), INSTALLATIONS)
     assert report["faults"] == []
     assert sum(report["kills"].values()) == PLAN.kills
-    assert report["totals"]["packets_due"] > 1000
+    assert report["totals"]["packets_due"] > 500
     assert report["finished_before_a_kill"] > 5
