@@ -115,8 +115,7 @@ class Killer:
             await asyncio.to_thread(self._service.start)
         await eventually(lambda: self._service.is_back(self._gone))
         self._gone = {}
-        while not await self._service.is_relaying():
-            await asyncio.sleep(0.1)
+        await eventually(lambda: asyncio.run(self._service.is_relaying()))
         if "everything" in kinds:
             await self._note_idle()
             self._books.totals.faults += await asyncio.to_thread(self._service.findings)
