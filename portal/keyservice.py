@@ -65,6 +65,7 @@ class KeyService:
         self._conversations: set[asyncio.Task[None]] = set()
         self._operations: Mapping[str, Callable[[Mapping[str, Any], Peer], Awaitable[dict[str, Any]]]] = {
             "open": self._open,
+            "past-days": self._past_days,
             "destroy-days": self._destroy_days,
             "refuse-clip": self._refuse_clip,
             "status": self._status,
@@ -140,6 +141,11 @@ class KeyService:
         finally:
             self._openings[purpose, result] += 1
         return {"key": base64.b64encode(key).decode()}
+
+    async def _past_days(self, question: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
+        _only_trusted(peer, "list past days")
+        days = self._keyring.past_days(date.fromisoformat(_text(question, "today")))
+        return {"days": [[purpose, day.isoformat()] for purpose, day in days]}
 
     async def _destroy_days(self, question: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
         _only_trusted(peer, "destroy day keys")

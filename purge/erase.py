@@ -47,6 +47,9 @@ def silent(stage: Stage, done: int, total: int) -> None:
 class DayKeys(Protocol):
     """What the purge asks of the key service."""
 
+    async def past_days(self, today: date) -> Sequence[tuple[str, date]]:
+        """The (purpose, deadline day)s before `today` that still have a key. Raises StorageError."""
+
     async def destroy_days(self, days: Sequence[tuple[str, date]]) -> Sequence[DestroyedDay]:
         """Destroy the keys of these (purpose, deadline day)s in one new epoch and give the evidence, in
         order.
@@ -87,12 +90,14 @@ class Eraser:
             await self._catalogue.erasures.condemn(batch, self._by())
             self._tell(Stage.CONDEMNED, done, len(clip_ids))
 
-    async def finish(self) -> Erased:
+    async def finish(self, past: Sequence[tuple[str, date]] = ()) -> Erased:
         """Bring everything that is condemned to its certificate. Raises StorageError when keys cannot be
         destroyed; then nothing has been removed.
+
+        `past`: days that are over. Their keys go too, also where no row knows of a clip: a copy might.
         """
         clips = await self._catalogue.erasures.condemned()
-        await self._destroy_keys(clips)
+        await self._destroy_keys({*past, *((clip.purpose, clip.deadline_day) for clip in clips)})
         buried: list[str] = []
         left: list[str] = []
         for done, batch in _batches(clips):
@@ -103,9 +108,9 @@ class Eraser:
             self._tell(Stage.DESTROYED, done, len(clips))
         return Erased(tuple(buried), tuple(left), await self._certify())
 
-    async def _destroy_keys(self, clips: Sequence[Clip]) -> None:
+    async def _destroy_keys(self, wanted: set[tuple[str, date]]) -> None:
         known = await self._catalogue.erasures.evidence()
-        days = sorted({(clip.purpose, clip.deadline_day) for clip in clips} - known.keys())
+        days = sorted(wanted - known.keys())
         if days:
             evidence = await self._day_keys.destroy_days(days)
             await self._catalogue.erasures.keep_evidence(evidence, self._by())

@@ -62,9 +62,10 @@ async def sweep(
         return Report(at, True, seen.verdict, tuple(judged))
     eraser = Eraser(catalogue, blobs, day_keys, clock, actor, tell)
     await eraser.condemn([each.clip for each in judged if each.verdict.action is Action.DESTROY])
-    erased = await eraser.finish()
-    if (destroying := seen.witnesses.for_destroying()) is not None:
-        await catalogue.audit.forget_texts(destroying.date())
+    if (destroying := seen.witnesses.for_destroying()) is None:
+        return Report(at, False, seen.verdict, tuple(judged), await eraser.finish())
+    erased = await eraser.finish(await day_keys.past_days(destroying.date()))
+    await catalogue.audit.forget_texts(destroying.date())
     return Report(at, False, seen.verdict, tuple(judged), erased)
 
 

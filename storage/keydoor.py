@@ -64,6 +64,13 @@ class KeyDoor:
         )
         return base64.b64decode(answer["key"])
 
+    async def past_days(self, today: date) -> list[tuple[str, date]]:
+        """The (purpose, deadline day)s before `today` that still have a key. Raises Refused for other
+        accounts.
+        """
+        answer = await self._ask({"op": "past-days", "today": today.isoformat()})
+        return [(purpose, date.fromisoformat(day)) for purpose, day in answer["days"]]
+
     async def destroy_days(self, days: Sequence[tuple[str, date]]) -> list[DestroyedDay]:
         """Destroy day keys; evidence in the same order. Idempotent. Raises Refused for other accounts."""
         asked = [[purpose, day.isoformat()] for purpose, day in days]

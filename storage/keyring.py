@@ -217,6 +217,10 @@ class Keyring:
             raise Refused("no-day-key", attempted, "its deadline day has no key here")
         return keys.unwrap_day(wrapped, private, h)
 
+    def past_days(self, today: date) -> list[Day]:
+        """The days before `today` that still have a key, in order."""
+        return sorted(of for of in self._store.days if of[1] < today)
+
     def destroy_days(self, days: Sequence[Day]) -> list[DestroyedDay]:
         """Destroy these days' keys in one new epoch; evidence in the same order. Idempotent.
 

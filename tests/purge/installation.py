@@ -28,6 +28,10 @@ class KeysOnDisk:
         self.places = places
         self.asked: list[Sequence[tuple[str, date]]] = []
 
+    async def past_days(self, today: date) -> Sequence[tuple[str, date]]:
+        with Keyring.load(self.places) as ring:
+            return ring.past_days(today)
+
     async def destroy_days(self, days: Sequence[tuple[str, date]]) -> Sequence[DestroyedDay]:
         self.asked.append(list(days))
         with Keyring.load(self.places) as ring:

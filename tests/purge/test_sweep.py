@@ -56,6 +56,25 @@ async def test_what_is_due_is_destroyed_and_nothing_else(site: Installation) -> 
     assert site.day_keys.asked == [[("assessment", FIRST), ("coaching", FIRST)]]
 
 
+async def test_the_key_of_a_day_that_is_over_goes_also_when_no_row_knows_of_a_clip(
+    site: Installation,
+) -> None:
+    """A file whose row was lost, or a copy of it, opens no longer than its deadline allows."""
+    site.wait_until_over(FIRST)
+    await site.sweep()
+    with Keyring.load(site.places) as ring:
+        assert min(day for _, day in ring.store.days) == SECOND
+    evidence = await site.catalogue.erasures.evidence()
+    assert sorted(evidence) == [("assessment", FIRST), ("coaching", FIRST)]
+
+
+async def test_a_clock_that_was_set_forward_ends_no_day(site: Installation) -> None:
+    site.clock.jump(days=2)
+    await site.sweep()
+    with Keyring.load(site.places) as ring:
+        assert min(day for _, day in ring.store.days) == FIRST
+
+
 async def test_a_destroyed_clip_does_not_open_even_from_a_copy(site: Installation) -> None:
     due, stays = await site.record(FIRST), await site.record(SECOND)
     copies = {each: await site.catalogue.clips.show(each) for each in (due, stays)}

@@ -230,8 +230,8 @@ class Steps:
             monkeypatch.setattr(owner, name, self._dying(getattr(owner, name)))
 
     def _dying(self, step: Callable[..., object]) -> object:
-        def run(*args: object) -> object:
-            result = step(*args)
+        def run(*args: object, **options: object) -> object:
+            result = step(*args, **options)
             self.taken += 1
             if self.taken == self._at:
                 raise self._failure
