@@ -26,12 +26,14 @@ from recorder.relay.protocol import (
     LABELS,
     Level,
     OrderError,
+    Side,
     addresses_of,
     level_of,
     remotes_of,
     session_of,
     sessions_of,
 )
+from recorder.relay.rounds import Way, goes_round, ports_of_ours
 from recorder.relay.stream import COUNTS
 
 OPEN_SECONDS = 0.04
@@ -57,6 +59,8 @@ class BrokerSettings:
     receive_buffer_bytes: int = 32768
     open_seconds: float = OPEN_SECONDS
     reap_seconds: float = 900.0
+    addresses: frozenset[str] = frozenset()
+    """Of ours, as others see them; those that calls are bound to are known without."""
 
 
 @dataclass(slots=True)
@@ -68,8 +72,12 @@ class _Call:
     sockets: list[socket.socket]
     owner: Channel | None
     heard: tuple[int, int, int] | None = None  # at the reaper's last look
-    remotes: dict[str, Message] = field(default_factory=dict)
+    remotes: dict[Side, Message] = field(default_factory=dict)
     level: Level = "none"
+
+    def ways(self) -> tuple[tuple[int, Way], ...]:
+        """Where a packet leaves that has come to one of our ports: on the other side."""
+        return (self.ports[0], (self.session, "b")), (self.ports[1], (self.session, "a"))
 
     def orders(self) -> list[Message]:
         """What to tell a worker after `open` to stand where its predecessor stood. The tap comes first, since
@@ -91,6 +99,7 @@ class MediaBroker:
         self._workers: dict[int, WorkerLink] = {}
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._addresses = set(settings.addresses)
         self._listener = Listener(settings.socket, self._connected)
         self.refused = 0
         """Orders of signalling that could not be read or named no open call."""
@@ -239,6 +248,7 @@ class MediaBroker:
             client.send(_refusal(message, error))
             return
         self._calls[session] = call
+        self._addresses.update(call.addresses)
         answer = self._workers[index].ask(_opening(call), call.sockets)
         self._spawn(self._tell_opened(client, message, call, answer))
 
@@ -299,8 +309,16 @@ class MediaBroker:
 
     def _remote(self, call: _Call, message: Message) -> None:
         side = remotes_of(message).side
+        if ports_of_ours(message, self._addresses) and self._goes_round(call, side, message):
+            raise OrderError("media would go round between ports of ours for ever")
         call.remotes[side] = {key: value for key, value in message.items() if key != "seq"}
         self._pass_on(call, call.remotes[side])
+
+    def _goes_round(self, call: _Call, side: Side, order: Message) -> bool:
+        orders = {(it.session, at): told for it in self._calls.values() for at, told in it.remotes.items()}
+        orders[call.session, side] = order
+        ways = {port: way for it in self._calls.values() for port, way in it.ways()}
+        return goes_round((call.session, side), ways, orders, self._addresses)
 
     def _tap(self, call: _Call, message: Message) -> None:
         self._set_level(call, level_of(message))

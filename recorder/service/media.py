@@ -35,7 +35,12 @@ class Media:
     def __init__(self, config: Config) -> None:
         self._rings = [ring.create(RING_SLOTS) for _ in range(config.media.workers)]
         self._broker = MediaBroker(
-            BrokerSettings(places.media(config), config.media.port_low, config.media.port_high),
+            BrokerSettings(
+                places.media(config),
+                config.media.port_low,
+                config.media.port_high,
+                addresses=frozenset(config.media.advertised_addresses().values()),
+            ),
             secrets.randbelow,
         )
         self._readers: set[Channel] = set()
