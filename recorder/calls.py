@@ -7,14 +7,16 @@ privileged or among our own numbers, the whole conversation is: the other pass m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recorder.effects import Answer, CloseMedia, Effect
+from recorder.effects import Answer, CloseMedia, Effect, Forward
 from recorder.facts import Lots
 from recorder.restored import RestoredCall
 from recorder.session import Policy, Session
-from sip_hooks.events import CallEnded, CallOffered, CallRestored, Event
+from sip_hooks.events import Anchor, CallEnded, CallOffered, CallRestored, Event
+from sip_hooks.sdp import Obstacle
 
 
 class Calls:
@@ -31,6 +33,7 @@ class Calls:
         self._passes: dict[str, set[str]] = {}
         self._lots: dict[str, Lots] = {}
         self._restored: dict[str, RestoredCall] = {}
+        self._anchors: dict[str, Anchor] = {}
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._restored)
@@ -61,7 +64,9 @@ class Calls:
         """The answer to OpenMedia: ports, or None. A call that has gone on without them gives them back."""
         session = self._sessions.get(call)
         if session is not None and session.number == number:
-            return session.media_opened(ports)
+            effects = session.media_opened(ports)
+            self._anchors |= {it.call: it.media for it in effects if isinstance(it, Forward) and it.media}
+            return effects
         return [CloseMedia(number)] if ports is not None else []
 
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
@@ -130,11 +135,24 @@ class Calls:
         others = self._passes.setdefault(event.conversation, set())
         withheld = any(self._sessions[it].withholds for it in others)
         lots = self._lots.setdefault(event.conversation, Lots(self._draw))
-        session = Session(event, self._policy, self._new_id, lots, withheld)
+        session = Session(self._checked(event), self._policy, self._new_id, lots, withheld)
         doubts = session.doubt(at) if any(self._sessions[it].is_doubtful for it in others) else []
         self._sessions[event.call] = session
         others.add(event.call)
         return doubts + self._tell_others(event.call, session, at) + session.begin()
+
+    def _checked(self, event: CallOffered) -> CallOffered:
+        """That a call is anchored already is believed of media that we have anchored. Else whoever writes a
+        port of ours into an offer, and mends it in a re-INVITE, is neither recorded nor missed.
+        """
+        said = event.description
+        if not event.already_anchored or said is None or said.end is None:
+            return event
+        named = said.end.address, said.end.rtp_port
+        if any(named in (it.to_caller, it.to_callee) for it in self._anchors.values()):
+            return event
+        claimed = replace(said, obstacles=said.obstacles | {Obstacle.CLAIMED})
+        return replace(event, already_anchored=False, description=claimed)
 
     def _tell_others(self, call: str, session: Session, at: datetime) -> list[Effect]:
         """A pass that keeps its conversation out takes the other passes with it. One in which somebody cannot
@@ -155,6 +173,7 @@ class Calls:
         session = self._sessions[call]
         if session.is_over:
             del self._sessions[call]
+            self._anchors.pop(call, None)
             passes = self._passes[session.conversation]
             passes.discard(call)
             if not passes:

@@ -51,6 +51,7 @@ OBSTACLES: Mapping[Obstacle, str] = MappingProxyType(
         Obstacle.ICE: "the media takes a way of its own (ICE)",
         Obstacle.SRTP: "the media is encrypted (SRTP)",
         Obstacle.DTLS: "the media is encrypted (DTLS-SRTP)",
+        Obstacle.CLAIMED: "a party named a media port of ours that no call was given",
     }
 )
 

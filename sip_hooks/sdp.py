@@ -40,6 +40,7 @@ class Obstacle(StrEnum):
     ICE = "ice"  # candidates or alternative addresses would lead media around us
     SRTP = "srtp"  # encrypted, keys exchanged in SDP or in band
     DTLS = "dtls"  # encrypted, keys exchanged by DTLS
+    CLAIMED = "claims-our-ports"  # names a media port of ours that no call was given (said by those above)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from tests.recorder.test_session import (
     START,
     acts,
     answered,
+    description,
     ids,
     lowest,
     named,
@@ -118,6 +119,19 @@ def test_a_customer_registered_through_us_who_calls_the_business_line_is_recorde
     running = calls()
     offer(running, "+31612345678", "+31201234567")
     assert of_kind(offer(running, "+31612345678", "201", call=OTHER, side=Side.PBX), OpenMedia)
+
+
+def test_an_offer_that_names_a_port_of_ours_is_another_pass_only_if_we_gave_it() -> None:
+    """A phone could write one, mend it in a re-INVITE, and be neither recorded nor missed."""
+    running = calls()
+    (asked,) = of_kind(offer(running, "201", "+31612345678"), OpenMedia)
+    running.media_opened(CALL, asked.session, PORTS)
+    for call, port, noted in ((OTHER, PORTS[1], []), ("e" * 32, 20500, ["failed"])):
+        event = offered("201", "+31612345678", call=call, already_anchored=True)
+        running.on_event(replace(event, description=description("192.0.2.10", port)), START)
+        outcomes = of_kind(end(running, call), NoteOutcome)
+        assert [it.outcome for it in outcomes] == noted
+    assert "claims-our-ports" in outcomes[0].reasons
 
 
 def test_another_conversation_is_not_concerned() -> None:
