@@ -27,10 +27,14 @@ class Party:
     contact: bytes = b""  # its remote target: a URI, b"" when it gave none
     routes: tuple[bytes, ...] = ()  # Routes between us and it, nearest first
 
-    def learn(self, message: Message, source: Address) -> None:
-        """Take the target and source address of a message that this party sent (§12.2: target refresh)."""
-        self.source = source
-        if contact := contact_of(message):
+    def learn(self, message: Message, source: Address, *, is_refresh: bool = True) -> None:
+        """Take the target and source address of a message that this party sent (§12.2: target refresh).
+
+        Whatever it is, it shows which connection the party has now.
+        """
+        if is_refresh or self.listener.is_stream:
+            self.source = source
+        if is_refresh and (contact := contact_of(message)):
             self.contact = contact
 
     def reached_at(self, target: Uri) -> Address | None:

@@ -5,10 +5,12 @@ Of a forwarded message only what RFC 3261 §16.6 and §16.7 tell a proxy to touc
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from sip_hooks.address import host, in_brackets
 from sip_hooks.edits import Edits
 from sip_hooks.message import Message
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Listener
 
 _COPIED = (b"via", b"from", b"to", b"call-id", b"cseq")
 _CRLF = b"\r\n"
@@ -62,9 +64,34 @@ def push_routes(message: Message, edits: Edits, routes: tuple[bytes, ...]) -> No
     edits.replace(at, at, b"".join(b"Route: " + route + _CRLF for route in routes))
 
 
-def push_via(edits: Edits, sent_by: bytes, branch: bytes) -> None:
+def push_via(edits: Edits, leaving: Listener, branch: bytes) -> None:
     """Put our Via on top."""
-    edits.insert_top(b"Via", b"SIP/2.0/UDP " + sent_by + b";branch=" + branch)
+    transport = leaving.transport.upper().encode()
+    edits.insert_top(b"Via", b"SIP/2.0/%s %s;branch=%s" % (transport, leaving.sent_by, branch))
+
+
+def loop_mark(request: Message, salt: bytes) -> bytes:
+    """Return how our branches for a request that looks like this one begin (RFC 5393 §4.2)."""
+    parts = (
+        salt,
+        request.request_uri,
+        request.from_tag,
+        request.to_tag,
+        request.call_id,
+        b"%d" % request.cseq[0],
+        *request.all(b"route"),
+        *request.all(b"proxy-require"),
+        *request.all(b"proxy-authorization"),
+    )
+    return b"z9hG4bKdb%08x" % crc32(b"\0".join(parts))
+
+
+def way_back(request: Message, source: Address) -> Address | None:
+    """Return where to connect with a response whose connection has gone (§18.2.2); None behind a NAT."""
+    via = request.top_via
+    if not _is_sent_by(via.raw.partition(b";")[0].strip(b" \t"), source[0]):
+        return None
+    return source[0], via.port or (5061 if via.transport == b"TLS" else 5060)
 
 
 def push_record_routes(message: Message, edits: Edits, routes: tuple[bytes, ...]) -> None:

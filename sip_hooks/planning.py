@@ -4,23 +4,31 @@ From the phones a request goes to the PBX, from the PBX to the phone that its Re
 unless a Route leads elsewhere. A request within a dialog goes to the other party of its pass; when it
 carries no Route at all its sender ignored our Record-Route, and the plan mends Request-URI and Route as a
 correct phone would have written them (§12.2.1.1).
+
+A phone that came over a connection is reached over that connection, else where its Contact leads if no NAT
+lies between, else not at all (RFC 5626 §5.3; 480 tells more PBXs what to do than 430). A SIPS Request-URI
+leaves over TLS or not at all (RFC 5630 §3.1).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sip_hooks.call import Pass
 from sip_hooks.dialog import Dialog, Party
 from sip_hooks.events import Side
+from sip_hooks.flows import Flows
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.identity import Role
 from sip_hooks.message import Message
 from sip_hooks.pass_table import PassTable
-from sip_hooks.registration import ContactTokens
-from sip_hooks.routing import Router, RouteSet, address_of
-from sip_hooks.settings import Address, EngineSettings, Listener
-from sip_hooks.uri import after_characters, parse_uri
+from sip_hooks.registration import ContactTokens, Registered
+from sip_hooks.routing import Router, RouteSet, address_of, is_sips, transport_of
+from sip_hooks.settings import Address, EngineSettings, Listener, Transport
+from sip_hooks.uri import Uri, after_characters, parse_uri
+
+Hop: TypeAlias = tuple[Address, Listener]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,24 +54,51 @@ class Plan:
         return uri.with_user(rest)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request goes nowhere: the response that it is owed."""
+
+    status: int
+    reason: bytes
+
+
+NOWHERE = Refusal(404, b"Not Found")
+GONE = Refusal(480, b"Temporarily Unavailable")
+INSECURE = Refusal(480, b"SIPS Not Allowed")
+
+
 class Planner:
     """Plans requests; changes nothing."""
 
     def __init__(
-        self, settings: EngineSettings, router: Router, tokens: ContactTokens, passes: PassTable
+        self,
+        settings: EngineSettings,
+        router: Router,
+        tokens: ContactTokens,
+        passes: PassTable,
+        flows: Flows,
     ) -> None:
         self._pbx = settings.pbx
+        self._pbx_transport = settings.pbx_transport
+        self._listeners = {listener.name: listener for listener in settings.listeners}
         self._router = router
         self._tokens = tokens
         self._passes = passes
+        self._flows = flows
 
     def is_for_us(self, request: Message) -> bool:
         """Whether a request is addressed to this proxy itself."""
         uri = request.target
         return not uri.user and self._router.is_own(uri) and not self._router.routes(request).rest
 
-    def plan(self, request: Message, source: Address, listener: Listener) -> Plan | None:
-        """Return where a request goes; None when nowhere."""
+    def plan(self, request: Message, source: Address, listener: Listener) -> Plan | Refusal:
+        """Return where a request goes."""
+        plan = self._planned(request, source, listener)
+        if isinstance(plan, Plan) and is_sips(request.request_uri) and plan.exit.transport != "tls":
+            return INSECURE
+        return plan
+
+    def _planned(self, request: Message, source: Address, listener: Listener) -> Plan | Refusal:
         side = self._router.side_of(listener, source)
         routes = self._router.routes(request)
         if request.to_tag:
@@ -72,7 +107,7 @@ class Planner:
                 return plan
         return self._from_phones(request, routes) if side is Side.PHONES else self._from_pbx(request, routes)
 
-    def _within(self, request: Message, routes: RouteSet, call: Pass, sender: Role) -> Plan | None:
+    def _within(self, request: Message, routes: RouteSet, call: Pass, sender: Role) -> Plan | Refusal | None:
         dialog = call.dialog_of(request, sender)
         party = call.party("callee" if sender == "caller" else "caller", dialog)
         if party is None:
@@ -82,49 +117,83 @@ class Planner:
         if not routes.own and not routes.rest:
             uri, added = party.contact or uri, party.routes
         rest = routes.rest or added
-        destination = self._towards(party, uri, rest)
-        leaving = self._router.exit_to(party.side, destination, party.listener)
-        if leaving is None:
-            return None
-        return Plan(uri, destination, leaving, party.side, routes.own, added, call, sender, dialog)
+        if not rest and party.side is Side.PHONES and party.listener.is_stream:
+            hop = self._over_connection(party.source, party.listener, parse_uri(uri))
+            if hop is None:
+                return GONE
+        else:
+            destination, transport = self._towards(party, uri, rest)
+            leaving = self._router.exit_to(party.side, destination, party.listener, transport)
+            if leaving is None:
+                return None
+            hop = destination, leaving
+        return Plan(uri, *hop, party.side, routes.own, added, call, sender, dialog)
 
-    def _towards(self, party: Party, uri: bytes, rest: tuple[bytes, ...]) -> Address:
-        fallback = self._pbx if party.side is Side.PBX else party.source
-        if rest:
-            return _route_address(rest) or fallback
-        address = party.reached_at(parse_uri(uri))
+    def _towards(self, party: Party, uri: bytes, rest: tuple[bytes, ...]) -> tuple[Address, Transport]:
+        is_pbx = party.side is Side.PBX
+        known = (self._pbx, self._pbx_transport) if is_pbx else (party.source, party.listener.transport)
+        to = _first_uri(rest) if rest else parse_uri(uri)
+        address = address_of(to) if rest else party.reached_at(to)
         # A Request-URI that names us leads to us again: the PBX is where such a request belongs.
-        return fallback if address is None or self._router.listener_at(address) else address
+        if address is None or (not rest and self._router.is_ours(address)):
+            return known
+        return address, (transport_of(to) if is_pbx or rest else None) or party.listener.transport
 
-    def _from_phones(self, request: Message, routes: RouteSet) -> Plan | None:
-        destination = self._pbx
+    def _over_connection(self, source: Address, listener: Listener, contact: Uri) -> Hop | None:
+        """How a phone is reached that came from `source` over a connection to `listener`."""
+        if self._flows.carries(listener, source):
+            return source, listener
+        address = address_of(contact)
+        if listener.transport == "tcp" and address is not None and address[0] == source[0]:
+            return address, listener
+        return None
+
+    def _from_phones(self, request: Message, routes: RouteSet) -> Plan | Refusal:
+        destination, transport = self._pbx, self._pbx_transport
         if routes.rest:
-            destination = _route_address(routes.rest) or self._pbx
+            to = _first_uri(routes.rest)
+            destination = address_of(to) or self._pbx
+            transport = transport_of(to) or self._pbx_transport
         elif routes.token:
             # A dialog we no longer know, and the phone's Route ends here: its Request-URI is the target.
             address = address_of(request.target)
-            if address is not None and not self._router.listener_at(address):
-                destination = address
-        return self._leaving(request.target.raw, destination, Side.PBX, routes)
+            if address is not None and not self._router.is_ours(address):
+                destination, transport = address, transport_of(request.target) or self._pbx_transport
+        return self._leaving(request.target.raw, destination, Side.PBX, routes, transport)
 
-    def _from_pbx(self, request: Message, routes: RouteSet) -> Plan | None:
+    def _from_pbx(self, request: Message, routes: RouteSet) -> Plan | Refusal:
         uri = request.target
-        if routes.rest:
-            destination = _route_address(routes.rest)
-        elif registered := self._tokens.open(uri.user):
-            return self._leaving(registered.uri, registered.source, Side.PHONES, routes)
+        if not routes.rest and (registered := self._tokens.open(uri.user)):
+            return self._to_registered(registered, uri.user.lower(), routes)
+        to = _first_uri(routes.rest) if routes.rest else uri
+        destination = address_of(to)
+        if not routes.rest and destination is not None and self._router.is_ours(destination):
+            destination = None
+        transport = transport_of(to) or "udp"
+        return self._leaving(uri.raw, destination, Side.PHONES, routes, transport)
+
+    def _to_registered(self, registered: Registered, token: bytes, routes: RouteSet) -> Plan | Refusal:
+        source, transport = registered.source, registered.transport
+        if transport == "udp":
+            return self._leaving(registered.uri, source, Side.PHONES, routes, transport)
+        if (flow := self._flows.bound(token)) is not None:
+            name, source = flow
+            listener: Listener | None = self._listeners[name]
         else:
-            destination = address_of(uri)
-            if destination is not None and self._router.listener_at(destination):
-                destination = None
-        return self._leaving(uri.raw, destination, Side.PHONES, routes)
+            listener = self._router.exit_to(Side.PHONES, source, routes.exit, transport)
+        if listener is None or listener.transport != transport:
+            return GONE
+        hop = self._over_connection(source, listener, parse_uri(registered.uri))
+        return GONE if hop is None else Plan(registered.uri, *hop, Side.PHONES, routes.own)
 
-    def _leaving(self, uri: bytes, destination: Address | None, side: Side, routes: RouteSet) -> Plan | None:
+    def _leaving(
+        self, uri: bytes, destination: Address | None, side: Side, routes: RouteSet, transport: Transport
+    ) -> Plan | Refusal:
         if destination is None:
-            return None
-        leaving = self._router.exit_to(side, destination, routes.exit)
-        return None if leaving is None else Plan(uri, destination, leaving, side, routes.own)
+            return NOWHERE
+        leaving = self._router.exit_to(side, destination, routes.exit, transport)
+        return NOWHERE if leaving is None else Plan(uri, destination, leaving, side, routes.own)
 
 
-def _route_address(routes: tuple[bytes, ...]) -> Address | None:
-    return address_of(parse_name_addr(routes[0]).uri)
+def _first_uri(routes: tuple[bytes, ...]) -> Uri:
+    return parse_name_addr(routes[0]).uri

@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal
-from zlib import crc32
 
 from sip_hooks.call import Exchange, Pass
 from sip_hooks.dialog import Party, contact_of
@@ -24,19 +23,21 @@ from sip_hooks.events import (
     ForwardCall,
     PassedUntouched,
 )
+from sip_hooks.flows import Flows
 from sip_hooks.forwarding import (
     append_record_routes,
     count_hop,
+    loop_mark,
     note_source,
     push_record_routes,
     push_routes,
     push_via,
     respond,
 )
-from sip_hooks.message import Message
+from sip_hooks.message import Message, parse
 from sip_hooks.pass_table import PassTable
-from sip_hooks.planning import Plan, Planner
-from sip_hooks.registration import ContactTokens, hide_contacts, restore_contacts
+from sip_hooks.planning import Plan, Planner, Refusal
+from sip_hooks.registration import ContactTokens, bind_contacts, hide_contacts, restore_contacts
 from sip_hooks.restoration import Restorer
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener
@@ -53,6 +54,7 @@ _MENTIONS = (
 )
 _TARGET_REFRESHING = (b"INVITE", b"UPDATE")
 Cause = Literal["bye", "cancelled", "rejected", "timeout", "error"]
+_CAUSES: dict[int, Cause] = {487: "cancelled", 408: "timeout", 503: "error"}
 
 
 class Proxy:
@@ -64,7 +66,8 @@ class Proxy:
         new_id: Callable[[int], bytes],
         utc: Callable[[float], datetime],
     ) -> None:
-        self.layer = TransactionLayer(self)
+        self.flows = Flows()
+        self.layer = TransactionLayer(self, self.flows)
         self.events: deque[Event] = deque()
         self.counters: Counter[str] = Counter()
         self.passes = PassTable()
@@ -73,7 +76,7 @@ class Proxy:
         self._utc = utc
         self._tokens = ContactTokens(settings.token_key)
         self._router = Router(settings)
-        self._planner = Planner(settings, self._router, self._tokens, self.passes)
+        self._planner = Planner(settings, self._router, self._tokens, self.passes, self.flows)
         self.restorer = Restorer(settings, self._router, self.passes, new_id)
         self._held: dict[str, tuple[ServerTransaction, Plan]] = {}
         self._salt = new_id(8)
@@ -99,13 +102,13 @@ class Proxy:
         server = self.layer.open_server(request, source, listener, now)
         if request.method == b"CANCEL":
             self._cancel(server, now)
-        elif refusal := self._refusal(request, plan):
+        elif isinstance(outcome := self._refusal(request) or plan, Refusal):
             self.counters["refused requests"] += 1
-            self._respond(server, *refusal, now)
-        elif plan is not None:
-            self._take(server, plan, now)
+            self._respond(server, outcome.status, outcome.reason, now)
+        else:
+            self._take(server, outcome, now)
 
-    def _plan(self, request: Message, source: Address, listener: Listener, now: float) -> Plan | None:
+    def _plan(self, request: Message, source: Address, listener: Listener, now: float) -> Plan | Refusal:
         """Plan a request. It may be the first sign of a dialog that outlived a restart."""
         call = self.restorer.restore(request, listener)
         if call is not None:
@@ -119,14 +122,13 @@ class Proxy:
         call.heard_at = now
         self.layer.start(call, Timer.SILENCE, now + self._settings.silent_limit_seconds)
 
-    def _refusal(self, request: Message, plan: Plan | None) -> tuple[int, bytes] | None:
-        """Return the final response we owe a request ourselves, if any."""
+    def _refusal(self, request: Message) -> Refusal | None:
+        """Return the final response we owe a request ourselves, if any, wherever it would go."""
         if request.method == b"OPTIONS" and self._planner.is_for_us(request):
-            return 200, b"OK"
-        loop = self._loop_mark(request)
-        if any(loop in via for via in request.all(b"via")):
-            return 482, b"Loop Detected"
-        return (404, b"Not Found") if plan is None else None
+            return Refusal(200, b"OK")
+        loop = loop_mark(request, self._salt)
+        is_loop = any(loop in via for via in request.all(b"via"))
+        return Refusal(482, b"Loop Detected") if is_loop else None
 
     def _take(self, server: ServerTransaction, plan: Plan, now: float) -> None:
         request = server.request
@@ -184,7 +186,8 @@ class Proxy:
         if isinstance(server.context, Exchange):
             self._show_request(request, edits, server.context, server.source, now)
         if request.method == b"REGISTER":
-            hide_contacts(request, edits, self._tokens, server.source, plan.exit.sent_by)
+            came = server.source, server.listener
+            hide_contacts(request, edits, self._tokens, came, plan.exit)
         packet, branch = self._edited(request, edits, plan, server)
         hop = plan.destination, plan.exit
         self.layer.open_client((branch, request.method), packet, hop, server, now)
@@ -199,8 +202,8 @@ class Proxy:
             self._report(call, call.forward(request, edits, exchange))
             return
         sender = call.party(exchange.sender, exchange.dialog)
-        if sender is not None and request.method in _TARGET_REFRESHING:
-            sender.learn(request, source)
+        if sender is not None:
+            sender.learn(request, source, is_refresh=request.method in _TARGET_REFRESHING)
         self._report(call, call.request(request, edits, exchange))
         if request.method == b"BYE" and call.winner in (None, exchange.dialog):
             self._end(call, "bye", 200, now)
@@ -209,7 +212,7 @@ class Proxy:
         self, request: Message, edits: Edits, plan: Plan, server: ServerTransaction
     ) -> tuple[bytes, bytes]:
         """Return the request as it leaves, and the branch of its Via."""
-        branch = self._loop_mark(request) + self._new_id(8).hex().encode()
+        branch = loop_mark(request, self._salt) + self._new_id(8).hex().encode()
         context = server.context
         strip = context.call.strip if isinstance(context, Exchange) else 0
         uri = plan.request_uri(strip, context.call.dialled if isinstance(context, Exchange) else b"")
@@ -223,8 +226,9 @@ class Proxy:
             push_routes(request, edits, plan.added_routes)
         if request.method in _DIALOG_FORMING:
             token = context.call.token if isinstance(context, Exchange) else self._new_id(8).hex().encode()
-            push_record_routes(request, edits, self._router.record_routes(server.listener, plan.exit, token))
-        push_via(edits, plan.exit.sent_by, branch)
+            routes = self._router.record_routes(server.listener, plan.exit, token, uri)
+            push_record_routes(request, edits, routes)
+        push_via(edits, plan.exit, branch)
         return edits.apply(), branch
 
     def _acknowledge(self, ack: Message, source: Address, listener: Listener, now: float) -> None:
@@ -233,7 +237,7 @@ class Proxy:
         if server is not None and not self.layer.feed_server(server, Input.ACK, now):
             return
         plan = self._plan(ack, source, listener, now)
-        if plan is None or (plan.call is None and not plan.own_routes):
+        if isinstance(plan, Refusal) or (plan.call is None and not plan.own_routes):
             self.counters["stray ACKs"] += 1
             return
         passing = ServerTransaction((), ack, source, listener)
@@ -290,6 +294,8 @@ class Proxy:
             self._show_response(response, edits, client, server.context, now)
         elif client.key[1] == b"REGISTER":
             restore_contacts(response, edits, self._tokens)
+            if 200 <= response.status < 300:
+                bind_contacts(server.request, self._tokens, (server.source, server.listener), self.flows)
         self.layer.feed_server(server, input_of(response.status), now, edits.apply())
 
     def _show_response(
@@ -316,25 +322,36 @@ class Proxy:
         beyond = routes[: ours.index(True)] if True in ours else routes
         if True not in ours:
             entry = client.server.listener
-            own = self._router.record_routes(entry, client.listener, call.token)
+            uri = parse(client.packet).request_uri
+            own = self._router.record_routes(entry, client.listener, call.token, uri)
             append_record_routes(response, edits, [*own, *call.caller.routes])
         call.fork(response, client.destination, client.listener, tuple(reversed(beyond)))
 
     def give_up(self, client: ClientTransaction, now: float) -> None:
         """No final response will come: 408 or 487 to an INVITE, silence to all else (RFC 4320)."""
+        if client.key[1] == b"INVITE":
+            self._fail(client, Refusal(408, b"Request Timeout"), now)
+        elif client.server is not None:
+            self.layer.abandon(client.server)
+            self._fail(client, None, now)
+
+    def unreachable(self, client: ClientTransaction, now: float) -> None:
+        """There is no connection to the next hop: 503 (§16.9)."""
+        self._fail(client, Refusal(503, b"Service Unavailable"), now)
+
+    def _fail(self, client: ClientTransaction, owed: Refusal | None, now: float) -> None:
         server = client.server
         if server is None:
             return
+        if owed is not None and server.is_cancelled:
+            owed = Refusal(487, b"Request Terminated")
+        if owed is not None:
+            self._respond(server, owed.status, owed.reason, now)
         exchange = server.context
-        status, reason = (487, b"Request Terminated") if server.is_cancelled else (408, b"Request Timeout")
-        if client.key[1] == b"INVITE":
-            self._respond(server, status, reason, now)
-        else:
-            self.layer.abandon(server)
         if not isinstance(exchange, Exchange):
             return
-        if exchange.dialog is None and client.key[1] == b"INVITE":
-            self._end(exchange.call, "cancelled" if server.is_cancelled else "timeout", status, now)
+        if owed is not None and exchange.dialog is None and client.key[1] == b"INVITE":
+            self._end(exchange.call, _CAUSES[owed.status], owed.status, now)
         else:
             self._report(exchange.call, exchange.call.fail(exchange))
 
@@ -381,18 +398,3 @@ class Proxy:
 
     def _tag(self) -> bytes:
         return self._new_id(8).hex().encode()
-
-    def _loop_mark(self, request: Message) -> bytes:
-        """Return how our branches for a request that looks like this one begin (RFC 5393 §4.2)."""
-        parts = (
-            self._salt,
-            request.request_uri,
-            request.from_tag,
-            request.to_tag,
-            request.call_id,
-            b"%d" % request.cseq[0],
-            *request.all(b"route"),
-            *request.all(b"proxy-require"),
-            *request.all(b"proxy-authorization"),
-        )
-        return b"z9hG4bKdb%08x" % crc32(b"\0".join(parts))

@@ -7,28 +7,37 @@ send to any address they like.
 
     token = base32(source address (4 or 16 bytes) | source port (2) | Contact URI | HMAC-SHA256 (first 10))
 
-The two lengths have keys of their own, so that neither can be taken for the other. The token is
-in lower case without padding, because some PBXs lower the user part. The same Contact from the same address
-gives the same token, so that registering again is a refresh for the PBX.
+A phone that registers over TCP or TLS is reached over its connection (`sip_hooks.flows`). A new connection
+has another port and is the same phone to the PBX all the same: so in place of the port stands a digest of the
+account (4 bytes), which keeps others with the same Contact behind the same NAT apart.
+
+The two lengths have keys of their own, for each transport, so that none can be taken for another. The token
+is in lower case without padding, because some PBXs lower the user part. The same Contact from the same
+address gives the same token, so that registering again is a refresh for the PBX.
 """
 
 from __future__ import annotations
 
 import hmac
 from base64 import b32decode, b32encode
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
+from itertools import product
 
 from sip_hooks.edits import Edits
 from sip_hooks.errors import MessageError
+from sip_hooks.flows import Flows
 from sip_hooks.headers import uri_in
 from sip_hooks.message import Member, Message
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Listener, Transport
 from sip_hooks.uri import Uri, parse_uri
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
 _PORT = 2  # bytes
+_ACCOUNT = 4  # bytes
+_STREAMS: tuple[Transport, ...] = ("tcp", "tls")
 _TAG = 10  # bytes
 _SHORTEST = (4 + _PORT + len(b"sip:a") + _TAG) * 8 // 5
 
@@ -38,20 +47,32 @@ class Registered:
     """What a token carries."""
 
     uri: bytes  # the Contact URI, byte for byte as the phone sent it
-    source: Address  # where the REGISTER came from
+    source: Address  # where the REGISTER came from; port 0 when over a connection
+    transport: Transport = "udp"
 
 
 class ContactTokens:
     """Makes and opens tokens with one key."""
 
     def __init__(self, key: bytes) -> None:
-        self._keys = {4: key, 16: hmac.digest(key, b"ipv6", sha256)}  # by the length of the address
+        self._keys: dict[tuple[int, Transport], bytes] = {
+            (4, "udp"): key,
+            (16, "udp"): hmac.digest(key, b"ipv6", sha256),
+        }  # by the length of the address
+        for length, transport in product((4, 16), _STREAMS):
+            name = b"%d %s" % (length, transport.encode())
+            self._keys[length, transport] = hmac.digest(key, name, sha256)
 
-    def seal(self, uri: bytes, source: Address) -> bytes:
-        """Return the token for a Contact URI registered from `source`."""
+    def seal(self, uri: bytes, source: Address, transport: Transport = "udp", account: bytes = b"") -> bytes:
+        """Return the token for a Contact URI that `account` registered from `source`."""
         host = ip_address(source[0]).packed
-        payload = host + source[1].to_bytes(_PORT, "big") + uri
-        return b32encode(payload + _tag(self._keys[len(host)], payload)).rstrip(b"=").lower()
+        key = self._keys[len(host), transport]
+        if transport == "udp":
+            middle = source[1].to_bytes(_PORT, "big")
+        else:
+            middle = hmac.digest(key, account, sha256)[:_ACCOUNT]
+        payload = host + middle + uri
+        return b32encode(payload + _tag(key, payload)).rstrip(b"=").lower()
 
     def open(self, user: bytes) -> Registered | None:
         """Return what a URI's user part carries, None when it is no token of ours."""
@@ -63,12 +84,18 @@ class ContactTokens:
         except ValueError:
             return None
         payload, tag = sealed[:-_TAG], sealed[-_TAG:]
-        for length, key in self._keys.items():
+        for (length, transport), key in self._keys.items():
             if hmac.compare_digest(tag, _tag(key, payload)):
+                host = str(ip_address(payload[:length]))
+                if transport != "udp":
+                    return Registered(payload[length + _ACCOUNT :], (host, 0), transport)
                 at = length + _PORT
-                port = int.from_bytes(payload[length:at], "big")
-                return Registered(payload[at:], (str(ip_address(payload[:length])), port))
+                return Registered(payload[at:], (host, int.from_bytes(payload[length:at], "big")))
         return None
+
+    def of(self, register: Message, uri: Uri, source: Address, transport: Transport) -> bytes:
+        """Return the token for one Contact of a REGISTER."""
+        return self.seal(uri.raw, source, transport, account=_account(register))
 
     def original(self, uri: Uri) -> Uri:
         """Return the Contact URI that `uri` stands for, `uri` itself when it holds no token."""
@@ -80,14 +107,34 @@ def _tag(key: bytes, payload: bytes) -> bytes:
     return hmac.digest(key, payload, sha256)[:_TAG]
 
 
+def _account(register: Message) -> bytes:
+    """Who registers, b"" when that cannot be read."""
+    with suppress(MessageError):
+        return uri_in(register.first(b"to") or b"").raw
+    return b""
+
+
 def hide_contacts(
-    message: Message, edits: Edits, tokens: ContactTokens, source: Address, sent_by: bytes
+    register: Message, edits: Edits, tokens: ContactTokens, came: tuple[Address, Listener], leaving: Listener
 ) -> None:
     """Replace the URI of each Contact of a REGISTER; `*`, parameters and Expires stay as they are."""
-    for member, uri in _contacts(message):
+    source, listener = came
+    for member, uri in _contacts(register):
         if uri.scheme in (b"sip", b"sips"):
-            new = b"sip:" + tokens.seal(uri.raw, source) + b"@" + sent_by
-            _replace_uri(edits, member, uri, new)
+            token = tokens.of(register, uri, source, listener.transport)
+            scheme = b"sips" if uri.scheme == b"sips" and leaving.transport == "tls" else b"sip"
+            params = b"" if scheme == b"sips" else leaving.uri_params
+            _replace_uri(edits, member, uri, b"%s:%s@%s%s" % (scheme, token, leaving.sent_by, params))
+
+
+def bind_contacts(
+    register: Message, tokens: ContactTokens, came: tuple[Address, Listener], flows: Flows
+) -> None:
+    """Remember over which connection the phone of an accepted REGISTER is reached."""
+    source, listener = came
+    if listener.is_stream:
+        for _, uri in _contacts(register):
+            flows.bind(tokens.of(register, uri, source, listener.transport), (listener.name, source))
 
 
 def restore_contacts(message: Message, edits: Edits, tokens: ContactTokens) -> None:

@@ -1,8 +1,9 @@
 """Where a request goes, and how its dialog comes back through us (RFC 3261 §16.4 to §16.6, §16.12).
 
-Our Record-Route is `<sip:host:port;lr;db=TOKEN>`; the token names the pass. When a request enters at one
-listener and leaves at another, two of them are written, so that each side is told an address that it can
-reach. Coming back, all leading Routes of ours with one token belong together.
+Our Record-Route is `<sip:host:port;transport=tcp;lr;db=TOKEN>`, over UDP without the transport; the token
+names the pass. When a request enters at one listener and leaves at another, two of them are written, so that
+each side is told an address that it can reach. Coming back, all leading Routes of ours with one token belong
+together.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from sip_hooks.address import family_of, in_brackets
 from sip_hooks.events import Side
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import Message
-from sip_hooks.settings import Address, EngineSettings, Listener
+from sip_hooks.settings import Address, EngineSettings, Listener, Transport
 from sip_hooks.uri import Uri
 
-DEFAULT_PORT = 5060
+_DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
+_TRANSPORTS: dict[bytes, Transport] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -34,38 +36,60 @@ class Router:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._pbx = settings.pbx
-        self._own = {
-            address: each for each in settings.listeners for address in (each.bound, each.advertised)
+        self._own: dict[tuple[Address, Transport], Listener] = {
+            (address, each.transport): each
+            for each in settings.listeners
+            for address in (each.bound, each.advertised)
         }
+        self._addresses = {address: each for (address, _), each in reversed(self._own.items())}
         self._exits = {side: _facing(settings.listeners, side) for side in Side}
 
     def side_of(self, listener: Listener, source: Address) -> Side:
-        """Return from which side a datagram comes."""
-        if listener.side == "both":
-            return Side.PBX if source == self._pbx else Side.PHONES
-        return Side(listener.side)
+        """Return from which side a message comes. A connection of the PBX may come from any port of its."""
+        if listener.side != "both":
+            return Side(listener.side)
+        is_pbx = source[0] == self._pbx[0] if listener.is_stream else source == self._pbx
+        return Side.PBX if is_pbx else Side.PHONES
 
-    def exit_to(self, side: Side, destination: Address, wanted: Listener | None = None) -> Listener | None:
+    def exit_to(
+        self,
+        side: Side,
+        destination: Address,
+        wanted: Listener | None = None,
+        transport: Transport | None = None,
+    ) -> Listener | None:
         """Return the listener from which a request to `destination` on `side` leaves: the wanted one, else
-        the first that speaks its IP version; None when there is none.
+        the first, of those that speak its IP version and, if there is one, its transport; None when there is
+        none of that version.
         """
         family = family_of(destination[0])
         choice = (wanted, *self._exits[side]) if wanted else self._exits[side]
-        return next((listener for listener in choice if listener.family == family), None)
+        able = [listener for listener in choice if listener.family == family]
+        fitting = [listener for listener in able if listener.transport == transport]
+        return next(iter(fitting or able), None)
 
-    def listener_at(self, address: Address) -> Listener | None:
+    def listener_at(self, address: Address, transport: Transport) -> Listener | None:
         """Return which of our listeners `address` names."""
-        return self._own.get(address)
+        return self._own.get((address, transport))
+
+    def is_ours(self, address: Address) -> bool:
+        """Whether a listener of ours has this address, over whatever transport."""
+        return address in self._addresses
 
     def is_own(self, uri: Uri) -> bool:
         """Whether a URI's host and port are ours."""
         address = address_of(uri)
-        return address is not None and address in self._own
+        return address is not None and address in self._addresses
 
-    def record_routes(self, entry: Listener, leaving: Listener, token: bytes) -> tuple[bytes, ...]:
-        """Return our Record-Routes, the uppermost first: the next hop sees the listener it hears us from."""
+    def record_routes(
+        self, entry: Listener, leaving: Listener, token: bytes, request_uri: bytes
+    ) -> tuple[bytes, ...]:
+        """Return our Record-Routes, the uppermost first: the next hop sees the listener it hears us from.
+
+        They are two when the listeners are (RFC 5658 §3.1), and SIPS when the Request-URI is (§16.6 step 4).
+        """
         listeners = (leaving,) if leaving is entry else (leaving, entry)
-        return tuple(b"<sip:%s;lr;db=%s>" % (each.sent_by, token) for each in listeners)
+        return tuple(_record_route(each, token, is_sips(request_uri)) for each in listeners)
 
     def names_token(self, record_route: bytes, token: bytes) -> bool:
         """Whether a Record-Route is ours and of this pass."""
@@ -80,11 +104,21 @@ class Router:
             uri = parse_name_addr(value).uri
             named = uri.param(b"db") or b""
             address = address_of(uri)
-            listener = self._own.get(address) if address else None
+            listener = self._named(uri, address) if address else None
             if listener is None or (token and named != token):
                 break
             own, token, leaving = own + 1, named, listener
         return RouteSet(own, token, leaving if token else None, tuple(values[own:]))
+
+    def _named(self, uri: Uri, address: Address) -> Listener | None:
+        """The listener that a URI with this address names, also when the transport was lost on the way."""
+        return self._own.get((address, transport_of(uri) or "udp")) or self._addresses.get(address)
+
+
+def _record_route(listener: Listener, token: bytes, secure: bool) -> bytes:
+    if secure and listener.transport == "tls":
+        return b"<sips:%s;lr;db=%s>" % (listener.sent_by, token)
+    return b"<sip:%s%s;lr;db=%s>" % (listener.sent_by, listener.uri_params, token)
 
 
 def _facing(listeners: tuple[Listener, ...], side: Side) -> tuple[Listener, ...]:
@@ -94,19 +128,30 @@ def _facing(listeners: tuple[Listener, ...], side: Side) -> tuple[Listener, ...]
     return tuple(facing)
 
 
+def is_sips(uri: bytes) -> bool:
+    """Whether a URI demands TLS on every hop (RFC 3261 §26.2.2, RFC 5630 §3.1)."""
+    return uri[:5].lower() == b"sips:"
+
+
+def transport_of(uri: Uri) -> Transport | None:
+    """Return the transport that a URI asks for, None when it asks for none that is known here."""
+    return "tls" if uri.scheme == b"sips" else _TRANSPORTS.get((uri.param(b"transport") or b"").lower())
+
+
 def address_of(uri: Uri) -> Address | None:
     """Return where a URI leads when its host is an IP address; names are not resolved here."""
     if uri.port == 0:
         return None
+    port = uri.port or _DEFAULT_PORT[transport_of(uri) or "udp"]
     if uri.host[:1] == b"[":
         try:
-            return in_brackets(uri.host.decode("ascii")), uri.port or DEFAULT_PORT
+            return in_brackets(uri.host.decode("ascii")), port
         except ValueError:
             return None
     octets = uri.host.split(b".")
     if len(octets) != 4 or not all(_is_octet(octet) for octet in octets):
         return None
-    return uri.host.decode("ascii"), uri.port or DEFAULT_PORT
+    return uri.host.decode("ascii"), port
 
 
 def _is_octet(text: bytes) -> bool:

@@ -7,27 +7,29 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sip_hooks.address import Family, family_of, host
 
-Address: TypeAlias = tuple[str, int]  # IPv4 or IPv6 address in canonical form, UDP port
+Address: TypeAlias = tuple[str, int]  # IPv4 or IPv6 address in canonical form, port
+Transport: TypeAlias = Literal["udp", "tcp", "tls"]
 
 
 class Packet(NamedTuple):
-    """One datagram that is to leave."""
+    """One datagram that is to leave, or one message for a connection."""
 
     data: bytes
     destination: Address
-    listener: str  # name of the listener from whose socket it leaves
+    listener: str  # name of the listener from whose socket it leaves, or that has the connection
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One UDP socket of ours, and the name under which the neighbours on its side know it."""
+    """One socket of ours, and the name under which the neighbours on its side know it."""
 
     name: str
-    side: Literal["phones", "pbx", "both"]  # "both": a datagram from EngineSettings.pbx is from the PBX side
+    side: Literal["phones", "pbx", "both"]  # "both": what comes from EngineSettings.pbx is from the PBX side
     address: str  # IPv4 or IPv6 address to bind
-    port: int  # UDP port to bind
+    port: int
     advertised_address: str = ""  # what Via, Record-Route and Contact say; "" = address
     advertised_port: int = 0  # 0 = port
+    transport: Transport = "udp"
 
     @property
     def bound(self) -> Address:
@@ -46,6 +48,16 @@ class Listener:
         return b"%s:%d" % (host(address).encode(), port)
 
     @property
+    def uri_params(self) -> bytes:
+        """What a URI says besides `sent_by` to lead here."""
+        return b"" if self.transport == "udp" else b";transport=" + self.transport.encode()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it has connections: nothing is lost on them and nothing is repeated (§17)."""
+        return self.transport != "udp"
+
+    @property
     def family(self) -> Family:
         """The IP version that it speaks; it reaches no address of the other one."""
         return family_of(self.address)
@@ -62,3 +74,4 @@ class EngineSettings:
     token_key: bytes  # HMAC key of the Contact tokens; a new key makes phones unreachable until they register
     hold_seconds: float = 0.1  # how long an INVITE waits for ForwardCall
     silent_limit_seconds: float = 12 * 3600.0  # a dialog that says nothing for so long is forgotten
+    pbx_transport: Transport = "udp"

@@ -40,6 +40,7 @@ class Input(Enum):
     PROVISIONAL = auto()  # 1xx
     SUCCESS = auto()  # 2xx
     FAILURE = auto()  # 3xx to 6xx
+    LOST = auto()  # the connection to the next hop could not be made, or has gone
 
 
 class Act(Enum):
@@ -52,6 +53,7 @@ class Act(Enum):
     SEND_CANCEL = auto()
     PASS = auto()  # give the message to the proxy
     GIVE_UP = auto()  # tell the proxy that no final response will come
+    UNREACHABLE = auto()  # tell the proxy that the request went nowhere
 
 
 Row: TypeAlias = tuple[tuple[Act | Timer, ...], State]
@@ -94,12 +96,14 @@ REQUEST_SERVER: Table = {
 INVITE_CLIENT: Table = {
     (State.CALLING, Timer.A): ((Act.REPEAT, Timer.A), State.CALLING),
     (State.CALLING, Timer.B): ((Act.GIVE_UP,), State.TERMINATED),
+    (State.CALLING, Input.LOST): ((Act.UNREACHABLE,), State.TERMINATED),  # §17.1.4
     (State.CALLING, Input.CANCEL): ((), State.CANCELLING),  # §9.1: only after a 1xx
     (State.CALLING, Input.PROVISIONAL): ((Act.PASS, Timer.C), State.PROCEEDING),
     (State.CALLING, Input.SUCCESS): ((Act.PASS, Timer.M), State.ACCEPTED),
     (State.CALLING, Input.FAILURE): ((Act.SEND_ACK, Act.PASS, Timer.D), State.COMPLETED),
     (State.CANCELLING, Timer.A): ((Act.REPEAT, Timer.A), State.CANCELLING),
     (State.CANCELLING, Timer.B): ((Act.GIVE_UP,), State.TERMINATED),
+    (State.CANCELLING, Input.LOST): ((Act.UNREACHABLE,), State.TERMINATED),
     (State.CANCELLING, Input.PROVISIONAL): (
         (Act.SEND_CANCEL, Act.PASS, Timer.CANCELLED),
         State.PROCEEDING,
@@ -122,6 +126,7 @@ INVITE_CLIENT: Table = {
 REQUEST_CLIENT: Table = {
     (State.TRYING, Timer.E): ((Act.REPEAT, Timer.E), State.TRYING),
     (State.TRYING, Timer.F): ((Act.GIVE_UP,), State.TERMINATED),
+    (State.TRYING, Input.LOST): ((Act.UNREACHABLE,), State.TERMINATED),  # §17.1.4
     (State.TRYING, Input.PROVISIONAL): ((Act.PASS,), State.PROCEEDING),
     (State.TRYING, Input.SUCCESS): ((Act.PASS, Timer.K), State.COMPLETED),
     (State.TRYING, Input.FAILURE): ((Act.PASS, Timer.K), State.COMPLETED),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sip_hooks.forwarding import acknowledge, cancel, respond
+from sip_hooks.flows import Flow, Flows
+from sip_hooks.forwarding import acknowledge, cancel, respond, way_back
 from sip_hooks.message import Message, parse
 from sip_hooks.settings import Address, Listener, Packet
 from sip_hooks.timer import Timed, Timer, TimerQueue, delay
@@ -26,6 +27,7 @@ from sip_hooks.transaction import (
 )
 
 _RETRANSMITTING = (Timer.A, Timer.E, Timer.G)
+_ABSORBING = (Timer.D, Timer.I_, Timer.J, Timer.K)  # what was retransmitted
 
 
 class TransactionUser(Protocol):
@@ -37,12 +39,16 @@ class TransactionUser(Protocol):
     def give_up(self, client: ClientTransaction, now: float) -> None:
         """No final response will arrive."""
 
+    def unreachable(self, client: ClientTransaction, now: float) -> None:
+        """The request did not reach the next hop."""
+
 
 class TransactionLayer:
     """All transactions, their timers, and the packets that are to leave, in order."""
 
-    def __init__(self, user: TransactionUser) -> None:
+    def __init__(self, user: TransactionUser, flows: Flows) -> None:
         self._user = user
+        self._flows = flows
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[ClientKey, ClientTransaction] = {}
         self.timers = TimerQueue()
@@ -85,7 +91,7 @@ class TransactionLayer:
         return client
 
     def send(self, data: bytes, destination: Address, listener: Listener) -> None:
-        """Let one datagram leave."""
+        """Let one message leave."""
         self.packets.append(Packet(data, destination, listener.name))
 
     def feed_server(
@@ -102,9 +108,23 @@ class TransactionLayer:
             elif act is Act.SEND_TRYING:
                 server.response = respond(server.request, 100, b"Trying", server.source)
             if act is not Act.PASS:
-                self.send(server.response, server.source, server.listener)
+                self._send_back(server)
         self._forget_if_over(server)
         return Act.PASS in actions
+
+    def _send_back(self, server: ServerTransaction) -> None:
+        """Send a response over the connection of its request; when that has gone, to where its Via leads."""
+        to: Address | None = server.source
+        if not self._flows.carries(server.listener, server.source):
+            to = way_back(server.request, server.source)
+        if to is not None:
+            self.send(server.response, to, server.listener)
+
+    def lose(self, flow: Flow, now: float) -> None:
+        """A connection has gone or was not made. What was not answered at all on it never arrived (§16.9)."""
+        for client in list(self._clients.values()):
+            if client.listener.is_stream and (client.listener.name, client.destination) == flow:
+                self.feed_client(client, Input.LOST, now)
 
     def respond(self, server: ServerTransaction, status: int, reason: bytes, tag: bytes, now: float) -> None:
         """Answer a request ourselves."""
@@ -142,6 +162,8 @@ class TransactionLayer:
             self._send_cancel(client, now)
         elif act is Act.GIVE_UP:
             self._user.give_up(client, now)
+        elif act is Act.UNREACHABLE:
+            self._user.unreachable(client, now)
         elif response is not None and act is Act.SEND_ACK:
             self.send(acknowledge(parse(client.packet), response), client.destination, client.listener)
         elif response is not None:
@@ -170,7 +192,11 @@ class TransactionLayer:
                 others.append((owner, timer))
         return others
 
-    def _start(self, owner: Transaction, timer: Timer, now: float) -> None:
+    def _start(self, owner: ServerTransaction | ClientTransaction, timer: Timer, now: float) -> None:
+        if owner.listener.is_stream and timer in _RETRANSMITTING + _ABSORBING:
+            if timer in _ABSORBING:
+                self.timers.start(owner, timer, now)
+            return
         repeats = owner.repeats if timer in _RETRANSMITTING else 0
         if timer is Timer.E and owner.state is State.PROCEEDING:
             repeats = 16  # §17.1.2.2: every T2 once a 1xx came

@@ -1,4 +1,4 @@
-"""The engine on real UDP sockets: the only file here that knows asyncio.
+"""The engine on real sockets: with `streams` the only file here that knows asyncio.
 
 Order is all it adds: whatever the engine reports is handed to `on_event` before any packet of that moment
 leaves. It logs nothing; what is dropped is counted in `engine.counters`.
@@ -14,14 +14,16 @@ from datetime import datetime
 from functools import partial
 
 from sip_hooks.address import canonical
-from sip_hooks.engine import Engine, EngineSettings, Listener
+from sip_hooks.engine import Engine, EngineSettings
 from sip_hooks.events import Anchor, Command, Event
+from sip_hooks.flows import Flow
 from sip_hooks.settings import Address
+from sip_hooks.streams import Encryption, Streams, bound
 
 _RECEIVE_BUFFER = 1 << 20  # bytes; a registration storm is a burst of small datagrams
 
 
-class UdpTransport:
+class Transport:
     """Binds the listeners, feeds the engine, and tells `on_event` what happens.
 
     `on_event` is called synchronously and may call `execute`. `utc` returns the current aware UTC instant.
@@ -33,20 +35,28 @@ class UdpTransport:
         on_event: Callable[[Event], None],
         utc: Callable[[], datetime],
         new_id: Callable[[int], bytes] = secrets.token_bytes,
+        encryption: Encryption | None = None,
     ) -> None:
         self.engine = Engine(settings, new_id, lambda now: utc())
         self._settings = settings
         self._on_event = on_event
         self._sockets: dict[str, asyncio.DatagramTransport] = {}
+        self._streams = Streams(settings, encryption or Encryption(), self, self.engine.counters)
         self._alarm: asyncio.TimerHandle | None = None
         self._is_settling = False
+        self._is_open = False
 
     async def open(self) -> None:
         """Bind every listener. Raises OSError, with nothing left open, when one cannot be bound."""
         loop = asyncio.get_running_loop()
+        self._is_open = True
         try:
             for listener in self._settings.listeners:
-                udp = _bound(listener)
+                if listener.is_stream:
+                    self._streams.open(listener)
+                    continue
+                udp = bound(listener, socket.SOCK_DGRAM)
+                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
                 port = partial(_Port, self, listener.name)
                 transport, _ = await loop.create_datagram_endpoint(port, sock=udp)
                 self._sockets[listener.name] = transport
@@ -56,11 +66,17 @@ class UdpTransport:
 
     def close(self) -> None:
         """Close every socket; nothing more is sent or reported."""
+        self._is_open = False
         if self._alarm is not None:
             self._alarm.cancel()
+        self._streams.close()
         for transport in self._sockets.values():
             transport.close()
         self._sockets.clear()
+
+    def encrypt(self, encryption: Encryption) -> None:
+        """Use these certificates for every connection that is made from now on."""
+        self._streams.encryption = encryption
 
     def restore(self, anchors: Mapping[int, Anchor]) -> None:
         """Say which media is left of calls in progress, by its reference; see `Engine.restore`."""
@@ -74,6 +90,21 @@ class UdpTransport:
     def receive(self, data: bytes, source: Address, listener: str) -> None:
         """Take one datagram."""
         self.engine.receive_datagram(data, source, listener, self._now())
+        self._settle()
+
+    def opened(self, flow: Flow) -> None:
+        """A connection is there."""
+        self.engine.connected(*flow)
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        """Bytes arrived over a connection."""
+        listener, source = flow
+        self.engine.receive_stream(data, source, listener, self._now())
+        self._settle()
+
+    def closed(self, flow: Flow) -> None:
+        """A connection has gone, or was not made."""
+        self.engine.disconnected(*flow, self._now())
         self._settle()
 
     def _now(self) -> float:
@@ -92,6 +123,10 @@ class UdpTransport:
         for packet in self.engine.packets_to_send():
             if (transport := self._sockets.get(packet.listener)) is not None:
                 transport.sendto(packet.data, packet.destination)
+            elif self._is_open:
+                self._streams.send(packet)
+        for flow in self.engine.connections_to_close():
+            self._streams.hang_up(flow)
         self._set_alarm()
 
     def _report(self, event: Event) -> None:
@@ -110,7 +145,7 @@ class UdpTransport:
                 return
             self._alarm.cancel()
         self._alarm = None
-        if at is not None and self._sockets:
+        if at is not None and self._is_open:
             self._alarm = asyncio.get_running_loop().call_at(at, self._alarmed)
 
     def _alarmed(self) -> None:
@@ -122,7 +157,7 @@ class UdpTransport:
 class _Port(asyncio.DatagramProtocol):
     """One listener's socket."""
 
-    def __init__(self, owner: UdpTransport, name: str) -> None:
+    def __init__(self, owner: Transport, name: str) -> None:
         self._owner = owner
         self._name = name
 
@@ -138,18 +173,3 @@ class _Port(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """A neighbour is not there (ECONNREFUSED), or a packet could not leave: its timers will tell."""
         self._owner.engine.counters["socket errors"] += 1
-
-
-def _bound(listener: Listener) -> socket.socket:
-    """An IPv6 socket is for IPv6 only, so that an IPv4 listener may have the same port beside it."""
-    udp = socket.socket(socket.AF_INET6 if listener.family == 6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        if listener.family == 6:
-            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        udp.setblocking(False)
-        udp.bind(listener.bound)
-    except OSError:
-        udp.close()
-        raise
-    return udp

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
 
+from recorder.config import listening
+from recorder.config.listening import ANY, overlap, versions
 from recorder.config.model import Config, Listener, Pbx
 from recorder.config.numbers import check_alias, check_number
 from recorder.config.places import Key
 from recorder.config.problems import did_you_mean
 from recorder.numbering import NumberSet, PatternError, number_set, possible_forms
-from sip_hooks.address import Family, family_of
+from sip_hooks.address import family_of
 
 Found = Iterator[tuple[Key, str]]
 
-_ANY = {4: "0.0.0.0", 6: "::"}
 _LONGEST_SOCKET, _SOCKET_PATH = "capture-status.sock", 107
 _PORTS_PER_CALL = 4  # RTP and RTCP towards both parties
 
@@ -42,6 +43,7 @@ def doubts(config: Config) -> Found:
     for index, line in enumerate(config.lines):
         if not any(line.name in agent.lines for agent in config.agents):
             yield ("lines", index), "no agent is on this line, so nothing is recorded; add [[agents]]"
+    yield from listening.doubts(config)
     yield from _unbridged(config)
     yield from _without_media(config)
     yield from _excluded_agents(config)
@@ -61,37 +63,13 @@ def port_doubts(config: Config, given_away: tuple[int, int] | None) -> Found:
         yield ("media", "ports"), f"{text}; write a range outside"
 
 
-def _listeners(config: Config) -> Found:
-    for (first, one), (second, two) in combinations(enumerate(config.listeners), 2):
-        if _overlap(one.address, two.address) and one.port == two.port:
-            yield ("listeners", second), f"same address and port as listeners[{first}]; write another port"
-    for index, it in enumerate(config.listeners):
-        if it.address in _ANY.values() and it.advertised is None:
-            yield ("listeners", index), f"neighbours cannot reach {it.address}; write advertised as well"
-        if family_of(it.address) != family_of(it.advertised_address):
-            text = f"is not of the IP version of {it.address}; write an address that leads there"
-            yield ("listeners", index, "advertised"), text
-
-
-def _neighbours(config: Config) -> Found:
-    for index, it in enumerate(config.listeners):
-        if _overlap(it.address, config.pbx.address) and it.port == config.pbx.port:
-            yield ("pbx",), f"this is our own listeners[{index}]; write the PBX's address and port"
-    for side in ("phones", "pbx"):
-        if not any(it.side in (side, "both") for it in config.listeners):
-            yield ("listeners",), f'none faces the {side}; write a listener with side = "{side}" or "both"'
-        elif side == "pbx" and family_of(config.pbx.address) not in _versions(config, "pbx"):
-            text = "no listener that faces the PBX is of its IP version"
-            yield ("pbx", "address"), f"{text}; write a listener of that version, or another address"
-
-
 def _media(config: Config) -> Found:
     media = config.media
     if not media.addresses():
         yield ("media",), "has no address; write address (IPv4), address6 (IPv6) or both"
     for name, end in (("address", ""), ("address6", "6")):
         bound, advertised = getattr(media, name), getattr(media, f"advertised{end}")
-        if bound in _ANY.values() and advertised is None:
+        if bound in ANY.values() and advertised is None:
             yield ("media", name), f"nobody can send to {bound}; write advertised{end} as well"
         if advertised and not bound:
             yield ("media", f"advertised{end}"), f"stands for no address; write {name} as well"
@@ -107,31 +85,22 @@ def _media_ports(config: Config) -> Found:
         yield key, f"a call needs {_PORTS_PER_CALL} ports; write a wider range, the lower end first"
     sockets: tuple[Listener | Pbx, ...] = (*config.listeners, config.pbx)
     for it in sockets:
-        is_shared = any(_overlap(it.address, own) for own in media.addresses().values())
+        is_shared = any(overlap(it.address, own) for own in media.addresses().values())
         if is_shared and media.port_low <= it.port <= media.port_high:
             yield key, f"contains the SIP port {it.port}; write a range without it"
-
-
-def _overlap(one: str, two: str) -> bool:
-    return one == two or (family_of(one) == family_of(two) and _ANY[family_of(one)] in (one, two))
-
-
-def _versions(config: Config, side: str) -> set[Family]:
-    """The IP versions in which we face phones or PBX."""
-    return {family_of(it.address) for it in config.listeners if it.side in (side, "both")}
 
 
 def _unbridged(config: Config) -> Found:
     """Calls that are never recorded are left alone, so nobody bridges IP versions in them."""
     pbx = family_of(config.pbx.address)
-    for version in sorted(_versions(config, "phones") - {pbx}):
+    for version in sorted(versions(config, "phones") - {pbx}):
         text = f"phones over IPv{version} and a PBX over IPv{pbx}: calls that are never recorded are left as"
         yield ("pbx", "address"), f"{text} they are, so they have audio only if the PBX bridges the two"
 
 
 def _without_media(config: Config) -> Found:
     """Who speaks an IP version in which nothing is relayed is not recorded."""
-    spoken = _versions(config, "phones") | {family_of(config.pbx.address)}
+    spoken = versions(config, "phones") | {family_of(config.pbx.address)}
     for version in sorted(spoken - config.media.addresses().keys()):
         name = "address" if version == 4 else "address6"
         yield ("media",), f"calls with a party on IPv{version} are not recorded; write {name} as well"
@@ -306,8 +275,7 @@ def _shared_numbers(config: Config) -> Found:
 
 
 _CHECKS: tuple[Callable[[Config], Found], ...] = (
-    _listeners,
-    _neighbours,
+    listening.contradictions,
     _media,
     _media_ports,
     _patterns,

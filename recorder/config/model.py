@@ -24,6 +24,7 @@ from pydantic import (
 
 from recorder import numbering, scheme
 from sip_hooks.address import Family, canonical, family_of
+from sip_hooks.settings import Transport
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|days?|weeks?)")
 _UNITS = {
@@ -145,21 +146,36 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 
 
+File = Annotated[Path | None, BeforeValidator(_path)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Listener(Section):
-    """A UDP socket for SIP, and whom it faces. `advertised` is the address that the neighbours are told."""
+    """A socket for SIP, and whom it faces. `advertised` is the address that the neighbours are told.
+
+    `certificate` (with its chain) and `private_key` are PEM files; `client_ca` says whose certificates others
+    may show, and `client_certificate` whether they must.
+    """
 
     address: Address = Field(examples=['address = "192.0.2.10"'])
     port: Port = Field(default=5060, examples=["port = 5060"])
     side: Literal["phones", "pbx", "both"] = Field(examples=['side = "phones", "pbx" or "both"'])
     advertised: Address | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
+    transport: Transport = Field(default="udp", examples=['transport = "udp", "tcp" or "tls"'])
+    certificate: File = Field(default=None, examples=['certificate = "sip.pem"'])
+    private_key: File = Field(default=None, examples=['private_key = "sip.key"'])
+    client_ca: File = Field(default=None, examples=['client_ca = "phones-ca.pem"'])
+    client_certificate: Literal["required", "optional"] = Field(
+        default="required", examples=['client_certificate = "required" or "optional"']
+    )
 
     @property
     def name(self) -> str:
-        return f"{self.side}-{self.address}-{self.port}"
+        over = "" if self.transport == "udp" else f"-{self.transport}"
+        return f"{self.side}-{self.address}-{self.port}{over}"
 
     @property
     def advertised_address(self) -> str:
@@ -171,6 +187,10 @@ class Pbx(Section):
 
     address: Address = Field(examples=['address = "192.0.2.20"'])
     port: Port = Field(default=5060, examples=["port = 5060"])
+    transport: Transport = Field(default="udp", examples=['transport = "udp", "tcp" or "tls"'])
+    ca: File = Field(default=None, examples=['ca = "pbx-ca.pem"'])
+    server_name: Text | None = Field(default=None, examples=['server_name = "pbx.example.nl"'])
+    verify: bool = Field(default=True, examples=["verify = true"])
 
 
 class Media(Section):

@@ -39,12 +39,12 @@ from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
 from recorder.service.figures import OUTCOMES, slug
+from recorder.service.listening import encryption, settings
 from recorder.service.reloading import Reloader
 from recorder.service.unfinished import UnfinishedCalls
 from sip_hooks.address import Family, family_of, host
 from sip_hooks.events import Anchor, Event, ForwardCall
-from sip_hooks.settings import EngineSettings, Listener
-from sip_hooks.transport import UdpTransport
+from sip_hooks.transport import Transport
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
 
@@ -80,7 +80,9 @@ class Signalling:
         )
         self._capture_run: str | None = None
         self._left: dict[int, Anchor] = {}  # media of calls that were in progress before this process
-        self._transport = UdpTransport(settings(config), self._on_event, self._clock.now)
+        self._transport = Transport(
+            settings(config), self._on_event, self._clock.now, encryption=encryption(config)
+        )
 
     async def start(self) -> None:
         """Open the SIP listeners. Raises OSError when an address or port cannot be had.
@@ -149,13 +151,17 @@ class Signalling:
             self.apply(gate)
 
     async def follow(self, config: Config) -> dict[str, Any]:
-        """Another configuration, for running calls too. Until the gate is judged, it can only take away."""
+        """Another configuration, for running calls too. Until the gate is judged, it can only take away.
+
+        Certificates come last: raises Unavailable when they cannot be used; those of before stay in force.
+        """
         before = self._recorded()
         gate = self._gate.reloaded(config)
         self._config, self._gate = config, gate
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
         if self._catalogue is not None:
             await self.look(self._catalogue)
+        self._transport.encrypt(encryption(config))
         return {
             "recording": self._gate.approved,
             "gate": self._gate.reason,
@@ -318,22 +324,6 @@ class Signalling:
         task.add_done_callback(self._tasks.discard)
 
 
-def settings(config: Config) -> EngineSettings:
-    """The configuration in the words of the SIP engine."""
-    listeners = tuple(
-        Listener(it.name, it.side, it.address, it.port, it.advertised_address) for it in config.listeners
-    )
-    return EngineSettings(
-        listeners=listeners,
-        pbx=(config.pbx.address, config.pbx.port),
-        media_addresses=frozenset(
-            {*config.media.addresses().values(), *config.media.advertised_addresses().values()}
-        ),
-        media_ports=(config.media.port_low, config.media.port_high),
-        token_key=places.token_key(config).read_bytes(),
-    )
-
-
 def _log_gate(gate: gatekeeper.Gate) -> None:
     why = gatekeeper.explain(gate.reason, gate.declared)
     if gate.approved:
@@ -381,7 +371,8 @@ async def run(config: Config, path: Path, notifier: Notifier) -> None:
     server = await control.serve(places.signalling(config), reloader.answering(signalling.answer))
     reloader.on_signal()
     await signalling.start()
-    log.info("listening for SIP", listeners=[f"{host(it.address)}:{it.port}" for it in config.listeners])
+    listeners = [f"{it.transport} {host(it.address)}:{it.port}" for it in config.listeners]
+    log.info("listening for SIP", listeners=listeners)
     notifier.ready(signalling.status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: signalling.status))
     upkeep = asyncio.create_task(_keep_books(config, books, signalling))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from pathlib import Path
 
 import structlog
@@ -20,9 +19,9 @@ from recorder.metrics import answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.service import beginning, places
 from recorder.service.children import Child
+from recorder.service.listening import check_listeners
 from recorder.service.media import Media
-from sip_hooks.address import family_of, host
-from storage.errors import NotFound, Unavailable
+from storage.errors import NotFound
 
 log = structlog.get_logger()
 
@@ -93,23 +92,6 @@ class Supervisor:
         return {"ok": True, "pid": os.getpid(), "processes": rows}
 
 
-def _check_listeners(config: Config) -> None:
-    """Say at once which SIP address cannot be had. Raises Unavailable."""
-    for it in config.listeners:
-        family = socket.AF_INET if family_of(it.address) == 4 else socket.AF_INET6
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind((it.address, it.port))
-            except OSError as error:
-                raise Unavailable(
-                    f"listen for SIP on {host(it.address)}:{it.port}",
-                    f"{(error.strerror or str(error)).lower()}; stop the program that has it (ss -lunp) or "
-                    "change [[listeners]]",
-                ) from error
-
-
 def prepare(config: Config, config_path: Path) -> None:
     """Claim storage and runtime directory for this process.
 
@@ -119,7 +101,7 @@ def prepare(config: Config, config_path: Path) -> None:
     if not places.has_keystore(config):
         raise NotFound("start the service", f"run `doelband setup --config {config_path}` first")
     beginning.claim_storage(config)
-    _check_listeners(config)
+    check_listeners(config)
     beginning.claim_name(config, "media")
     beginning.check_descriptors(config)
 

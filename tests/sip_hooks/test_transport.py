@@ -12,7 +12,7 @@ import pytest
 from sip_hooks.engine import EngineSettings, Listener
 from sip_hooks.events import CallAnswered, CallEnded, CallOffered, Event, ForwardCall, PassedUntouched
 from sip_hooks.message import parse
-from sip_hooks.transport import UdpTransport
+from sip_hooks.transport import Transport
 from tests.fakes.sip import ANCHOR, EPOCH, field_of, reply, request, routes_of, sdp
 
 
@@ -50,7 +50,7 @@ class House:
         settings = EngineSettings(
             (listener,), self.pbx.address, frozenset({"127.0.0.1"}), (20000, 30000), b"k" * 32
         )
-        self.proxy = UdpTransport(settings, self.take, lambda: EPOCH)
+        self.proxy = Transport(settings, self.take, lambda: EPOCH)
 
     def take(self, event: Event) -> None:
         self.events.append(event)
@@ -138,7 +138,7 @@ async def test_a_port_that_is_taken_is_said_and_nothing_stays_open() -> None:
         listeners = (Listener("a", "phones", "127.0.0.1", free), Listener("b", "pbx", *house.address))
         settings = EngineSettings(listeners, house.pbx.address, frozenset(), (1, 2), b"k")
         with pytest.raises(OSError, match="in use"):
-            await UdpTransport(settings, house.take, lambda: EPOCH).open()
+            await Transport(settings, house.take, lambda: EPOCH).open()
         await asyncio.sleep(0)
         again = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         again.bind(("127.0.0.1", free))
@@ -158,7 +158,7 @@ async def test_both_ip_versions_have_the_same_port_side_by_side() -> None:
         Listener("six", "both", "::", port, "::1"),
     )
     settings = EngineSettings(listeners, ("::1", port + 1), frozenset(), (1, 2), b"k")
-    house = UdpTransport(settings, lambda _: None, lambda: EPOCH)
+    house = Transport(settings, lambda _: None, lambda: EPOCH)
     await house.open()
     try:
         for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):

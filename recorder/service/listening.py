@@ -1,0 +1,125 @@
+"""The configuration in the words of the SIP engine, and what TLS needs, from the PEM files that it names.
+
+The files are read again at every reload.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+from recorder.config import Config, model
+from recorder.service import places
+from sip_hooks.address import host
+from sip_hooks.settings import EngineSettings, Listener
+from sip_hooks.streams import Encryption, bound
+from storage.errors import Unavailable
+
+_OLDEST = ssl.TLSVersion.TLSv1_2
+
+
+def settings(config: Config) -> EngineSettings:
+    """The configuration in the words of the SIP engine."""
+    return EngineSettings(
+        listeners=_listeners(config),
+        pbx=(config.pbx.address, config.pbx.port),
+        media_addresses=frozenset(
+            {*config.media.addresses().values(), *config.media.advertised_addresses().values()}
+        ),
+        media_ports=(config.media.port_low, config.media.port_high),
+        token_key=places.token_key(config).read_bytes(),
+        pbx_transport=config.pbx.transport,
+    )
+
+
+def check_listeners(config: Config) -> None:
+    """Say at once which SIP address or certificate cannot be had. Raises Unavailable."""
+    encryption(config)
+    for it in _listeners(config):
+        try:
+            bound(it, socket.SOCK_STREAM if it.is_stream else socket.SOCK_DGRAM).close()
+        except OSError as error:
+            raise Unavailable(
+                f"listen for SIP on {host(it.address)}:{it.port}",
+                f"{(error.strerror or str(error)).lower()}; stop the program that has it (ss -lntup) or "
+                "change [[listeners]]",
+            ) from error
+
+
+def _listeners(config: Config) -> tuple[Listener, ...]:
+    return tuple(
+        Listener(it.name, it.side, it.address, it.port, it.advertised_address, transport=it.transport)
+        for it in config.listeners
+    )
+
+
+def encryption(config: Config) -> Encryption:
+    """Read every certificate, key and CA. Raises Unavailable, which names the file."""
+    encrypted = [it for it in config.listeners if it.transport == "tls"]
+    towards_pbx = [it for it in encrypted if it.side != "phones"] if config.pbx.transport == "tls" else []
+    return Encryption(
+        {it.name: _server(it) for it in encrypted},
+        {it.name: _client(it, config) for it in towards_pbx},
+        config.pbx.server_name or "",
+    )
+
+
+def _server(listener: model.Listener) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _OLDEST
+    _show(context, listener)
+    if listener.client_ca is not None:
+        _trust(context, listener.client_ca)
+        is_required = listener.client_certificate == "required"
+        context.verify_mode = ssl.CERT_REQUIRED if is_required else ssl.CERT_OPTIONAL
+    return context
+
+
+def _client(listener: model.Listener, config: Config) -> ssl.SSLContext:
+    """Our own certificate is shown to a PBX that asks for one. A CA that is named is the only one trusted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = _OLDEST
+    _show(context, listener)
+    if not config.pbx.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif config.pbx.ca is not None:
+        _trust(context, config.pbx.ca)
+    else:
+        context.load_default_certs()
+    return context
+
+
+def _show(context: ssl.SSLContext, listener: model.Listener) -> None:
+    assert listener.certificate is not None and listener.private_key is not None, "the configuration has both"
+    _check_readable(listener.certificate, listener.private_key)
+    try:
+        # A key with a passphrase would ask for it on the terminal.
+        context.load_cert_chain(listener.certificate, listener.private_key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as error:
+        raise Unavailable(
+            f"use the certificate {listener.certificate} with the key {listener.private_key}",
+            f"they are no PEM files that belong together ({_reason(error)}); the key has no passphrase",
+        ) from error
+
+
+def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    _check_readable(ca)
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise Unavailable(f"trust {ca}", f"it holds no certificate in PEM ({_reason(error)})") from error
+
+
+def _check_readable(*files: Path) -> None:
+    for file in files:
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise Unavailable(f"read {file}", f"{why}; the service's user has to read it") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "reason", None) or str(error)
