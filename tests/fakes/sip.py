@@ -10,7 +10,7 @@ from typing import TypedDict, TypeVar, Unpack
 from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
 from sip_hooks.events import Anchor, CallDisturbed, CallOffered, Disturbance, Event, ForwardCall
 from sip_hooks.message import parse
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Transport
 
 US: Address = ("10.0.0.1", 5060)
 PBX: Address = ("10.0.0.2", 5060)
@@ -120,11 +120,17 @@ class Bench:
     """An engine, its clock and everything that came out of it."""
 
     def __init__(
-        self, listeners: tuple[Listener, ...] = BOTH, pbx: Address = PBX, media_address: str = "10.0.0.1"
+        self,
+        listeners: tuple[Listener, ...] = BOTH,
+        pbx: Address = PBX,
+        media_address: str = "10.0.0.1",
+        pbx_transport: Transport = "udp",
     ) -> None:
         drawn = count(1)
         media = frozenset({media_address})
-        self.settings = EngineSettings(listeners, pbx, media, (20000, 30000), b"k" * 32)
+        self.settings = EngineSettings(
+            listeners, pbx, media, (20000, 30000), b"k" * 32, pbx_transport=pbx_transport
+        )
         self.engine = Engine(
             self.settings,
             lambda size: next(drawn).to_bytes(size, "big"),
@@ -137,6 +143,20 @@ class Bench:
         """Let a datagram arrive; returns what leaves."""
         name = listener or self.settings.listeners[0].name
         self.engine.receive_datagram(data, source, name, self.now)
+        return self.settle()
+
+    def connect(self, address: Address, listener: str) -> None:
+        """Let a connection be made, from either end."""
+        self.engine.connected(listener, address)
+
+    def stream(self, data: bytes, source: Address, listener: str) -> list[Packet]:
+        """Let bytes arrive over a connection; returns what leaves."""
+        self.engine.receive_stream(data, source, listener, self.now)
+        return self.settle()
+
+    def lose(self, address: Address, listener: str) -> list[Packet]:
+        """Let a connection end, or not be made; returns what leaves."""
+        self.engine.disconnected(listener, address, self.now)
         return self.settle()
 
     def forward(self, strip: int = 0, media: Anchor | None = None) -> list[Packet]:

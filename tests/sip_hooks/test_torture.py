@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip_hooks.edits import Edits
+from sip_hooks.engine import Listener
 from sip_hooks.errors import MessageError
+from sip_hooks.framing import Deframer
 from sip_hooks.identity import identities
 from sip_hooks.message import Message, parse
 from sip_hooks.sdp import describe, rewrite
 from sip_hooks.validity import validate
+from tests.fakes.sip import OTHER, PHONE, US, Bench, only, request
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "rfc4475"
 FILES = {path.stem: path.read_bytes() for path in sorted(CORPUS.glob("*.dat"))}
@@ -137,6 +140,21 @@ def test_a_long_request_keeps_all_its_vias() -> None:
 
 def test_the_second_request_in_a_datagram_is_no_part_of_the_first() -> None:
     assert parse(FILES["dblreq"]).body == b""
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_over_a_connection_each_is_handled_and_the_next_connection_is_served(name: str) -> None:
+    """Forwarded, answered with what it is owed or dropped; if it cannot be cut out, the stream is over."""
+    bench = Bench((Listener("a", "both", *US, transport="tcp"),))
+    bench.connect(PHONE, "a")
+    sent = bench.stream(FILES[name], PHONE, "a")
+    if FILES[name] == b"".join(found for found in Deframer().feed(FILES[name]) if isinstance(found, bytes)):
+        assert bench.engine.connections_to_close() == []
+        if name in OWED and parse(FILES[name]).is_request:
+            assert [packet.data.split(b" ")[1] for packet in sent] == [b"%d" % OWED[name]]
+    bench.connect(OTHER, "a")
+    ours = request("OPTIONS", f"sip:{US[0]}:{US[1]}", sender=OTHER, branch="z9hG4bKafter", call_id="after")
+    assert only(bench.stream(ours, OTHER, "a")).data.startswith(b"SIP/2.0 200 ")
 
 
 def touch_everything(message: Message) -> None:

@@ -1,0 +1,415 @@
+"""TCP and TLS through the engine: who is reached over which connection, and what if it has gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from sip_hooks.engine import Listener
+from sip_hooks.events import CallEnded, CallOffered
+from sip_hooks.settings import Address, Packet, Transport
+from tests.fakes.sip import (
+    DIALOG,
+    PBX,
+    TARGET,
+    Bench,
+    field_of,
+    invite,
+    only,
+    reply,
+    request,
+    routes_of,
+    sdp,
+    within,
+)
+
+NAT: Address = ("203.0.113.7", 31000)
+AGAIN: Address = ("203.0.113.7", 31999)  # the same phone, connected anew
+HERE: Address = ("10.0.0.9", 41000)  # a phone that no NAT hides: its Contact says 10.0.0.9:5070
+BEHIND_NAT = "sip:201@192.168.1.20:5070;transport=tcp"
+REACHABLE = "sip:201@10.0.0.9:5070;transport=tcp"
+
+
+def listeners(phones: Transport, pbx: Transport) -> tuple[Listener, ...]:
+    return (
+        Listener("in", "phones", "10.0.0.1", 5060, transport=phones),
+        Listener("other", "phones", "10.0.0.1", 5062, transport="udp"),
+        Listener("out", "pbx", "10.1.0.1", 5060, transport=pbx),
+    )
+
+
+def bench(phones: Transport = "tcp", pbx: Transport = "udp") -> Bench:
+    made = Bench(listeners(phones, pbx), pbx_transport=pbx)
+    if phones != "udp":
+        made.connect(NAT, "in")
+        made.connect(HERE, "in")
+    return made
+
+
+def tcp(data: bytes) -> bytes:
+    return data.replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
+
+
+def register(
+    on: Bench, source: Address = NAT, contact: str = BEHIND_NAT, status: int = 200, account: str = "201"
+) -> str:
+    """Register over a connection; returns the Contact that the PBX was told."""
+    lines = [f"Contact: <{contact}>"]
+    callee, branch = f"<sip:{account}@pbx>", f"z9hG4bK{source[1]}"
+    data = request("REGISTER", "sip:pbx", headers=lines, callee=callee, branch=branch, call_id="r")
+    sent = only(on.stream(tcp(data), source, "in"))
+    told = field_of(sent.data, "contact")[0].strip("<>")
+    back = reply(sent.data, status, headers=[f"Contact: <{told}>"])
+    answer = only(on.receive(back, PBX, "out"))
+    assert (answer.destination, answer.listener) == (source, "in")
+    assert field_of(answer.data, "contact") == [f"<{contact}>"]
+    return told
+
+
+def ring(on: Bench, uri: str) -> list[Packet]:
+    """A call from the PBX."""
+    sent = on.receive(invite(uri, sender=PBX), PBX, "out")
+    return sent if sent else on.forward()
+
+
+# --- over which connection
+
+
+def test_a_response_goes_back_over_the_connection_of_its_request() -> None:
+    on = bench()
+    data = tcp(request("OPTIONS", "sip:10.0.0.1:5060"))
+    answer = only(on.stream(data, NAT, "in"))
+    assert (answer.destination, answer.listener) == (NAT, "in")
+    assert answer.data.startswith(b"SIP/2.0 200 ")
+    assert field_of(answer.data, "via") == [
+        "SIP/2.0/TCP 10.0.0.9:5070;branch=z9hG4bKphone1;received=203.0.113.7"
+    ]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_phone_is_reached_over_the_connection_on_which_it_registered(transport: Transport) -> None:
+    on = bench(transport)
+    sent = only(ring(on, register(on)))
+    assert (sent.destination, sent.listener) == (NAT, "in")
+    assert sent.data.startswith(f"INVITE {BEHIND_NAT} SIP/2.0\r\n".encode())
+    assert field_of(sent.data, "via")[0].startswith(f"SIP/2.0/{transport.upper()} 10.0.0.1:5060;")
+
+
+def test_a_phone_that_connects_anew_is_the_same_to_the_pbx_and_is_reached_over_the_new_connection() -> None:
+    on = bench()
+    told = register(on)
+    on.lose(NAT, "in")
+    on.connect(AGAIN, "in")
+    assert register(on, AGAIN) == told
+    assert only(ring(on, told)).destination == AGAIN
+
+
+def test_a_late_end_of_the_old_connection_does_not_lose_the_new_one() -> None:
+    on = bench()
+    told = register(on)
+    on.connect(AGAIN, "in")
+    register(on, AGAIN)
+    on.lose(NAT, "in")
+    assert only(ring(on, told)).destination == AGAIN
+
+
+def test_a_phone_behind_a_nat_whose_connection_has_gone_cannot_be_reached() -> None:
+    on = bench()
+    told = register(on)
+    on.lose(NAT, "in")
+    sent = only(ring(on, told))
+    assert sent.data.startswith(b"SIP/2.0 480 ")
+    assert (sent.destination, on.of(CallOffered)) == (PBX, [])
+
+
+def test_a_phone_that_no_nat_hides_is_connected_to_where_its_contact_leads() -> None:
+    on = bench()
+    told = register(on, HERE, REACHABLE)
+    on.lose(HERE, "in")
+    sent = only(ring(on, told))
+    assert (sent.destination, sent.listener) == (("10.0.0.9", 5070), "in")
+
+
+def test_a_phone_is_not_connected_to_over_tls() -> None:
+    """Its certificate, if it has one, names nobody that we know."""
+    on = bench("tls")
+    told = register(on, HERE, REACHABLE)
+    on.lose(HERE, "in")
+    assert only(ring(on, told)).data.startswith(b"SIP/2.0 480 ")
+
+
+def test_a_registration_that_was_refused_leads_no_call_to_its_connection() -> None:
+    on = bench()
+    told = register(on)
+    on.connect(AGAIN, "in")
+    assert register(on, AGAIN, status=401) == told
+    assert only(ring(on, told)).destination == NAT
+
+
+def test_another_account_with_the_same_contact_behind_the_same_nat_gets_none_of_its_calls() -> None:
+    on = bench()
+    told = register(on)
+    on.connect(AGAIN, "in")
+    assert register(on, AGAIN, account="202") != told
+    assert only(ring(on, told)).destination == NAT
+
+
+def test_a_phone_over_udp_calls_one_over_tcp() -> None:
+    on = bench()
+    told = register(on)
+    on.receive(invite(), ("10.0.0.8", 5080), "other")
+    forwarded = only(on.forward()).data
+    routes = field_of(forwarded, "record-route")
+    assert [route.split(";lr")[0] for route in routes] == ["<sip:10.1.0.1:5060", "<sip:10.0.0.1:5062"]
+    back = invite(told, sender=PBX, branch="z9hG4bKback", call_id="call-2")
+    on.receive(back, PBX, "out")
+    sent = only(on.forward())
+    assert sent.destination == NAT
+    assert [route.split(";lr")[0] for route in field_of(sent.data, "record-route")] == [
+        "<sip:10.0.0.1:5060;transport=tcp",
+        "<sip:10.1.0.1:5060",
+    ]
+
+
+# --- what is written
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_the_pbx_is_told_to_come_back_over_its_transport(transport: Transport) -> None:
+    on = bench("udp", transport)
+    lines = ["Contact: <sip:201@10.0.0.9:5070>"]
+    sent = only(on.receive(request("REGISTER", "sip:pbx", headers=lines), HERE, "in"))
+    assert (sent.destination, sent.listener) == (PBX, "out")
+    assert field_of(sent.data, "via")[0].startswith(f"SIP/2.0/{transport.upper()} 10.1.0.1:5060;branch=")
+    assert field_of(sent.data, "contact")[0].endswith(f"@10.1.0.1:5060;transport={transport}>")
+
+
+def test_a_call_over_tls_on_both_sides_comes_back_by_its_routes() -> None:
+    on = bench("tls", "tls")
+    on.stream(invite(), NAT, "in")
+    forwarded = only(on.forward()).data
+    routes = field_of(forwarded, "record-route")
+    assert [route.split(";lr")[0] for route in routes] == [
+        "<sip:10.1.0.1:5060;transport=tls",
+        "<sip:10.0.0.1:5060;transport=tls",
+    ]
+    on.connect(PBX, "out")
+    contact = "Contact: <sip:202@10.0.0.2:5060;transport=tls>"
+    answer = only(on.stream(reply(forwarded, headers=[contact], body=sdp()), PBX, "out"))
+    assert answer.destination == NAT
+    bye = within("BYE", "sip:202@10.0.0.2:5060;transport=tls", headers=tuple(routes_of(answer.data)))
+    sent = only(on.stream(bye, NAT, "in"))
+    assert (sent.destination, sent.listener, field_of(sent.data, "route")) == (PBX, "out", [])
+    assert [event.cause for event in on.of(CallEnded)] == ["bye"]
+
+
+def test_the_pbx_hangs_up_over_the_connection_of_the_phone() -> None:
+    on = bench()
+    on.stream(tcp(invite()), NAT, "in")
+    forwarded = only(on.forward()).data
+    on.receive(reply(forwarded, body=sdp()), PBX, "out")
+    routes = tuple(f"Route: {route}" for route in field_of(forwarded, "record-route"))
+    bye = request(
+        "BYE",
+        "sip:201@10.0.0.9:5070",
+        sender=PBX,
+        branch="z9hG4bKpbx",
+        caller=DIALOG,
+        callee="<sip:201@pbx.example>;tag=a",
+        headers=routes,
+    )
+    sent = only(on.receive(bye, PBX, "out"))
+    assert (sent.destination, sent.listener) == (NAT, "in")
+
+
+def test_a_request_within_the_call_shows_the_phones_new_connection() -> None:
+    on = bench()
+    on.stream(tcp(invite()), NAT, "in")
+    forwarded = only(on.forward()).data
+    answer = only(on.receive(reply(forwarded, body=sdp()), PBX, "out")).data
+    on.lose(NAT, "in")
+    on.connect(AGAIN, "in")
+    on.stream(within("INFO", headers=tuple(routes_of(answer))), AGAIN, "in")
+    routes = tuple(f"Route: {route}" for route in field_of(forwarded, "record-route"))
+    info = request(
+        "INFO",
+        "sip:201@192.168.1.20",
+        sender=PBX,
+        branch="z9hG4bKpbx",
+        caller=DIALOG,
+        callee="<sip:201@pbx.example>;tag=a",
+        headers=routes,
+    )
+    assert only(on.receive(info, PBX, "out")).destination == AGAIN
+
+
+# --- SIPS
+
+
+def test_a_sips_call_leaves_over_tls_with_sips_in_its_record_routes() -> None:
+    on = bench("tls", "tls")
+    on.stream(invite("sips:202@pbx.example"), NAT, "in")
+    sent = only(on.forward())
+    assert sent.listener == "out"
+    assert [route.split(";")[0] for route in field_of(sent.data, "record-route")] == [
+        "<sips:10.1.0.1:5060",
+        "<sips:10.0.0.1:5060",
+    ]
+    bench_again = only(on.receive(within("BYE", "sips:202@10.0.0.8:5080"), NAT, "in"))
+    assert bench_again.listener == "out"
+
+
+def test_a_sips_call_does_not_leave_in_the_clear() -> None:
+    on = bench("tls", "udp")
+    sent = only(on.stream(invite("sips:202@pbx.example"), NAT, "in"))
+    assert sent.data.startswith(b"SIP/2.0 480 SIPS Not Allowed\r\n")
+    assert on.of(CallOffered) == []
+
+
+@pytest.mark.parametrize(("pbx", "expected"), [("tls", "sips:"), ("udp", "sip:")])
+def test_a_sips_contact_is_told_as_sips_only_over_tls(pbx: Transport, expected: str) -> None:
+    on = bench("tls", pbx)
+    lines = ["Contact: <sips:201@192.168.1.20:5071>"]
+    sent = only(on.stream(request("REGISTER", "sip:pbx", headers=lines), NAT, "in"))
+    (told,) = field_of(sent.data, "contact")
+    assert told.startswith(f"<{expected}") and "transport=" not in told
+
+
+# --- streams
+
+
+def test_a_ping_gets_its_pong() -> None:
+    on = bench()
+    assert only(on.stream(b"\r\n\r\n", NAT, "in")) == Packet(b"\r\n", NAT, "in")
+    assert on.stream(b"\r\n", NAT, "in") == []
+
+
+def test_without_content_length_the_sender_gets_400_and_the_connection_is_closed() -> None:
+    on = bench()
+    data = tcp(request("OPTIONS", "sip:10.0.0.1:5060")).replace(b"Content-Length: 0\r\n", b"")
+    answer = only(on.stream(data + data, NAT, "in"))
+    assert answer.data.startswith(b"SIP/2.0 400 Bad Request (Content-Length is missing)\r\n")
+    assert answer.destination == NAT
+    assert on.engine.connections_to_close() == [("in", NAT)]
+    assert on.stream(tcp(request("OPTIONS", "sip:10.0.0.1:5060")), NAT, "in") == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"ACK sip:a SIP/2.0\r\nVia: x\r\n\r\n", b"SIP/2.0 200 OK\r\n\r\n", b"\0\r\n\r\n"]
+)
+def test_what_cannot_be_answered_is_only_hung_up_on(data: bytes) -> None:
+    on = bench()
+    assert on.stream(data, NAT, "in") == []
+    assert on.engine.connections_to_close() == [("in", NAT)]
+
+
+# --- timers of a reliable transport (RFC 3261 §17)
+
+
+def test_nothing_is_sent_twice_over_a_connection() -> None:
+    on = bench("tcp", "tcp")
+    on.stream(tcp(invite()), HERE, "in")
+    on.forward()
+    on.stream(tcp(request("INFO", branch="z9hG4bKinfo", call_id="call-9")), HERE, "in")
+    sent = on.wait(31.0)
+    assert [packet.data[:11] for packet in sent] == [b"SIP/2.0 100"]
+    assert b"SIP/2.0 408" in only(on.wait(2.0)).data
+
+
+def test_a_failure_is_not_repeated_over_a_connection_and_its_transactions_end_at_once() -> None:
+    on = bench("tcp", "tcp")
+    on.connect(PBX, "out")
+    on.stream(tcp(invite()), NAT, "in")
+    forwarded = only(on.forward()).data
+    ack, failure = on.stream(reply(forwarded, 486), PBX, "out")
+    assert (ack.data[:4], failure.data[:11]) == (b"ACK ", b"SIP/2.0 486")
+    assert on.wait(5.0) == []  # no Timer G
+    on.stream(tcp(request("ACK", callee=DIALOG)), NAT, "in")
+    on.wait(0.0)  # Timers D and I are zero
+    assert on.engine.transactions == 0
+
+
+def test_a_request_is_over_with_its_answer() -> None:
+    on = bench("tcp", "tcp")
+    on.connect(PBX, "out")
+    forwarded = only(on.stream(tcp(request("INFO")), NAT, "in")).data
+    on.stream(reply(forwarded), PBX, "out")
+    on.wait(0.0)  # Timers J and K are zero
+    assert on.engine.transactions == 0
+
+
+# --- connections that go
+
+
+def test_a_pbx_that_cannot_be_connected_to_is_said_at_once() -> None:
+    on = bench("udp", "tcp")
+    on.receive(invite(), HERE, "in")
+    assert only(on.forward()).destination == PBX
+    answer = only(on.lose(PBX, "out"))
+    assert answer.data.startswith(b"SIP/2.0 503 ")
+    assert [(event.cause, event.status) for event in on.of(CallEnded)] == [("error", 503)]
+    on.receive(request("REGISTER", "sip:pbx", call_id="r"), HERE, "in")
+    assert only(on.lose(PBX, "out")).data.startswith(b"SIP/2.0 503 ")
+
+
+def test_a_call_that_was_cancelled_meanwhile_is_cancelled() -> None:
+    on = bench("udp", "tcp")
+    on.receive(invite(), HERE, "in")
+    on.forward()
+    on.receive(request("CANCEL"), HERE, "in")
+    assert only(on.lose(PBX, "out")).data.startswith(b"SIP/2.0 487 ")
+    assert [event.cause for event in on.of(CallEnded)] == ["cancelled"]
+
+
+def test_a_call_that_rings_survives_the_connection() -> None:
+    """The answer may come over another one (§18.1.2)."""
+    on = bench("udp", "tcp")
+    on.receive(invite(), HERE, "in")
+    forwarded = only(on.forward()).data
+    on.connect(PBX, "out")
+    on.stream(reply(forwarded, 180), PBX, "out")
+    assert on.lose(PBX, "out") == []
+    other: Address = (PBX[0], 40404)
+    on.connect(other, "out")
+    answer = only(on.stream(reply(forwarded, body=sdp()), other, "out"))
+    assert answer.data.startswith(b"SIP/2.0 200 ")
+
+
+def test_an_answer_whose_connection_has_gone_takes_a_new_one_to_where_the_via_leads() -> None:
+    on = bench("tcp", "udp")
+    on.stream(tcp(invite()), HERE, "in")
+    forwarded = only(on.forward()).data
+    on.lose(HERE, "in")
+    answer = only(on.receive(reply(forwarded, body=sdp()), PBX, "out"))
+    assert (answer.destination, answer.listener) == (("10.0.0.9", 5070), "in")
+
+
+def test_an_answer_for_a_phone_behind_a_nat_is_lost_with_its_connection() -> None:
+    on = bench("tcp", "udp")
+    on.stream(tcp(invite()), NAT, "in")
+    forwarded = only(on.forward()).data
+    on.lose(NAT, "in")
+    assert on.receive(reply(forwarded, body=sdp()), PBX, "out") == []
+
+
+def test_on_a_listener_for_both_a_connection_of_the_pbx_may_come_from_any_port() -> None:
+    on = Bench((Listener("a", "both", "10.0.0.1", 5060, transport="tcp"),), pbx_transport="tcp")
+    source: Address = (PBX[0], 40404)
+    on.connect(source, "a")
+    on.stream(invite("sip:201@10.0.0.9:5070;transport=tcp", sender=source), source, "a")
+    assert [event.from_side for event in on.of(CallOffered)] == ["pbx"]
+
+
+def test_targets_and_routes_choose_the_transport() -> None:
+    listeners = (
+        Listener("udp", "both", "10.0.0.1", 5060),
+        Listener("tcp", "both", "10.0.0.1", 5060, transport="tcp"),
+    )
+    on = Bench(listeners)
+    on.receive(invite(), HERE, "udp")
+    forwarded = only(on.forward()).data
+    contact = "Contact: <sip:202@10.0.0.2:5060;transport=tcp>"
+    answer = only(on.receive(reply(forwarded, headers=[contact], body=sdp()), PBX, "udp")).data
+    sent = only(
+        on.receive(within("BYE", f"{TARGET};transport=tcp", headers=tuple(routes_of(answer))), HERE, "udp")
+    )
+    assert (sent.listener, field_of(sent.data, "via")[0][:11]) == ("tcp", "SIP/2.0/TCP")

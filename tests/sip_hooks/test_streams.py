@@ -1,0 +1,280 @@
+"""TCP and TLS on real sockets: phones and a PBX on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from demo.phone import free_port
+from sip_hooks import streams
+from sip_hooks.engine import EngineSettings, Listener
+from sip_hooks.events import CallOffered, Event, ForwardCall
+from sip_hooks.framing import Deframer
+from sip_hooks.message import Message, parse
+from sip_hooks.settings import Transport as Name
+from sip_hooks.streams import Encryption
+from sip_hooks.transport import Transport
+from tests.fakes.certificates import Authority, Credentials
+from tests.fakes.sip import EPOCH, field_of, invite, reply, request
+from tests.sip_hooks.test_torture import FILES
+
+LOOPBACK = "127.0.0.1"
+PATIENCE_SECONDS = 5.0
+
+
+class Peer:
+    """One end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.writer = reader, writer
+        self._stream = Deframer()
+        self._heard: list[bytes] = []
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def hear(self) -> Message:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not self._heard:
+                data = await self._reader.read(65536)
+                assert data, "the connection was closed"
+                self._heard += [found for found in self._stream.feed(data) if isinstance(found, bytes)]
+        return parse(self._heard.pop(0))
+
+    async def is_hung_up_on(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self._reader.read(65536):
+                pass
+
+    @property
+    def shown(self) -> int:
+        """The serial number of the certificate that the other end showed."""
+        own: ssl.SSLObject = self.writer.get_extra_info("ssl_object")
+        certificate = own.getpeercert()
+        assert certificate is not None
+        return int(str(certificate["serialNumber"]), 16)
+
+
+class House:
+    """The proxy: a listener for phones over `phones`, one for the PBX over `pbx`, and a PBX that listens."""
+
+    def __init__(self, phones: Name, pbx: Name, encryption: Encryption | None = None) -> None:
+        self.port, self.own_port, self.pbx_port = free_port(), free_port(), free_port()
+        listeners = (
+            Listener("in", "phones", LOOPBACK, self.port, transport=phones),
+            Listener("out", "pbx", LOOPBACK, self.own_port, transport=pbx),
+        )
+        settings = EngineSettings(
+            listeners, (LOOPBACK, self.pbx_port), frozenset(), (1, 2), b"k", pbx_transport=pbx
+        )
+        self.proxy = Transport(settings, self.take, lambda: EPOCH, encryption=encryption)
+        self.counters = self.proxy.engine.counters
+        self.peers: list[Peer] = []
+        self.callers: asyncio.Queue[Peer] = asyncio.Queue()  # connections that the PBX took
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, CallOffered):
+            self.proxy.execute(ForwardCall(event.call, 0, None))
+
+    async def phone(self, context: ssl.SSLContext | None = None) -> Peer:
+        name = "proxy.example" if context else None
+        connecting = asyncio.open_connection(LOOPBACK, self.port, ssl=context, server_hostname=name)
+        self.peers.append(Peer(*await connecting))
+        return self.peers[-1]
+
+    async def answered(self, phone: Peer, branch: str = "z9hG4bK1") -> None:
+        """The proxy answers an OPTIONS of this phone."""
+        phone.say(request("OPTIONS", f"sip:{LOOPBACK}:{self.port}", branch=branch))
+        assert (await phone.hear()).status == 200
+
+    async def pbx_is_called(self) -> Peer:
+        return await asyncio.wait_for(self.callers.get(), PATIENCE_SECONDS)
+
+
+@asynccontextmanager
+async def opened(
+    house: House, pbx: ssl.SSLContext | None = None, *, listens: bool = True
+) -> AsyncIterator[House]:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        house.peers.append(Peer(reader, writer))
+        await house.callers.put(house.peers[-1])
+
+    server = await asyncio.start_server(take, LOOPBACK, house.pbx_port, ssl=pbx) if listens else None
+    await house.proxy.open()
+    try:
+        yield house
+    finally:
+        house.proxy.close()
+        if server is not None:
+            server.close()
+        for peer in house.peers:
+            peer.writer.transport.abort()
+        for peer in house.peers:
+            with suppress(OSError):
+                await peer.writer.wait_closed()
+
+
+def serving(credentials: Credentials) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(credentials.certificate, credentials.private_key)
+    return context
+
+
+def trusting(authority: Authority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authority.certificate)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "ours")
+
+
+@pytest.fixture
+def encryption(authority: Authority) -> Encryption:
+    ours = serving(authority.issue("proxy.example"))
+    return Encryption({"in": ours, "out": ours}, {"out": trusting(authority)}, "pbx.example")
+
+
+async def test_calls_to_a_phone_come_over_its_connection_and_to_the_pbx_over_one_that_is_kept() -> None:
+    async with opened(House("tcp", "tcp")) as house:
+        phone = await house.phone()
+        contact = "Contact: <sip:201@192.168.1.20;transport=tcp>"
+        phone.say(request("REGISTER", "sip:pbx", headers=[contact]))
+        pbx = await house.pbx_is_called()
+        register = await pbx.hear()
+        told = field_of(register.raw, "contact")[0]
+        pbx.say(reply(register.raw, headers=[f"Contact: {told}"]))
+        assert (await phone.hear()).status == 200
+        pbx.say(invite(told.strip("<>"), sender=(LOOPBACK, house.pbx_port), branch="z9hG4bKpbx"))
+        assert (await phone.hear()).method == b"INVITE"
+        phone.say(request("REGISTER", "sip:pbx", headers=[contact], branch="z9hG4bK2", number=2))
+        assert (await pbx.hear()).cseq == (2, b"REGISTER")
+        assert house.callers.empty()
+        assert house.proxy.engine.connections == 2
+
+
+async def test_a_phone_over_tls_and_a_pbx_over_tls(authority: Authority, encryption: Encryption) -> None:
+    pbx_context = serving(authority.issue("pbx.example", "192.0.2.1"))
+    async with opened(House("tls", "tls", encryption), pbx_context) as house:
+        phone = await house.phone(trusting(authority))
+        phone.say(invite())
+        sent = await (await house.pbx_is_called()).hear()
+        assert sent.top_via.transport == b"TLS"
+
+
+@pytest.mark.parametrize("name", ["other.example", "pbx.example"])
+async def test_a_pbx_whose_certificate_is_not_its_own_gets_nothing(
+    name: str, authority: Authority, encryption: Encryption, tmp_path: Path
+) -> None:
+    """Of our CA but for another host, and for this host but of another CA."""
+    issuer = authority if name == "other.example" else Authority(tmp_path / "theirs")
+    async with opened(House("tcp", "tls", encryption), serving(issuer.issue(name, "192.0.2.1"))) as house:
+        phone = await house.phone()
+        phone.say(request("INFO"))
+        assert (await phone.hear()).status == 503
+        assert house.counters["certificates not trusted"] == 1
+        assert house.callers.empty()
+
+
+async def test_a_pbx_that_does_not_listen_is_said_at_once() -> None:
+    async with opened(House("tcp", "tcp"), listens=False) as house:
+        phone = await house.phone()
+        phone.say(invite())
+        assert (await phone.hear()).status == 503
+        assert house.counters["failed connections"] == 1
+
+
+async def test_a_pbx_that_takes_the_connection_and_says_nothing_is_given_up(
+    encryption: Encryption, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CONNECT_SECONDS", 0.2)
+    async with opened(House("tcp", "tls", encryption)) as house:  # this PBX speaks no TLS, and waits
+        phone = await house.phone()
+        phone.say(request("INFO"))
+        assert (await phone.hear()).status == 503
+
+
+async def test_when_the_pbx_has_hung_up_the_next_request_connects_anew() -> None:
+    async with opened(House("tcp", "tcp")) as house:
+        phone = await house.phone()
+        phone.say(request("INFO"))
+        pbx = await house.pbx_is_called()
+        await pbx.hear()
+        pbx.writer.close()
+        assert (await phone.hear()).status == 503
+        phone.say(request("INFO", branch="z9hG4bK2", number=2))
+        assert (await (await house.pbx_is_called()).hear()).cseq[0] == 2
+
+
+async def test_certificates_are_exchanged_without_dropping_a_connection(
+    authority: Authority, encryption: Encryption
+) -> None:
+    async with opened(House("tls", "tcp", encryption)) as house:
+        before = await house.phone(trusting(authority))
+        await house.answered(before)
+        again = serving(authority.issue("proxy.example"))
+        house.proxy.encrypt(Encryption({"in": again}))
+        after = await house.phone(trusting(authority))
+        await house.answered(after, "z9hG4bK2")
+        await house.answered(before, "z9hG4bK3")
+        assert after.shown == before.shown + 1
+
+
+async def test_whoever_fails_the_handshake_is_in_nobodys_way(
+    authority: Authority, encryption: Encryption, tmp_path: Path
+) -> None:
+    async with opened(House("tls", "tcp", encryption)) as house:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await house.phone(trusting(Authority(tmp_path / "theirs")))
+        plain = await house.phone()
+        plain.say(request("OPTIONS"))
+        await plain.is_hung_up_on()
+        await house.answered(await house.phone(trusting(authority)))
+        assert house.counters["failed handshakes"] == 2
+
+
+async def test_a_peer_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MOST_UNSENT", 1000)
+    async with opened(House("tcp", "tcp")) as house:
+        phone = await house.phone()
+        numbers, reading = count(), phone.writer.transport
+        assert isinstance(reading, asyncio.ReadTransport)
+        reading.pause_reading()
+        long, uri = f'"{"x" * 30000}" <sip:201@pbx>;tag=a', f"sip:{LOOPBACK}:{house.port}"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not house.counters["peers that do not read"]:  # every answer repeats the long From
+                phone.say(request("OPTIONS", uri, caller=long, branch=f"z9hG4bK{next(numbers)}"))
+                await asyncio.sleep(0)
+        reading.resume_reading()
+        await house.answered(await house.phone(), "z9hG4bKother")
+
+
+async def test_more_connections_than_there_is_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(House("tcp", "tcp")) as house:
+        first = await house.phone()
+        await house.answered(first)
+        monkeypatch.setattr(streams, "MOST_CONNECTIONS", 3)  # two listeners are waiting, one phone is there
+        await (await house.phone()).is_hung_up_on()
+        await house.answered(first, "z9hG4bK2")
+        assert house.counters["connections refused"] == 1
+
+
+@pytest.mark.skipif(not FILES, reason="the RFC 4475 messages (../shared/corpora/rfc4475) are not here")
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_no_torture_message_keeps_the_next_phone_from_its_answer(
+    transport: Name, authority: Authority, encryption: Encryption
+) -> None:
+    context = trusting(authority) if transport == "tls" else None
+    async with opened(House(transport, "tcp", encryption)) as house:
+        for name, data in FILES.items():
+            phone = await house.phone(context)
+            phone.say(data)
+            phone.writer.close()
+            async with asyncio.timeout(0.5):
+                await house.answered(await house.phone(context), f"z9hG4bK{name}")
