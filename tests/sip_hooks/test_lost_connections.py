@@ -1,4 +1,4 @@
-"""What is sent over a connection is not repeated (RFC 3261 §17), and what is lost with one is said at once."""
+"""Over a connection nothing is repeated (RFC 3261 §17), and what is lost with one is said at once."""
 
 from __future__ import annotations
 
