@@ -33,7 +33,7 @@ from recorder.relay.protocol import (
     session_of,
     sessions_of,
 )
-from recorder.relay.rounds import Way, goes_round, ports_of_ours
+from recorder.relay.rounds import OurAddresses, Way, goes_round, ports_of_ours
 from recorder.relay.stream import COUNTS
 
 OPEN_SECONDS = 0.04
@@ -99,7 +99,7 @@ class MediaBroker:
         self._workers: dict[int, WorkerLink] = {}
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._addresses = set(settings.addresses)
+        self._addresses = OurAddresses(settings.addresses)
         self._listener = Listener(settings.socket, self._connected)
         self.refused = 0
         """Orders of signalling that could not be read or named no open call."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.relay.rounds import OurAddresses
 from tests.fakes.media import LOCALHOST, join, passes
 from tests.fakes.rtp import Phone, packet
 from tests.recorder.test_broker import HERE, Site
@@ -19,6 +20,23 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
     await made.ready()
     yield made
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "address", "is_ours"),
+    [
+        (["192.0.2.1"], "192.0.2.1", True),
+        (["192.0.2.1"], "127.0.0.1", False),
+        (["0.0.0.0"], "127.0.0.1", True),
+        (["0.0.0.0"], "192.0.2.1", False),
+        (["::"], "::1", True),
+        (["::"], "127.0.0.1", False),
+    ],
+)
+def test_who_binds_to_any_address_has_all_of_this_machine(
+    told: list[str], address: str, is_ours: bool
+) -> None:
+    assert (address in OurAddresses(told)) is is_ours
 
 
 async def packets(here: Site) -> int:
