@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from recorder.decision import CallFacts, Direction, Opinion, Reason, Rule, Rules
 from recorder.numbering import (
@@ -23,6 +24,7 @@ from recorder.numbering import (
 from recorder.scheme import SAMPLE_SCALE, Purpose, Scheme
 
 
+@lru_cache(maxsize=8)  # the gate is judged every second, between SIP messages
 def compile_rules(*schemes: Scheme) -> Rules:
     """All rules of these schemes together: a purpose is recorded only if each of the schemes permits it.
 

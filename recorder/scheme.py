@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 from recorder.numbering import Numbering
@@ -106,11 +107,13 @@ def canonical(scheme: Scheme) -> bytes:
     ).encode()
 
 
+@lru_cache(maxsize=8)  # the gate is judged every second, between SIP messages
 def scheme_hash(scheme: Scheme) -> str:
     """SHA-256 over the canonical form, 64 lower-case hexadecimal digits."""
     return hashlib.sha256(canonical(scheme)).hexdigest()
 
 
+@lru_cache(maxsize=32)  # as many approvals as are kept of a few years
 def parse(document: bytes) -> Scheme:
     """Read a canonical form back. Raises ValueError if this is not one, byte for byte."""
     try:

@@ -39,3 +39,8 @@ def test_the_longer_horizon_counts() -> None:
         assert standing().reloaded(config(text)).policy.horizon == timedelta(seconds=2)
     wider = config(APPROVED.replace('"2 s"', '"5 s"'))
     assert standing().reloaded(wider).policy.horizon == timedelta(seconds=5)
+
+
+def test_what_stands_is_not_compiled_anew_at_every_look() -> None:
+    """With thousands of numbers that takes a tenth of a second, in which no SIP message is answered."""
+    assert gatekeeper.shut(config(APPROVED)).policy.rules is gatekeeper.shut(config(APPROVED)).policy.rules
