@@ -105,7 +105,7 @@ def speaker(device: str | None = None) -> Iterator[Write]:
             stream = audio.open(
                 rate=rate, channels=2, format=pyaudio.paInt16, output=True, output_device_index=index
             )
-        resample = _resampler(rate)
+        resample = resampler(rate)
         try:
             yield lambda piece: stream.write(resample(piece).tobytes())
             stream.stop_stream()  # waits until all of it has sounded
@@ -159,7 +159,8 @@ def _supports(audio: Any, pyaudio: Any, index: int, rate: int) -> bool:
         return False
 
 
-def _resampler(rate: int) -> Callable[[Samples], Samples]:
+def resampler(rate: int) -> Callable[[Samples], Samples]:
+    """What makes pieces of 8 kHz into pieces of `rate` Hz, one after the other; an empty one is the end."""
     if rate == RATE:
         return lambda piece: piece
     import soxr
@@ -167,7 +168,6 @@ def _resampler(rate: int) -> Callable[[Samples], Samples]:
     stream: Any = soxr.ResampleStream(RATE, rate, 2, dtype="int16")
 
     def resample(piece: Samples) -> Samples:
-        """An empty piece is the end: what the filter still holds comes out."""
         sound: Samples = stream.resample_chunk(piece, last=not len(piece))
         return sound
 

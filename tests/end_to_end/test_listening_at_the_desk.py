@@ -120,7 +120,8 @@ def test_a_device_of_another_rate(recorder: Recorder, clip: str, tmp_path: Path)
     desk = Desk(tmp_path, recorder, rate=48_000)
     finished(desk.play(clip))
     agent, _ = recorder.export(clip)
-    assert correlation(np.repeat(agent, 6), desk.samples()[:, 0].astype(np.float64)) >= 0.99
+    heard = desk.samples()[:, 0].astype(np.float64)
+    assert max(correlation(agent, heard[phase::6]) for phase in range(6)) >= 0.99
 
 
 def test_a_key_ends_it_and_the_terminal_is_as_before(recorder: Recorder, clip: str, tmp_path: Path) -> None:

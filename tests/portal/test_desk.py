@@ -78,6 +78,18 @@ def test_a_key_that_means_nothing_does_nothing() -> None:
     assert player == Player(player.samples)
 
 
+def test_a_device_that_knows_no_8_khz_gets_the_same_sound_at_its_rate() -> None:
+    pytest.importorskip("soxr", reason="soxr comes with the extra playback")
+    tones = [np.arange(rate) * 1000 * 2 * np.pi / rate for rate in (RATE, 48_000)]
+    low, high = (np.stack([np.sin(it) * 8000] * 2, axis=1).astype(np.int16) for it in tones)
+    resample = desk.resampler(48_000)
+    pieces = [low[start : start + PIECE] for start in range(0, len(low), PIECE)]
+    heard = np.concatenate([resample(piece) for piece in (*pieces, low[:0])])
+    middle = slice(4800, 43_200)
+    assert abs(len(heard) - 48_000) <= 6
+    assert np.abs(heard[middle].astype(int) - high[middle]).max() < 80
+
+
 def test_without_pyaudio_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyaudio", None)
     with pytest.raises(Unavailable, match=r"pip install 'doelband\[playback\]'"):
