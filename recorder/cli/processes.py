@@ -116,11 +116,14 @@ def keys(config: ConfigPath = DEFAULT) -> None:
 
 def watch(config: ConfigPath = DEFAULT) -> None:
     """Metrics, liveness and readiness over HTTP, at the address of [watch]."""
-    from recorder.config import load
+    from recorder.config import ConfigError, Problem, load
     from recorder.service import beginning
     from recorder.service.watching import run
 
     notifier = begin("watch")
     loaded = load(config)
+    if loaded.watch is None:
+        missing = "this section is missing; write it, or do without this process"
+        raise ConfigError([Problem(str(config), None, "watch", missing)])
     beginning.claim_name(loaded, "watch")
-    asyncio.run(run(loaded, notifier))
+    asyncio.run(run(loaded, (loaded.watch.address, loaded.watch.port), notifier))

@@ -31,6 +31,7 @@ from recorder.config import Config
 from recorder.metrics import METRICS, Sample
 from recorder.notify import Notifier, keep_telling
 from recorder.service.observation import Observation, Observer
+from sip_hooks.address import host
 from storage.clock import SystemClock
 from storage.errors import Unavailable
 
@@ -160,19 +161,18 @@ def open_server(address: str, port: int, look: Callable[[], Observation]) -> WSG
     return server
 
 
-async def run(config: Config, notifier: Notifier) -> None:
-    """The whole process, until SIGTERM or SIGINT."""
-    if config.watch is None:
-        raise Unavailable("watch", "write a section [watch] into the configuration")
+async def run(config: Config, place: tuple[str, int], notifier: Notifier) -> None:
+    """The whole process, until SIGTERM or SIGINT. `place`: address and TCP port to answer at."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     observer = Observer(config, SystemClock(config.clock.offset_file))
     watch = Watch(observer, loop)
-    server = open_server(config.watch.address, config.watch.port, watch.look)
+    server = open_server(*place, watch.look)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    log.info("metrics are served", address=f"{config.watch.address}:{config.watch.port}")
-    status = f"metrics at {config.watch.address}:{config.watch.port}"
+    address = f"{host(place[0])}:{place[1]}"
+    log.info("metrics are served", address=address)
+    status = f"metrics at {address}"
     notifier.ready(status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: status))
     await stop.wait()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.installation import until
+from demo.phone import free_port
 from demo.telephony import PASSWORD
 from tests.end_to_end.installation import (
     AGENT,
@@ -22,6 +23,7 @@ from tests.end_to_end.peers.scripted import Phone, converse
 from tests.fakes.speech import voice
 
 COMMANDS = {
+    "watch": ("watch",),
     "signalling": ("signalling",),
     "purge": ("purge", "work"),
     "capture": ("capture",),
@@ -75,7 +77,8 @@ class Alone(Recorder):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
-    with serving(Alone(tmp_path_factory.mktemp("alone"))) as recorder:
+    watch = {"[clock]": f"[watch]\nport = {free_port()}\n\n[clock]"}
+    with serving(Alone(tmp_path_factory.mktemp("alone"), watch)) as recorder:
         yield recorder
 
 
@@ -100,7 +103,7 @@ def test_one_that_has_ended_is_missing_in_the_status(alone: Alone) -> None:
     until(alone.is_ready, bool, PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("name", ["media", "capture", "keys", "signalling", "purge"])
+@pytest.mark.parametrize("name", ["media", "capture", "keys", "signalling", "purge", "watch"])
 def test_none_is_started_twice(alone: Alone, name: str) -> None:
     running_one = alone.processes[name]
     second = alone.spawn(*COMMANDS[name], "--config", str(alone.config))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
-NAMES = ("media", "relay@0", "capture", "signalling", "keys", "purge")
+NAMES = ("media", "relay@0", "capture", "signalling", "keys", "purge", "watch")
 MOST_EXPOSURE = 1.5
 
 KEYS = {"/var/lib/doelband/keys", "/var/lib/doelband-epoch"}
@@ -56,6 +56,12 @@ def test_the_units_are_valid(root: Path) -> None:
     assert analyze(root, "verify", "--man=no", "doelband.target", *units) == ""
 
 
+def test_the_target_starts_all_of_them() -> None:
+    text = (UNITS / "doelband.target").read_text(encoding="utf-8")
+    wanted = {it for line in re.findall(r"^Wants=(.*)$", text, re.MULTILINE) for it in line.split()}
+    assert wanted == {f"doelband-{name}.service" for name in NAMES}
+
+
 def settings(name: str) -> dict[str, set[str]]:
     """What a unit's own file says; lists add up."""
     found: dict[str, set[str]] = {}
@@ -72,6 +78,8 @@ def test_who_needs_no_network_has_none(name: str) -> None:
     own = settings(name)
     if name in ("media", "signalling"):
         assert own["RestrictAddressFamilies"] == {"AF_UNIX", "AF_INET", "AF_INET6"}
+    elif name == "watch":
+        assert (own["IPAddressDeny"], own["IPAddressAllow"]) == ({"any"}, {"localhost"})
     else:
         assert own["RestrictAddressFamilies"] == {"AF_UNIX"}
         assert (own["PrivateNetwork"], own["IPAddressDeny"]) == ({"yes"}, {"any"})
@@ -82,7 +90,7 @@ def test_private_keys_are_seen_by_the_keys_process_alone_and_clips_by_those_who_
     hidden = {name: settings(name)["InaccessiblePaths"] for name in NAMES}
     assert hidden["media"] == storage
     assert hidden["relay@0"] == storage | {"/etc/doelband"}
-    for name in ("capture", "signalling", "purge"):
+    for name in ("capture", "signalling", "purge", "watch"):
         assert hidden[name] >= KEYS
     assert not hidden["keys"] & KEYS
-    assert [name for name in NAMES if CLIPS in hidden[name]] == ["signalling", "keys"]
+    assert [name for name in NAMES if CLIPS in hidden[name]] == ["signalling", "keys", "watch"]

@@ -83,6 +83,14 @@ def test_health_is_not_ready_before_the_set_up(tmp_path: Path) -> None:
     assert (left.status, left.out, left.err) == (75, "not ready\n", "")
 
 
+def test_with_nothing_to_watch_the_mistake_is_the_configuration_s(tmp_path: Path) -> None:
+    """Which a service manager must not try again."""
+    (tmp_path / "config.toml").write_text(CONFIGURATION, encoding="utf-8")
+    left = Shell(tmp_path)("watch")
+    assert left.status == 5
+    assert "watch: this section is missing" in left.err
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [
