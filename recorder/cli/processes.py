@@ -23,9 +23,21 @@ LogFormat = Annotated[
         help="How lines on stderr are written; auto: text on a terminal, JSON elsewhere.",
     ),
 ]
+HUNG_SECONDS = 20.0
+HungAfter = Annotated[
+    float,
+    typer.Option(
+        "--hung-after",
+        envvar="DOELBAND_HUNG_AFTER",
+        min=1.0,
+        help="Seconds without a heartbeat after which a process is killed and started again.",
+    ),
+]
 
 
-def serve(config: ConfigPath = DEFAULT, log_format: LogFormat = None) -> None:
+def serve(
+    config: ConfigPath = DEFAULT, log_format: LogFormat = None, hung_after: HungAfter = HUNG_SECONDS
+) -> None:
     """Run the recorder in the foreground: every process, supervised, until SIGTERM or Ctrl-C.
 
     It stands between phones and PBX: phones register and call through its listeners, and what they send
@@ -41,7 +53,7 @@ def serve(config: ConfigPath = DEFAULT, log_format: LogFormat = None) -> None:
     notifier = begin("supervisor", log_format)
     loaded, path = load(config), config.absolute()
     supervisor.prepare(loaded, path)
-    asyncio.run(supervisor.serve(loaded, path, notifier))
+    asyncio.run(supervisor.serve(loaded, path, notifier, hung_after))
 
 
 def media(config: ConfigPath = DEFAULT) -> None:

@@ -1,4 +1,7 @@
-"""A child process that is started again when it ends: one crash never takes another process down."""
+"""A child process that is started again when it ends, and killed when it hangs.
+
+One crash never takes another process down.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
+
+from recorder.service.heartbeats import Ear
 
 log = structlog.get_logger()
 
@@ -27,10 +32,11 @@ _MANAGER = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
 
 @dataclass(slots=True)
 class Child:
-    """One supervised process. `arguments` are those of `doelband`."""
+    """One supervised process. `arguments` are those of `doelband`; `ear` hears its heartbeats."""
 
     name: str
     arguments: Sequence[str]
+    ear: Ear
     restarts: int = 0
     process: asyncio.subprocess.Process | None = None
     _task: asyncio.Task[None] | None = None
@@ -50,6 +56,16 @@ class Child:
         if self.process and self.process.returncode is None:
             self.process.send_signal(signal.SIGHUP)
 
+    def kill_if_hung(self, seconds: float) -> None:
+        """`seconds` have passed: kill the process if it has been silent for too long. Then it starts anew."""
+        if not self.ear.is_missed(seconds):
+            return
+        self.ear.begin()
+        if self.process and self.process.returncode is None:
+            log.error("killed, for it hung", child=self.name, silent_seconds=self.ear.limit_seconds)
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+
     def expect_end(self) -> None:
         """The service stops: when this process ends, it is not started again."""
         self._stopping.set()
@@ -62,11 +78,12 @@ class Child:
             try:
                 await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
             except TimeoutError:
-                log.warning("killed", process=self.name, why="did not end within eight seconds of SIGTERM")
+                log.warning("killed", child=self.name, why="did not end within eight seconds of SIGTERM")
                 with contextlib.suppress(ProcessLookupError):
                     self.process.kill()
         if self._task:
             await self._task
+        self.ear.close()
 
     async def _keep_running(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -78,12 +95,13 @@ class Child:
                 return
             pause = FIRST_PAUSE_SECONDS if clock() - began > STEADY_SECONDS else pause
             self.restarts += 1
-            log.error("process ended, starting it again", process=self.name, exit=code, pause_seconds=pause)
+            log.error("process ended, starting it again", child=self.name, exit=code, pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _run_once(self) -> int:
+        self.ear.begin()
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -91,7 +109,7 @@ class Child:
             "recorder",
             *self.arguments,
             stdin=asyncio.subprocess.DEVNULL,
-            env={**_without_manager(os.environ), SUPERVISOR: str(os.getpid())},
+            env={**_without_manager(os.environ), **self.ear.environment, SUPERVISOR: str(os.getpid())},
         )
         return await self.process.wait()
 

@@ -56,6 +56,11 @@ def supervisor(config: Config) -> Path:
     return config.runtime.directory / "supervisor.sock"
 
 
+def heartbeat(config: Config, process: str) -> Path:
+    """Where the supervisor hears a process of its own."""
+    return config.runtime.directory / f"{process}.beat"
+
+
 def signalling(config: Config) -> Path:
     """Where the signalling process answers."""
     return config.runtime.directory / "signalling.sock"

@@ -19,29 +19,37 @@ from recorder.metrics import answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.service import beginning, places
 from recorder.service.children import Child
+from recorder.service.heartbeats import Ear
 from recorder.service.listening import check_listeners
 from recorder.service.media import Media
 from storage.errors import NotFound
 
 log = structlog.get_logger()
 
+LOOKS = 20
+"""How often a process is looked at before it counts as hung."""
+
 
 class Supervisor:
     """All processes of one installation, and the media sockets of its calls."""
 
-    def __init__(self, config: Config, config_path: Path) -> None:
+    def __init__(self, config: Config, config_path: Path, hung_after: float) -> None:
         self._config = config
+        self._hung_after = hung_after
         self._media = Media(config)
         configured = ["--config", str(config_path)]
         door = str(places.relays(config))
         self._children = [
-            Child("keys", ["keys", *configured]),
-            Child("capture", ["capture", *configured]),
-            *(Child(f"relay-{it}", ["relay", "--socket", door]) for it in range(config.media.workers)),
-            Child("purge", ["purge", "work", *configured]),
-            *([Child("watch", ["watch", *configured])] if config.watch else []),
-            Child("signalling", ["signalling", *configured]),
+            self._child("keys", "keys", *configured),
+            self._child("capture", "capture", *configured),
+            *(self._child(f"relay-{it}", "relay", "--socket", door) for it in range(config.media.workers)),
+            self._child("purge", "purge", "work", *configured),
+            *([self._child("watch", "watch", *configured)] if config.watch else []),
+            self._child("signalling", "signalling", *configured),
         ]
+
+    def _child(self, name: str, *arguments: str) -> Child:
+        return Child(name, arguments, Ear(places.heartbeat(self._config, name), self._hung_after))
 
     async def run(self, notifier: Notifier) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -56,10 +64,12 @@ class Supervisor:
         log.info("serving", processes=len(self._children), storage=str(self._config.storage.directory))
         notifier.ready(self._status())
         telling = asyncio.create_task(keep_telling(notifier, self._status))
+        listening = asyncio.create_task(self._kill_what_hangs())
         await stop.wait()
         log.info("stopping")
         notifier.stopping()
         telling.cancel()
+        listening.cancel()
         server.close()
         figures.close()
         for child in self._children:
@@ -69,6 +79,14 @@ class Supervisor:
         await asyncio.gather(*(child.stop() for child in others))
         self._media.close()
         log.info("stopped")
+
+    async def _kill_what_hangs(self) -> None:
+        """Time in which this process itself was stopped does not count: nobody listened then."""
+        step = self._hung_after / LOOKS
+        while True:
+            await asyncio.sleep(step)
+            for child in self._children:
+                child.kill_if_hung(step)
 
     def _status(self) -> str:
         running = sum(child.pid is not None for child in self._children)
@@ -106,6 +124,9 @@ def prepare(config: Config, config_path: Path) -> None:
     beginning.check_descriptors(config)
 
 
-async def serve(config: Config, config_path: Path, notifier: Notifier) -> None:
-    """Run the whole recorder in the foreground until it is told to end."""
-    await Supervisor(config, config_path).run(notifier)
+async def serve(config: Config, config_path: Path, notifier: Notifier, hung_after: float) -> None:
+    """Run the whole recorder in the foreground until it is told to end.
+
+    `hung_after`: a process that is silent for so many seconds is killed, and started again.
+    """
+    await Supervisor(config, config_path, hung_after).run(notifier)

@@ -112,6 +112,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         environment.setenv("PYTHONPATH", str(directory))
         environment.setenv("FAULTS", str(directory / "faults"))
         environment.setenv("HOME_NUMBER", HOME)
+        environment.setenv("DOELBAND_HUNG_AFTER", "600")  # one is stopped here, and watched
         with serving(Watched(directory)) as recorder:
             recorder.call(CUSTOMER, AGENT, BUSINESS_NUMBER)
             recorder.call(SPECIALIST, AGENT, BUSINESS_NUMBER)
