@@ -72,8 +72,17 @@ def test_every_alarm_is_tested() -> None:
     assert set(re.findall(r"- alert: (\w+)", RULES.read_text())) == tested
 
 
-@pytest.mark.parametrize("arguments", [("check", "rules", str(RULES)), ("test", "rules", str(RULE_TESTS))])
-def test_prometheus_reads_the_rules_and_they_fire_as_they_should(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "config", str(RULES.with_name("prometheus.yml"))),
+        ("check", "rules", str(RULES)),
+        ("test", "rules", str(RULE_TESTS)),
+    ],
+)
+def test_prometheus_reads_configuration_and_rules_and_they_fire_as_they_should(
+    arguments: tuple[str, ...],
+) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian: promtool)")
     run = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False, timeout=60)
