@@ -130,7 +130,7 @@ METRICS = (
     ),
     Metric("keys_trouble", _G, "keys", "1 when day keys could not be made ahead."),
     Metric("disk_free_bytes", _G, "watch", "Free for this service on the disk of the clips."),
-    Metric("disk_floor_bytes", _G, "watch", "Below this the service is not ready."),
+    Metric("disk_floor_bytes", _G, "watch", "With less free no recording begins: `[storage] reserve`."),
     Metric(
         "clock_offset_seconds", _G, "watch", "By how much the clock is moved on purpose; 0 in normal use."
     ),

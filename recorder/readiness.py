@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-DISK_FLOOR_BYTES = 512 * 1024 * 1024
-"""Below this a full disk is near enough that clips may fail."""
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -28,7 +25,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is judged. `days_ahead`: by purpose, for how many days from now on calls have a key."""
+    """What is judged. `disk_floor_bytes`: with less free no clip begins. `days_ahead`: by purpose, for how
+    many days from now on calls have a key.
+    """
 
     processes_up: Mapping[str, bool]
     media_connected: bool
@@ -36,7 +35,7 @@ class Facts:
     keys_answer: bool
     catalogue_writable: bool
     disk_free_bytes: int
-    disk_floor_bytes: int = DISK_FLOOR_BYTES
+    disk_floor_bytes: int
     days_ahead: Mapping[str, int] = field(default_factory=dict)
     overdue: int = 0
     clock_believed: bool = True
@@ -121,4 +120,8 @@ _CATALOGUE = Finding(
     "the catalogue cannot be written",
     "look at the disk and the rights of its directory",
 )
-_DISK = Finding("disk-low", "the disk of the clips is nearly full", "make room, or give it a larger disk")
+_DISK = Finding(
+    "disk-low",
+    "the disk of the clips is nearly full, so no recording begins",
+    "make room, or give it a larger disk",
+)

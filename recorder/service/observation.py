@@ -22,7 +22,7 @@ from purge.witness import look, take
 from recorder import control
 from recorder.config import Config
 from recorder.metrics import Sample, counted, read, sample
-from recorder.readiness import DISK_FLOOR_BYTES, Facts, Readiness, judge
+from recorder.readiness import Facts, Readiness, judge
 from recorder.service import gatekeeper, places
 from recorder.service.purging import GRACE
 from storage import bundle
@@ -121,6 +121,7 @@ class Observer:
             keys_answer=up["keys"],
             catalogue_writable=booked is not None,
             disk_free_bytes=free_bytes(self.config.storage.directory),
+            disk_floor_bytes=self.config.storage.reserve,
             days_ahead=ahead,
             overdue=booked.overdue if booked else 0,
             clock_believed=booked.clock_believed if booked else True,
@@ -132,7 +133,7 @@ class Observer:
         return [
             sample("build_info", 1, version("doelband"), python_version()),
             sample("disk_free_bytes", free_bytes(self.config.storage.directory)),
-            sample("disk_floor_bytes", DISK_FLOOR_BYTES),
+            sample("disk_floor_bytes", self.config.storage.reserve),
             sample("clock_offset_seconds", self.clock.offset().total_seconds()),
             sample("clock_synchronised", self.clock.is_synchronised()),
         ]

@@ -43,7 +43,7 @@ class Alone(Recorder):
         self.processes = {}
         for name in COMMANDS:
             if name == "media":
-                until(self.waiting, lambda it: it == 2, PATIENCE_SECONDS)
+                until(self.waiting, lambda it: it == 2, 2 * PATIENCE_SECONDS)
             self.start_one(name)
         until(self.is_ready, bool, PATIENCE_SECONDS)
 

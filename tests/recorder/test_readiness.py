@@ -16,6 +16,7 @@ GOOD = Facts(
     keys_answer=True,
     catalogue_writable=True,
     disk_free_bytes=10**12,
+    disk_floor_bytes=64 * 10**6,
     days_ahead={"coaching": 30},
 )
 

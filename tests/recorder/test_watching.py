@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from storage.clock import SystemClock
 from storage.errors import Unavailable
 from tests.recorder.schemes import CONFIGURATION
 
-UP = Facts({"signalling": True}, True, True, True, True, 10**12)
+UP = Facts({"signalling": True}, True, True, True, True, 10**12, 10**6)
 SEEN = Observation(
     {"signalling": {"recording": False, "gate": "never-approved"}, "supervisor": {}},
     (sample("gate_open", 0), sample("calls_total", 3, "recorded"), sample("process_up", 0, "relay-0")),
@@ -78,7 +79,7 @@ def test_healthz_asks_nobody() -> None:
 
 
 def test_readyz_says_what_is_missing_and_shows_the_gate() -> None:
-    missing = judge(Facts({"signalling": True, "keys": False}, True, True, False, True, 10**12))
+    missing = judge(Facts({"signalling": True, "keys": False}, True, True, False, True, 10**12, 10**6))
     with serving(lambda: SEEN) as port:
         status, _, body = get(port, "/readyz")
     assert (status, json.loads(body)["ready"]) == (200, True)
@@ -129,6 +130,15 @@ async def test_where_nothing_runs_everything_is_down_and_nothing_is_an_error(con
     assert sample("ready", 0) in seen.samples
     assert sorted(config.storage.directory.iterdir()) == before, "looking makes nothing"
     assert {"process-down:signalling", "catalogue-not-writable"} <= {it.code for it in seen.readiness.missing}
+
+
+async def test_the_floor_of_the_disk_is_the_one_under_which_no_recording_begins(config: Config) -> None:
+    more_than_there_is = shutil.disk_usage(config.storage.directory).total + 1
+    storage = config.storage.model_copy(update={"reserve": more_than_there_is})
+    for given, is_low in ((config, False), (config.model_copy(update={"storage": storage}), True)):
+        seen = await Observer(given, SystemClock()).look()
+        assert sample("disk_floor_bytes", given.storage.reserve) in seen.samples
+        assert ("disk-low" in {it.code for it in seen.readiness.missing}) is is_low
 
 
 async def test_a_process_that_hangs_is_down_and_holds_nobody_up(
