@@ -35,6 +35,8 @@ audio_player aufile,{folder}/heard.wav
 audio_alert aufile,{folder}/alert.wav
 ringback_disabled yes
 rtp_ports {media}-{last_media}
+sip_cafile {ca}
+sip_verify_server yes
 module_path {modules}
 module g711.so
 module aufile.so
@@ -42,7 +44,7 @@ module_app menu.so
 module_app ctrl_tcp.so
 """
 HERE = {4: "127.0.0.1", 6: "::1"}
-ACCOUNT = "<sip:{}@{}:{}>;auth_pass={};regint={};answermode=auto;audio_codecs={}/8000/1"
+ACCOUNT = "<sip:{}@{}:{}{}>;auth_pass={};regint={};answermode=auto;audio_codecs={}/8000/1"
 SILENCE_SAMPLES = 60 * 8000  # after the speech, for baresip hangs up where its file ends
 MODULES = Path("/usr/lib/baresip/modules")
 
@@ -58,6 +60,7 @@ class Baresip:
     """One phone as a context: `user` at `server`, its files in the new `folder`. Its voice is `speech`.
 
     `speech`: samples (n,), int16, 8,000 a second. With a `password` it registers; else call it at `port`.
+    Over TLS the server's certificate is of `ca`.
     """
 
     folder: Path
@@ -66,6 +69,8 @@ class Baresip:
     speech: NDArray[np.int16]
     codec: Literal["PCMU", "PCMA"] = "PCMA"
     password: str = ""
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    ca: Path | None = None
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -93,7 +98,7 @@ class Baresip:
             self._reading = asyncio.create_task(self._read(reader))
             interval = 600 if self.password else 0
             place = host(self.server[0]), self.server[1]
-            account = ACCOUNT.format(self.user, *place, self.password, interval, self.codec)
+            account = ACCOUNT.format(self.user, *place, self._over, self.password, interval, self.codec)
             self._command("uanew", account)
             await self.event("REGISTER_OK" if self.password else "CREATE")
         except BaseException:
@@ -116,7 +121,7 @@ class Baresip:
     async def dial(self, number: str) -> None:
         """Call a number at the server, and return when it is answered."""
         count = len(self.events)
-        self._command("dial", f"sip:{number}@{host(self.server[0])}:{self.server[1]}")
+        self._command("dial", f"sip:{number}@{host(self.server[0])}:{self.server[1]}{self._over}")
         await self.event("CALL_ESTABLISHED", after=count)
 
     async def hang_up(self) -> None:
@@ -141,6 +146,10 @@ class Baresip:
         samples: NDArray[np.int16] = soundfile.read(self.folder / "heard.wav", dtype="int16")[0]
         return samples
 
+    @property
+    def _over(self) -> str:
+        return "" if self.transport == "udp" else f";transport={self.transport}"
+
     def _configure(self) -> int:
         self.folder.mkdir(parents=True)
         padded = np.append(self.speech, np.zeros(SILENCE_SAMPLES, np.int16))
@@ -156,6 +165,7 @@ class Baresip:
             media=self.media_port,
             last_media=self.media_port + 1,
             modules=MODULES,
+            ca=self.ca or "",
         )
         (self.folder / "config").write_text(config)
         return control

@@ -20,9 +20,12 @@ async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS
             await asyncio.sleep(0.02)
 
 
-async def listening(port: int, process: asyncio.subprocess.Process, host: str = "127.0.0.1") -> None:
-    """Return when somebody has taken the UDP port. RuntimeError: the program that should has ended."""
-    await until(lambda: process.returncode is not None or not _is_free(host, port))
+async def listening(
+    port: int, process: asyncio.subprocess.Process, host: str = "127.0.0.1", transport: str = "udp"
+) -> None:
+    """Return when somebody has taken the port. RuntimeError: the program that should has ended."""
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    await until(lambda: process.returncode is not None or not _is_free(host, port, kind))
     if process.returncode is not None:
         raise RuntimeError(f"ended with {process.returncode} before it listened on port {port}")
 
@@ -39,9 +42,9 @@ async def stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _is_free(host: str, port: int) -> bool:
+def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with socket.socket(family, kind) as probe:
         try:
             probe.bind((host, port))
         except OSError as error:

@@ -23,6 +23,7 @@ Address = tuple[str, int]
 Codec = Literal["PCMU", "PCMA"]
 
 PAYLOAD_TYPES: dict[Codec, int] = {"PCMU": 0, "PCMA": 8}
+OVER = {"udp": "u1", "tcp": "t1"}
 SILENCE: dict[Codec, bytes] = {"PCMU": b"\xff" * 2400, "PCMA": b"\xd5" * 2400}
 PACKET_SAMPLES = 160
 LOOPBACK = 0x7F000001
@@ -65,6 +66,7 @@ class Sipp:
     user: str
     speech: bytes
     codec: Codec = "PCMA"
+    transport: Literal["udp", "tcp"] = "udp"
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
 
@@ -87,7 +89,7 @@ class Sipp:
     async def answering(self) -> AsyncIterator[None]:
         """Inside, one call is answered and spoken into; leaving waits until the other side has hung up."""
         async with self._play("answer") as process:
-            await listening(self.port, process)
+            await listening(self.port, process, transport=self.transport)
             yield
             await self._finish(process)
 
@@ -104,7 +106,17 @@ class Sipp:
             text = text.replace(f"@{name}@", str(value))
         file = self.folder / f"{scenario}.xml"
         file.write_text(text)
-        command = ["sipp", "{}:{}".format(*self.server), "-sf", str(file), "-key", "user", self.user]
+        command = [
+            "sipp",
+            "{}:{}".format(*self.server),
+            "-t",
+            OVER[self.transport],
+            "-sf",
+            str(file),
+            "-key",
+            "user",
+            self.user,
+        ]
         command += ["-i", "127.0.0.1", "-p", str(self.port), "-mi", "127.0.0.1", "-mp", str(self.media_port)]
         command += ["-m", "1", "-nostdin", "-trace_err", "-error_file", str(self.folder / "errors.log")]
         command += ["-trace_msg", "-message_file", str(self.folder / f"{scenario}.log"), *arguments]
