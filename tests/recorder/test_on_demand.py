@@ -219,3 +219,16 @@ def test_an_invite_that_is_only_challenged_is_no_call(callee: str) -> None:
     left = made.on_event(CallEnded(CALL, END, "rejected", 407), END)
     assert of_kind(left, NoteOutcome) + of_kind(left, NoteWithheld) == []
     assert [it.unfinished for it in of_kind(left, KeepInMind)] == [None]
+
+
+def test_a_request_that_is_refused_is_forgotten() -> None:
+    """Else it would be granted later by a change of which nobody thought that it begins a recording."""
+    told = TWO.replace("[[lines]]", SECOND.format(name="training"), 1)
+    told = told.replace('["assessment", "coaching"]', '["assessment", "coaching", "training"]')
+    head, tail = told.split("[purposes.training]")
+    untold = head + "[purposes.training]" + tail.replace('announcement_exemption = "told by', '# "told by', 1)
+    calls, call = running(untold)
+    answer = calls.request(call, ["assessment", "training"], ASKED)
+    assert answer is not None and (answer.recorded, set(answer.refused)) == (("assessment",), {"training"})
+    calls.on_policy(policy(told), ASKED)
+    assert calls.summaries()[0]["purposes"] == ["assessment", "coaching"]
