@@ -21,6 +21,7 @@ from storage.model import Became, CallOutcome, Outcome, Withheld
 log = structlog.get_logger()
 
 LOST = "signalling-lost"
+PART = ".part"
 
 
 class UnfinishedCalls:
@@ -33,7 +34,18 @@ class UnfinishedCalls:
         self.is_new = not directory.exists()
         """Nothing is known of former runs: the machine was started since, or this is the first one."""
         directory.mkdir(mode=0o700, exist_ok=True)
-        self._left = {it.name: self._read(it) for it in sorted(directory.iterdir())}
+        self._left = self._left_behind()
+
+    def _left_behind(self) -> dict[str, Unfinished | None]:
+        """An entry that was being written says the latest, and perhaps that the call is to be kept out."""
+        left: dict[str, Unfinished | None] = {}
+        for path in sorted(self._directory.iterdir()):  # "ab" before "ab.part"
+            found = self._read(path)
+            if path.suffix != PART or found is not None:
+                left[path.stem] = found
+            else:
+                left.setdefault(path.stem, None)
+        return left
 
     def keep(self, call: str, unfinished: Unfinished | None) -> None:
         """This call runs; None: nothing is to be said of it any more."""
@@ -41,7 +53,7 @@ class UnfinishedCalls:
             self.forget(call)
             return
         whole = self._directory / call
-        part = whole.with_suffix(".part")
+        part = whole.with_suffix(PART)
         try:
             part.write_text(_written(unfinished), encoding="utf-8")
             part.replace(whole)
@@ -51,7 +63,8 @@ class UnfinishedCalls:
     def forget(self, call: str) -> None:
         """The call's end has been noted."""
         try:
-            (self._directory / call).unlink(missing_ok=True)
+            for name in (call, call + PART):
+                (self._directory / name).unlink(missing_ok=True)
         except OSError as error:
             self._failed(error)
 

@@ -67,6 +67,21 @@ async def test_a_call_that_was_running_is_noted_as_failed(catalogue: Catalogue, 
     assert list((tmp_path / "calls").iterdir()) == []
 
 
+@pytest.mark.parametrize(("part", "rows", "withheld"), [("whole", 0, 1), ("cut", 1, 0)])
+async def test_a_crash_while_an_entry_is_written_tells_nothing_of_a_call_that_is_kept_out(
+    catalogue: Catalogue, tmp_path: Path, part: str, rows: int, withheld: int
+) -> None:
+    directory = tmp_path / "calls"
+    running = UnfinishedCalls(directory)
+    running.keep(FIRST, PRIVATE)
+    text = (directory / FIRST).read_text()
+    running.keep(FIRST, BUSINESS)
+    (directory / f"{FIRST}.part").write_text(text if part == "whole" else text[:9])
+    assert len(await settled(catalogue, directory)) == rows
+    assert [it.count for it in await catalogue.calls.withheld()] == [1] * withheld
+    assert list(directory.iterdir()) == []
+
+
 async def test_what_was_recorded_of_it_is_named(catalogue: Catalogue, tmp_path: Path) -> None:
     await catalogue.clips.begin(new_clip(call=FIRST), By("recorder", NOW))
     UnfinishedCalls(tmp_path / "calls").keep(FIRST, BUSINESS)
