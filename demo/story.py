@@ -96,7 +96,7 @@ class Story:
     def wait_until_recording(self) -> None:
         """The running service has seen the council's signature."""
         status = until(
-            lambda: self.installation.ask("status").value, lambda it: bool(it["recording_allowed"]), 10
+            lambda: self.installation.ask("status").value, lambda it: bool(it["recording_allowed"]), 30
         )
         self.check("with the council's signature recording is allowed", True, status["gate_reason"])
 

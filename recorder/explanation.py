@@ -44,6 +44,11 @@ def roles(scheme: Scheme, identity: str) -> tuple[list[Agent], list[Line], bool]
     return agents, lines, bool(agents or lines) or _holds(scheme, scheme.numbering.internal, identity)
 
 
+def is_emergency(scheme: Scheme, identity: str) -> bool:
+    """Whether this is an emergency number, as it is or with a prefix."""
+    return _holds(scheme, scheme.numbering.emergency, identity)
+
+
 def imagine(
     scheme: Scheme, rules: Rules, is_approved: bool, caller: str, callee: str | None = None
 ) -> list[Case]:

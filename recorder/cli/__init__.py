@@ -96,6 +96,9 @@ def doelband(
 
 def main() -> None:
     """Run one command and exit with its status."""
+    if not all(map(_is_text, sys.argv)):
+        complain("an argument is not UTF-8; write it in UTF-8, and rename a file that is named so")
+        sys.exit(Exit.USAGE)
     try:
         app()
     except Exception as error:
@@ -104,6 +107,11 @@ def main() -> None:
             raise
         _say(_message(error))
         sys.exit(code)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether this was text: bytes that are none come as surrogates (PEP 383)."""
+    return not any("\ud800" <= it <= "\udfff" for it in argument)
 
 
 def _say(message: str) -> None:

@@ -51,7 +51,7 @@ def calls(
             it["agent"],
             it["outcome"],
             it["reasons"],
-            [f"{name}: {one['outcome']}" for name, one in it["by_purpose"].items()] or it["purposes"],
+            it["purposes"],
             it["seconds"],
         ]
         for it in value["ended"]

@@ -45,7 +45,7 @@ ClipId = Annotated[
 Volume = Annotated[int, typer.Option(min=0, max=200, help="Per cent of the loudness it was recorded with.")]
 ALIKE = 100
 """So many clips of one beginning are enough to say that it is too short."""
-COLUMNS = ("clip", "started (UTC)", "purpose", "line", "agent", "deadline", "state")
+COLUMNS = ("clip", "started (UTC)", "seconds", "purpose", "line", "agent", "deadline", "state")
 
 
 @app.command("list")
@@ -61,7 +61,10 @@ def list_clips(
     wanted = ClipFilter(purpose=purpose, line=line, agent=agent, limit=limit)
     found = work(config, lambda installation: _find(installation, wanted))
     lines = [
-        (Id(it.id), it.started_at, it.purpose, it.line, it.agent, it.deadline_day, it.state.value)
+        (
+            *(Id(it.id), it.started_at, it.seconds, it.purpose, it.line, it.agent),
+            *(it.deadline_day, it.state.value),
+        )
         for it in found
     ]
     show([described(it) for it in found], as_json, rows("Clips", COLUMNS, lines, "No clips."))
@@ -181,7 +184,10 @@ async def _find(installation: Installation, wanted: ClipFilter) -> list[Clip]:
     found = await installation.catalogue.clips.find(wanted)
     purposes = sorted(installation.config.purposes)
     if not found and wanted.purpose is not None and wanted.purpose not in purposes:
-        raise NotFound(f"list clips of purpose {wanted.purpose!r}", f"the scheme has {', '.join(purposes)}")
+        raise NotFound(
+            f"list clips of purpose {wanted.purpose!r}",
+            f"there is none of that name; the scheme has {', '.join(purposes)}",
+        )
     return found
 
 

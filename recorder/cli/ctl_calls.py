@@ -58,7 +58,7 @@ def show_call(call: CallId, config: ConfigPath = DEFAULT, as_json: Json = False)
 
     found = asyncio.run(_one(places.signalling(load(config)), call))
     why = [in_words(it) for it in found["reasons"]]
-    show({**found, "explanation": why}, as_json, facts("Call", {**found, "reasons": why}))
+    show({**found, "explanation": why}, as_json, facts("Call", {**in_sentences(found), "reasons": why}))
 
 
 @app.command()
@@ -104,9 +104,10 @@ def record(
     asked.
     """
     value = work(config, lambda installation: _record(installation, call, purpose or [], person))
-    show(value, as_json, facts("Call", {**value, "call": Id(value["call"])}))
+    refused = list(value["refused"])
+    show(value, as_json, facts("Call", {**value, "call": Id(value["call"]), "refused": refused}))
     for name, reasons in value["refused"].items():
-        complain(f"{name} is not recorded: {', '.join(reasons)}")
+        complain(f"{name} is not recorded: {', '.join(in_words(it) for it in reasons)}")
     if not value["recorded"] and not value["refused"]:
         complain("no purpose of this call waits to be asked for; name one with --purpose to hear why")
     raise typer.Exit(Exit.OK if value["recorded"] and not value["refused"] else Exit.REFUSED)
@@ -117,6 +118,12 @@ async def running(signalling: Any) -> list[dict[str, Any]]:
     return list((await control.ask(signalling, {"op": "calls"}))["calls"])
 
 
+def in_sentences(call: dict[str, Any]) -> dict[str, Any]:
+    """A running call for people: its start as an instant, the reasons of each purpose in words."""
+    by_purpose = {name: [in_words(it) for it in codes] for name, codes in call.get("by_purpose", {}).items()}
+    return {**call, "started_at": datetime.fromisoformat(call["started_at"]), "by_purpose": by_purpose}
+
+
 async def _one(signalling: Any, given: str) -> dict[str, Any]:
     found = {it["call"]: it for it in await running(signalling)}
     call = whole_id("call", given, list(found))
@@ -125,12 +132,24 @@ async def _one(signalling: Any, given: str) -> dict[str, Any]:
     return found[call]
 
 
+async def _named(installation: Installation, given: str, purposes: list[str]) -> str:
+    """The call's identifier. Raises NotFound, also for a purpose that neither call nor configuration has."""
+    found = await _one(places.signalling(installation.config), given)
+    known = sorted({*installation.config.purposes, *found["purposes"], *found.get("by_purpose", {})})
+    for name in purposes:
+        if name not in known:
+            raise NotFound(
+                f"find purpose {name!r}", f"there is no such purpose; there are {', '.join(known)}"
+            )
+    return str(found["call"])
+
+
 async def _record(
     installation: Installation, given: str, purposes: list[str], person: str | None
 ) -> dict[str, Any]:
     """The audit row comes first: who asked stands there whatever the answer is."""
     signalling = places.signalling(installation.config)
-    call = (await _one(signalling, given))["call"]
+    call = await _named(installation, given, purposes)
     by = installation.by(person, ",".join(purposes) or "every-purpose-on-demand")
     await installation.catalogue.audit.append(by, "call.record", call)
     answer = await control.ask(signalling, {"op": "record", "call": call, "purposes": purposes})
@@ -146,7 +165,7 @@ async def _stop(
     from storage.errors import StorageError
 
     signalling = places.signalling(installation.config)
-    call = (await _one(signalling, given))["call"]
+    call = await _named(installation, given, purposes)
     answer = await control.ask(signalling, {"op": "stop", "call": call, "purposes": purposes})
     if not answer["found"]:
         raise _missing(call)

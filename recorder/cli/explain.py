@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from recorder import control
-from recorder.cli.ctl_calls import running
+from recorder.cli.ctl_calls import in_sentences, running
 from recorder.cli.installation import Installation, work
-from recorder.cli.options import DEFAULT, ConfigPath, whole_id
+from recorder.cli.options import DEFAULT, ConfigPath, some_text, whole_id
 from recorder.cli.output import Json, facts, rows, say, show
-from recorder.explanation import SOMEBODY, Case, excluded_by, imagine, roles
+from recorder.explanation import SOMEBODY, Case, excluded_by, imagine, is_emergency, roles
+from recorder.numbering import is_number
 from recorder.scheme import Exclusion, Scheme
 from recorder.service import gatekeeper, places
 from recorder.words import in_words
@@ -29,11 +30,16 @@ def explain(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="NUMBER|CALL", help="A number or alias; or a call's identifier, or how it begins."
+            metavar="NUMBER|CALL",
+            callback=some_text,
+            help="A number or alias; or a call's identifier, or how it begins.",
         ),
     ],
     to: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Whom the number calls; else everybody it may.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER", callback=some_text, help="Whom the number calls; else everybody it may."
+        ),
     ] = None,
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
@@ -41,12 +47,13 @@ def explain(
     """Say which rules decide about a call, and why.
 
     For a NUMBER: what would happen with calls from it and to it, by the file as it stands and the works
-    council's signature. For a CALL, running or ended: what was decided. A number that is asked about is
-    written down nowhere.
+    council's signature; "if drawn" where only a sample is recorded. For a CALL, running or ended: what was
+    decided. A number that is asked about is written down nowhere.
     """
     if to is None and _CALL.fullmatch(what):
         value = work(config, lambda installation: _call(installation, what.lower()))
-        words = {name: it for name, it in value.items() if name not in ("explanation", "by_purpose")}
+        said = value if "became" in value else in_sentences(value)
+        words = {name: it for name, it in said.items() if name not in ("explanation", "by_purpose")}
         show(value, as_json, facts("Call", words | {"reasons": value["explanation"]}))
         return
     value = work(config, lambda installation: _number(installation, what, to))
@@ -56,7 +63,7 @@ def explain(
     for party in value["parties"]:
         say(f"{party['number']}: {', '.join(party['is'])}.")
     lines = [
-        (it["direction"], it["from"], it["to"], it["purpose"] or "-", it["recorded"], it["explanation"])
+        (it["direction"], it["from"], it["to"], it["purpose"] or "-", _whether(it), it["explanation"])
         for it in value["calls"]
     ]
     columns = ("direction", "from", "to", "purpose", "recorded", "why")
@@ -66,6 +73,7 @@ def explain(
 async def _number(installation: Installation, number: str, to: str | None) -> dict[str, Any]:
     scheme = installation.config.scheme()
     gate = await gatekeeper.look(installation.config, installation.catalogue)
+    sampled = {it.name for it in scheme.purposes if it.mode == "sample"}
     cases = imagine(scheme, gate.policy.rules, gate.approved, number, to)
     return {
         "parties": [
@@ -74,7 +82,7 @@ async def _number(installation: Installation, number: str, to: str | None) -> di
             if it is not None
         ],
         "recording_allowed": gate.approved,
-        "calls": [row for case in cases for row in _rows(case)],
+        "calls": [row for case in cases for row in _rows(case, sampled)],
     }
 
 
@@ -86,7 +94,9 @@ def _is(scheme: Scheme, number: str) -> list[str]:
     said += [f"number of line {it.name}" for it in lines]
     if is_ours and not agents and not lines:
         said.append("one of our internal numbers")
-    return said or ["not listed: somebody outside"]
+    if not said and is_emergency(scheme, number):
+        said.append("an emergency number")
+    return said or ["not listed: somebody outside" if is_number(number) else "not listed, and not a number"]
 
 
 def _entries(scheme: Scheme, number: str) -> list[dict[str, str]]:
@@ -94,7 +104,7 @@ def _entries(scheme: Scheme, number: str) -> list[dict[str, str]]:
     return [{"name": it.name, "reason": it.reason, "pattern": pattern} for it, pattern in found]
 
 
-def _rows(case: Case) -> list[dict[str, Any]]:
+def _rows(case: Case, sampled: Collection[str]) -> list[dict[str, Any]]:
     """A row for each purpose; one for all where the call is kept out as a whole."""
     ours = " at ".join(_shown(it) for it in reversed(case.ours))
     sides = (ours, _shown(case.theirs))
@@ -108,11 +118,18 @@ def _rows(case: Case) -> list[dict[str, Any]]:
             "to": callee,
             "purpose": purpose,
             "recorded": purpose in verdict.recorded(),
+            "by_lot": purpose in sampled,
             "reasons": [it.value for it in reasons],
             "explanation": [in_words(it.value) for it in reasons],
         }
         for purpose, reasons in by_purpose or [("", case.speaks)]
     ]
+
+
+def _whether(row: Mapping[str, Any]) -> str:
+    if row["recorded"]:
+        return "if drawn" if row["by_lot"] else "yes"
+    return "no"
 
 
 def _shown(number: str) -> str:

@@ -53,7 +53,10 @@ def add(
     ] = None,
     action: Annotated[
         list[access.Action] | None,
-        typer.Option(help="Only this; may be given several times. Else everything."),
+        typer.Option(
+            metavar="ACTION",
+            help="Only this: list, play, download or export; may be given several times. Else everything.",
+        ),
     ] = None,
     granted_by: Annotated[
         str, typer.Option(metavar="PERSON", callback=person_name, help="Who of management gives it.")
@@ -148,15 +151,19 @@ async def _add(installation: Installation, wanted: dict[str, Any], key: Path) ->
     return row
 
 
+def _instead(names: list[str]) -> str:
+    return f"there is none of that name; the scheme has {', '.join(names)}"
+
+
 def _check_names(installation: Installation, wanted: dict[str, Any]) -> None:
     scheme = installation.config.scheme()
     purposes = sorted(it.name for it in scheme.purposes)
     if wanted["purpose"] not in purposes:
-        raise NotFound(f"grant for purpose {wanted['purpose']!r}", f"the scheme has {', '.join(purposes)}")
+        raise NotFound(f"grant for purpose {wanted['purpose']!r}", _instead(purposes))
     lines = sorted(it.name for it in scheme.lines)
     for line in wanted["lines"]:
         if line not in lines:
-            raise NotFound(f"grant for line {line!r}", f"the scheme has {', '.join(lines)}")
+            raise NotFound(f"grant for line {line!r}", _instead(lines))
 
 
 def _show(title: str, grant: Grant, as_json: bool) -> None:

@@ -78,7 +78,7 @@ def _check(place: Path, config: Path) -> None:
         place.stat()
         is_ours = os.access(place, os.R_OK | os.W_OK)
     except FileNotFoundError as error:
-        raise NotFound(attempted, f"run `doelband setup --config {config}` first") from error
+        raise NotFound(attempted, f"there is none yet; run `doelband setup --config {config}`") from error
     except NotADirectoryError as error:
         raise StorageError(attempted, "a file stands where a directory must be; move it away") from error
     except PermissionError:

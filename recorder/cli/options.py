@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LONGEST_NAME = 64
 SHORTEST_ID = 8
 ID_CHARACTERS = 32
+LISTED_BY = {"call": "doelband calls", "clip": "doelband clips list", "grant": "doelband grant list"}
 
 ConfigPath = Annotated[
     Path,
@@ -79,7 +80,9 @@ def whole_id(what: str, given: str, known: list[str]) -> str:
         raise typer.BadParameter(f"give {SHORTEST_ID} or more characters of the {what}'s identifier")
     fitting = [it for it in known if it.startswith(given.lower())]
     if not fitting:
-        raise NotFound(f"find {what} {given}", f"there is no such {what}; list those there are")
+        raise NotFound(
+            f"find {what} {given}", f"there is no such {what}; `{LISTED_BY[what]}` shows those there are"
+        )
     if len(fitting) > 1:
         raise typer.BadParameter(f"{len(fitting)} {what}s begin with {given}; give more characters")
     return fitting[0]

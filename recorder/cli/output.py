@@ -38,9 +38,9 @@ class Exit(IntEnum):
 
 
 class Id(str):
-    """An identifier in a table: its first 12 characters, never folded, enough to give to a command."""
+    """An identifier in a table: its first 8 characters, never folded, enough to give to a command."""
 
-    SHOWN = 12
+    SHOWN = 8
 
 
 def show(value: Any, as_json: bool, table: Table | str) -> None:

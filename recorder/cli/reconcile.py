@@ -16,6 +16,7 @@ from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Id, Json, rows, say, show
 from recorder.reconcile import Judge, Report, Sort, compare
+from storage.errors import NotFound
 
 _STAMPS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 _TOLERANCE = re.compile(r"([0-9]{1,4}) *s")
@@ -35,7 +36,7 @@ def zone_of(name: str | None) -> Zone:
         return lambda local: local.astimezone(UTC)
     try:
         zone = ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise typer.BadParameter(f"no time zone {name!r} is known; write one as Europe/Amsterdam") from None
     return lambda local: local.replace(tzinfo=zone).astimezone(UTC)
 
@@ -83,7 +84,15 @@ def reconcile(
     found = _read(cdr, zone, format)
     records = [it for it in found if isinstance(it, Row)]
     broken = [it for it in found if isinstance(it, Malformed)]
+    if not found and (since is None or until is None):
+        raise NotFound(
+            f"compare with {cdr}", "it holds no calls; name another file, or give --from and --until"
+        )
     period = _period(records, zone, since, until)
+    if period[0] >= period[1]:
+        raise typer.BadParameter(
+            f"nothing is between {period[0]:%Y-%m-%d %H:%M} and {period[1]:%Y-%m-%d %H:%M} UTC"
+        )
     report = work(config, lambda installation: _compare(installation, records, period, slack))
     if as_json:
         show(_value(report, broken, period), True, "")
@@ -96,6 +105,8 @@ def _read(path: Path, zone: Zone, format: Any) -> list[Row | Malformed]:
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             return list(read(lines, zone, format))
+    except FileNotFoundError as error:
+        raise NotFound(f"read {path}", "there is no such file; name the PBX's call records") from error
     except UnknownFormat as error:
         raise typer.BadParameter(
             f"{path}: {error}; give --format, or write the headings start,caller,callee,duration"

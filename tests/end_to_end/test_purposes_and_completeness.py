@@ -109,7 +109,12 @@ async def test_two_purposes_of_one_call_make_two_clips_each_from_its_own_beginni
         refused = await asyncio.to_thread(
             recorder.ask, "ctl", "calls", "record", call_id, "--purpose", "evidence"
         )
-        assert refused.status == 4 and "not-permitted" in refused.complaint
+        assert refused.status == 4 and "permit" in refused.complaint
+        for act in ("record", "stop"):
+            unknown = await asyncio.to_thread(
+                recorder.ask, "ctl", "calls", act, call_id, "--purpose", "coching"
+            )
+            assert unknown.status == 3 and "there are assessment" in unknown.complaint
         await made.speak(LATE)
     row = ledger(recorder, call_id)
     whole, part = (recorder.sealed(1, it)[0]["clip"] for it in ("coaching", "assessment"))
@@ -124,6 +129,8 @@ async def test_two_purposes_of_one_call_make_two_clips_each_from_its_own_beginni
         "assessment": "recorded",
         "coaching": "recorded",
     }
+    imagined = {it["purpose"]: it["by_lot"] for it in recorder.tell("explain", AGENT)["calls"]}
+    assert imagined["spots"] and not imagined["coaching"]
     drawn = bool(recorder.clips("spots"))  # by one lot in ten thousand
     assert row["by_purpose"]["spots"]["outcome"] == ("recorded" if drawn else "suppressed")
     assert drawn or row["by_purpose"]["spots"]["reasons"] == ["not-sampled"]

@@ -218,6 +218,49 @@ def test_a_clip_that_is_not_there_is_not_found(shell: Shell) -> None:
     assert left.status == 3 and "no such clip" in left.err
 
 
+def test_what_is_missing_is_named_with_where_to_look(shell: Shell) -> None:
+    left = shell("clips", "show", "deadbeef")
+    assert left.status == 3 and "`doelband clips list` shows" in left.err
+    left = shell("reconcile", "--cdr", str(shell.directory / "none.csv"))
+    assert left.status == 3 and "name the PBX's call records" in left.err
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [("112", "an emergency number"), ("xyz", "not a number"), ("0687654321", "somebody outside")],
+)
+def test_explain_says_what_a_number_is_that_is_not_listed(shell: Shell, number: str, says: str) -> None:
+    left = shell("explain", number)
+    assert left.status == 0 and says in left.out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "status", "says"),
+    [
+        (("--timezone", "Mars"), 2, "no time zone 'Mars'"),
+        ((), 3, "holds no calls"),
+        (("--from", "2026-11-25", "--until", "2026-11-24"), 2, "nothing is between"),
+        (("--from", "2026-11-24", "--until", "2026-11-25"), 0, ""),
+    ],
+)
+def test_reconcile_compares_with_something(
+    shell: Shell, extra: tuple[str, ...], status: int, says: str
+) -> None:
+    empty = shell.directory / "empty.csv"
+    empty.write_text("start,caller,callee,duration\n", encoding="ascii")
+    left = shell("reconcile", "--cdr", str(empty), *extra)
+    assert left.status == status and says in left.err and "Traceback" not in left.err
+
+
+def test_an_argument_that_is_not_utf_8_is_refused(shell: Shell) -> None:
+    left = shell("clips", "list", "--purpose", "\udcff")
+    assert left.status == 2 and "not UTF-8" in left.err
+
+
+def test_explain_needs_something_to_explain(shell: Shell) -> None:
+    assert shell("explain", " ").status == 2
+
+
 def test_export_asks_for_purpose_and_reason(shell: Shell) -> None:
     target = str(shell.directory / "out.wav")
     left = shell("clips", "export", "0" * 32, target, answers="coaching\nto coach\n")
