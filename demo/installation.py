@@ -166,10 +166,10 @@ class Installation:
         try:
             until(lambda: self.ask("status").value, lambda it: bool(it) and it["ready"], START_SECONDS)
         except DemoError:
-            log = self.log.read_text(encoding="utf-8")[-4000:]
+            said = self.log.read_text(encoding="utf-8")[-4000:]
             raise DemoError(
                 f"the service did not get ready within {START_SECONDS} s; a busy machine may need longer, "
-                f"so try again; its log:\n{log}"
+                f"so try again; its log:\n{said}"
             ) from None
 
     def stop(self) -> None:
