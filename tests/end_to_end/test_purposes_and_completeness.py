@@ -107,9 +107,10 @@ async def test_two_purposes_of_one_call_make_two_clips_each_from_its_own_beginni
         )
         assert (asked.status, asked.value["recorded"]) == (0, ["assessment"]), asked
         refused = await asyncio.to_thread(
-            recorder.ask, "ctl", "calls", "record", call_id, "--purpose", "evidence"
+            recorder.ask, "ctl", "calls", "record", call_id, "--purpose", "spots"
         )
-        assert refused.status == 4 and "permit" in refused.complaint
+        by_lot = refused.value["recorded"] == ["spots"]  # once in ten thousand
+        assert by_lot or (refused.status == 4 and "the lot was not drawn" in refused.complaint), refused
         for act in ("record", "stop"):
             unknown = await asyncio.to_thread(
                 recorder.ask, "ctl", "calls", act, call_id, "--purpose", "coching"
