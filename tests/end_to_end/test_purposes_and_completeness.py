@@ -189,5 +189,5 @@ async def test_the_pbxs_records_show_a_call_that_the_recorder_never_saw(recorder
     records.write_text("start,caller,callee,duration\nnever,1,2,3\n", encoding="utf-8")
     broken = recorder.ask("reconcile", "--cdr", str(records), "--from", "2000-01-01", "--until", "2000-01-02")
     assert (broken.status, broken.value["malformed"][0]["file_line"]) == (6, 2)
-    assert recorder.ask("reconcile", "--cdr", str(recorder.directory / "no.csv")).status == 1
+    assert recorder.ask("reconcile", "--cdr", str(recorder.directory / "no.csv")).status == 3
     assert recorder.ask("reconcile", "--cdr", str(recorder.config)).status == 2
