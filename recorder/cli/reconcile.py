@@ -89,10 +89,6 @@ def reconcile(
             f"compare with {cdr}", "it holds no calls; name another file, or give --from and --until"
         )
     period = _period(records, zone, since, until)
-    if period[0] >= period[1]:
-        raise typer.BadParameter(
-            f"nothing is between {period[0]:%Y-%m-%d %H:%M} and {period[1]:%Y-%m-%d %H:%M} UTC"
-        )
     report = work(config, lambda installation: _compare(installation, records, period, slack))
     if as_json:
         show(_value(report, broken, period), True, "")
@@ -116,10 +112,16 @@ def _read(path: Path, zone: Zone, format: Any) -> list[Row | Malformed]:
 def _period(
     records: Iterable[Row], zone: Zone, since: datetime | None, until: datetime | None
 ) -> tuple[datetime, datetime]:
-    """What was asked for; else from the first record's start to just after the last one's."""
+    """What was asked for; else from the first record's start to just after the last one's.
+
+    Raises typer.BadParameter for a period without a moment in it.
+    """
     starts = [start for it in records for start in it.starts] or [datetime.now(UTC)]
     first = zone(since) if since is not None else min(starts)
-    return first, zone(until) if until is not None else max(starts) + timedelta(seconds=1)
+    end = zone(until) if until is not None else max(starts) + timedelta(seconds=1)
+    if first >= end:
+        raise typer.BadParameter(f"nothing is between {first:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC")
+    return first, end
 
 
 async def _compare(
