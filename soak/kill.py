@@ -65,6 +65,7 @@ class Killer:
             self._books.ended,
         )
         self._gone: dict[str, int] = {}
+        self._shown = 0
         self._back: dict[str, list[float]] = defaultdict(list)
         self._finished: dict[str, str | None] = {}
         self._memory: dict[int, tuple[str, int, int]] = {}
@@ -141,6 +142,9 @@ class Killer:
             f"seed {self._plan.seed}: {number} of {self._plan.kills} kills ({kind}), "
             f"{self._books.totals.calls} calls judged, {len(self._books.totals.faults)} faults\n"
         )
+        for fault in self._books.totals.faults[self._shown :]:
+            sys.stderr.write(f"seed {self._plan.seed}: {fault}\n")
+        self._shown = len(self._books.totals.faults)
         sys.stderr.flush()
 
     async def _report(self, kinds: Counter[Kind]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ MEDIA_PORTS = 5000
 """How many an installation has. Ports rest 30 s before they are used again."""
 FIRST_PORT = 10_000
 """Below those that Linux draws for clients."""
+_OTHERS = 10  # of an installation's ports are for SIP
 SOCKETS = 4
 """Of one call."""
 
@@ -46,13 +47,15 @@ class Service(Recorder):
 
     def __init__(self, directory: Path, horizon: float, first_port: int) -> None:
         super().__init__(directory)
+        sip_port, self.pbx_port = first_port, first_port + 2  # nobody else draws these
+        self.address = (self.address[0], sip_port)
+        self.configure(sip_port, self.pbx_port, (first_port + _OTHERS, first_port + MEDIA_PORTS - 1))
         text, count = re.subn(
             r'ports = "\d+-\d+"',
-            f'ports = "{first_port}-{first_port + MEDIA_PORTS - 1}"\nhorizon = "{int(horizon * 1000)} ms"',
+            f'\\g<0>\nhorizon = "{int(horizon * 1000)} ms"',
             self.config.read_text(encoding="utf-8"),
         )
         assert count == 1
-        text = text.replace('purposes = ["coaching", "assessment"]', 'purposes = ["coaching"]')
         self.config.write_text(text, encoding="utf-8")
 
     def kill(self, kind: Kind) -> dict[str, int]:
