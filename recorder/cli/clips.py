@@ -161,6 +161,8 @@ def _check_target(file: Path, overwrite: bool) -> None:
         raise Conflict(
             f"write {file}", "it is there already; give --overwrite to replace it, or choose another name"
         ) from error
+    except playback.NotPlayable as error:
+        raise typer.BadParameter(str(error)) from error
     if not file.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no directory {file.absolute().parent}")
 

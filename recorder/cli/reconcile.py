@@ -205,8 +205,8 @@ def _print(report: Report, broken: list[Malformed], period: tuple[datetime, date
             say(rows(title, columns, lines, nothing))
     for it in report.covered:
         say(
-            f"{it.day}: {it.records} {it.direction.value} calls have no row; up to {it.kept_out} of them "
-            f"may be private or privileged; at least {it.missing} are missing."
+            f"{it.day}: {it.direction.value} calls without a row: {it.records}; private or privileged: up to "
+            f"{it.kept_out}; missing: at least {it.missing}."
         )
     unknown = [
         [Id(it.call), it.started_at, it.seconds, it.line, it.agent, it.outcome.value] for it in report.unknown

@@ -261,6 +261,11 @@ def test_explain_needs_something_to_explain(shell: Shell) -> None:
     assert shell("explain", " ").status == 2
 
 
+def test_export_writes_sound_files_only(shell: Shell) -> None:
+    left = shell("clips", "export", "0" * 32, str(shell.directory / "out.mp3"))
+    assert left.status == 2 and "ends in .wav or .flac" in left.err
+
+
 def test_export_asks_for_purpose_and_reason(shell: Shell) -> None:
     target = str(shell.directory / "out.wav")
     left = shell("clips", "export", "0" * 32, target, answers="coaching\nto coach\n")
