@@ -62,8 +62,8 @@ def play(installation: Installation, console: Console, keep: bool) -> Story:
     )
     console.print(f"Configuration: {installation.config}. Starting service, PBX and four phones …")
     with pbx(pbx_port):
-        installation.start()
         try:
+            installation.start()
             with phones(("127.0.0.1", sip_port)) as connected:
                 story = Story(installation, connected)
                 unfold(story, console, str(keys["council"]))
