@@ -72,3 +72,12 @@ def test_who_holds_with_no_address_still_sends_from_where_it_was() -> None:
     ends.learn(MediaNegotiated(CALL, "t", held, None, False, frozenset()))
     (remote,) = ends.remotes(1)
     assert isinstance(remote, SetRemote) and remote.remotes == ()
+
+
+def test_a_fork_that_is_the_only_one_is_certain_only_when_it_has_answered() -> None:
+    """Another may come; and a socket that is connected hears nobody else."""
+    ends = Ends()
+    caller, callee = description("192.0.2.31", 4000).end, description("192.0.2.20", 6000).end
+    for is_answered in (False, True):
+        ends.learn(MediaNegotiated(CALL, "t", caller, callee, is_answered, frozenset()))
+        assert [it.final for it in ends.remotes(1)] == [is_answered] * 2

@@ -132,6 +132,10 @@ def test_an_offer_that_names_a_port_of_ours_is_another_pass_only_if_we_gave_it()
         outcomes = of_kind(end(running, call), NoteOutcome)
         assert [it.outcome for it in outcomes] == noted
     assert "claims-our-ports" in outcomes[0].reasons
+    end(running, CALL)
+    event = offered("201", "+31612345678", call=OTHER, already_anchored=True)
+    running.on_event(replace(event, description=description("192.0.2.10", PORTS[1])), START)
+    assert of_kind(end(running, OTHER), NoteOutcome)
 
 
 def test_another_conversation_is_not_concerned() -> None:

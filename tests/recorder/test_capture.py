@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from recorder.capture.call import CapturedRecording
+from recorder.capture.orders import begins_of
 from recorder.ring import SIDE_A
+from recorder.rtp import Header
 from storage.errors import NoDayKey, WriteFailed
 from storage.records import Audio, Codec, Gap, Quality
 from tests.fakes.capture import AGENT, OUTSIDE, CaptureSite, said
@@ -80,6 +83,28 @@ async def test_a_taint_holds_for_good(site: CaptureSite) -> None:
     site.talk(3000)
     assert len(site.vault.clips) == 1
     assert site.tap.is_blank()
+
+
+async def test_many_later_taints_do_not_make_it_forgotten(site: CaptureSite) -> None:
+    for session in (7, *range(100, 400)):
+        site.signalling.send(
+            {"op": "taint", "session": session, "reason": "refer", "ended_at": START.isoformat()}
+        )
+    site.signalling.send(begin())
+    await soon(lambda: bool(site.told("failed")))
+    assert site.vault.clips == []
+
+
+async def test_a_packet_from_before_the_recording_is_overwritten_and_not_held() -> None:
+    """The drain before a `begin` is one guard, the clock another: here only that one is left."""
+    (order,) = begins_of(begin())
+    recording = CapturedRecording(order, lambda _: None, order.started_at, 0)
+    header = Header(payload_type=8, sequence=1, timestamp=1, ssrc=1, start=12, end=172)
+    early, kept = bytearray(b"x" * 160), bytearray(b"y" * 160)
+    recording.take(0, -1_000_000, header, early)
+    assert recording.held(0)[0] == 0 and early == bytes(160)
+    recording.take(0, 1_000_000, header, kept)
+    assert recording.held(1_000_000)[0] == 160 and kept == b"y" * 160
 
 
 async def test_a_taint_that_comes_before_the_begin_holds_too(site: CaptureSite) -> None:

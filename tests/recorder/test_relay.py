@@ -202,6 +202,8 @@ def test_an_open_tap_copies_both_sides_audio_and_nothing_else_until_it_shuts(cal
     call.caller.rtp.sendto(said[0], call.ports[0])
     call.caller.rtcp.sendto(sender_report(), call.ports[1])
     assert call.callee.rtp.recv(4096) == said[0]
+    call.caller.rtp.sendto(sender_report(), call.ports[0])  # RTCP on the port of RTP (RFC 5761)
+    assert call.callee.rtp.recv(4096) == sender_report()
     call.callee.rtp.sendto(said[1], call.ports[2])
     eventually(lambda: tap.read() >= 2)
     assert tap.packets == [(1, 0, said[0]), (1, 1, said[1])]

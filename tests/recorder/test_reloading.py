@@ -88,6 +88,7 @@ async def test_the_question_reload_is_answered_beside_those_of_the_process(file:
         ('address = "192.0.2.20"', 'address = "192.0.2.21"', "pbx"),
         ("20000-20999", "20000-21999", "media"),
         ('directory = "storage"', 'directory = "elsewhere"', "storage"),
+        ('directory = "keys"', 'directory = "elsewhere"', "keys"),
         ('directory = "run"', 'directory = "elsewhere"', "runtime"),
     ],
 )
