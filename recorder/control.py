@@ -18,6 +18,9 @@ Message = dict[str, Any]
 Handler = Callable[[Message], Message | Awaitable[Message]]
 
 LIMIT = 1 << 20
+"""Octets of a question."""
+ANSWER_LIMIT = 1 << 26
+"""Of an answer: a list of running calls has some 300 for each."""
 TIMEOUT_SECONDS = 5.0
 
 
@@ -73,7 +76,7 @@ async def ask(path: Path, message: Message, seconds: float = TIMEOUT_SECONDS) ->
     """
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_unix_connection(path, limit=LIMIT)
+            reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_LIMIT)
             try:
                 writer.write(json.dumps(message).encode() + b"\n")
                 line = await reader.readline()

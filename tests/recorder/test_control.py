@@ -25,3 +25,11 @@ async def test_nonsense_is_answered_and_the_next_question_too(tmp_path: Path, li
         assert b'"ok": false' in await reader.readline()
         writer.close()
         assert await control.ask(path, {"op": "status"}) == {"ok": True}
+
+
+async def test_ten_thousand_running_calls_can_be_listed(tmp_path: Path) -> None:
+    """Else none of them could be stopped."""
+    path = tmp_path / "process.sock"
+    rows = [{"call": "c" * 32, "line": "service", "reasons": ["line-allows"] * 10}] * 10_000
+    async with await control.serve(path, lambda message: {"ok": True, "calls": rows}):
+        assert len((await control.ask(path, {"op": "calls"}))["calls"]) == 10_000
