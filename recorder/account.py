@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -19,7 +19,8 @@ KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
 
 @dataclass(slots=True)
 class Account:
-    """One call's account. `failures`: codes of what failed for the whole call.
+    """One call's account. `failures`: codes of what failed for the whole call. `is_counted_by`: whether it is
+    by this call that its conversation is counted, if it is kept out.
 
     A call that was counted by another pass of its conversation, one on no flagged line and one whose INVITE
     was only challenged leave nothing.
@@ -29,6 +30,7 @@ class Account:
     started_at: datetime
     recordings: Recordings
     failures: set[str]
+    is_counted_by: Callable[[str], bool]
     kept: Unfinished | None = None
 
     def keep(self, verdict: Verdict) -> list[Effect]:
@@ -66,7 +68,8 @@ class Account:
 
     def _unfinished(self, verdict: Verdict) -> Unfinished | None:
         if kind := KEPT_AS_COUNT.get(verdict.kind):
-            return Unfinished(self.started_at.date(), kind=kind)
+            counts = self.is_counted_by(self.call)
+            return Unfinished(self.started_at.date(), kind=kind) if counts else None
         if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:
             return None
         return Unfinished(self.started_at, verdict.line, verdict.agent)

@@ -17,7 +17,8 @@ NAME_CHARACTERS = 128
 
 
 class Lots:
-    """One conversation's lots: one for each purpose, drawn once, whatever else speaks for or against.
+    """What the passes of one conversation have in common: a lot for each purpose, drawn once, whatever else
+    speaks for or against; and which of them counts the conversation, should it be kept out.
 
     `draw(n)` returns a whole number below n, each as likely as any other.
     """
@@ -25,12 +26,18 @@ class Lots:
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
         self._drawn: dict[str, int] = {}
+        self._counted_by: str | None = None
 
     def drawn(self, purposes: Iterable[str]) -> Mapping[str, int]:
         """The lots of these purposes and of all before; those that were not drawn yet are drawn now."""
         for purpose in sorted(set(purposes) - self._drawn.keys()):
             self._drawn[purpose] = self._draw(SAMPLE_SCALE)
         return MappingProxyType(dict(self._drawn))
+
+    def is_counted_by(self, call: str) -> bool:
+        """Whether it is this pass that counts: the first that asks."""
+        self._counted_by = self._counted_by or call
+        return self._counted_by == call
 
 
 def first_facts(

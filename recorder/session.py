@@ -94,7 +94,7 @@ class Session:
         self._number: int | None = None
         self._ends = Ends()
         self._recordings = Recordings()
-        self._account = Account(self.id, offered.at, self._recordings, set())
+        self._account = Account(self.id, offered.at, self._recordings, set(), lots.is_counted_by)
         self._was_challenged = False
         self._is_stopped = False
         self._is_abandoned = False

@@ -42,7 +42,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
     is_root = os.geteuid() == 0
     with small_disk(directory / "storage") if is_root else contextlib.nullcontext():
         recorder = Recorder(directory, {**SOON, **LITTLE_RESERVE})
-        recorder.wrapper = NO_OVERRIDE if is_root else ()
+        recorder.wrapper = (*(NO_OVERRIDE if is_root else ()), "env", "DOELBAND_HUNG_AFTER=600")
         with serving(recorder):
             yield recorder
 

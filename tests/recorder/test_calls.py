@@ -79,6 +79,23 @@ def test_a_doctor_seen_in_one_pass_stops_the_recording_of_the_other() -> None:
     assert len(notes) == 1
 
 
+def test_a_doctor_seen_in_both_passes_is_one_call() -> None:
+    running = calls()
+    offer(running, "201", "250")
+    offer(running, "201", "250", call=OTHER, side=Side.PBX)
+    notes = of_kind(end(running, OTHER) + end(running, CALL), NoteWithheld)
+    assert notes == [NoteWithheld(END.date(), "privileged")]
+
+
+def test_two_calls_to_the_doctor_are_two() -> None:
+    running = calls()
+    notes = []
+    for _ in range(2):
+        offer(running, "201", "250")
+        notes += of_kind(end(running, CALL), NoteWithheld)
+    assert len(notes) == 2
+
+
 def test_a_doctor_who_joins_one_pass_later_stops_the_recording_of_the_other() -> None:
     running = calls()
     offer(running, "+31612345678", "+31201234567", call=OTHER)
