@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_a_doctor_seen_in_one_pass_stops_the_recording_of_the_other() -> None:
 
 
 def test_a_doctor_seen_in_both_passes_is_one_call() -> None:
-    running = calls()
+    numbers = count(1)
+    running = Calls(policy(), lambda size: next(numbers).to_bytes(size), lowest)
     offer(running, "201", "250")
     offer(running, "201", "250", call=OTHER, side=Side.PBX)
     notes = of_kind(end(running, OTHER) + end(running, CALL), NoteWithheld)
