@@ -62,6 +62,7 @@ METRICS = (
     Metric("sip_messages_received_total", _C, "signalling", "SIP messages that could be read.", ("kind",)),
     Metric("sip_messages_sent_total", _C, "signalling", "SIP messages that left."),
     Metric("sip_transactions", _G, "signalling", "SIP transactions in progress."),
+    Metric("sip_connections", _G, "signalling", "Open TCP and TLS connections."),
     Metric("sip_events_total", _C, "signalling", "What was dropped, refused or passed untouched.", ("kind",)),
     Metric("media_sessions", _G, "media", "Calls whose media passes through.", ("worker",)),
     Metric("media_packets_forwarded_total", _C, "media", "RTP and RTCP packets passed on.", ("worker",)),

@@ -35,6 +35,10 @@ from sip_hooks.settings import Address, EngineSettings, Listener, Packet
 __all__ = ["Engine", "EngineSettings", "Listener", "Packet"]
 
 
+PATIENCE_SECONDS = 32.0
+"""How long a message may take to arrive over a connection, from its first byte to its last."""
+
+
 class Engine:
     """A transaction-stateful, record-routing, byte-transparent proxy.
 
@@ -53,6 +57,7 @@ class Engine:
         self._listeners = {listener.name: listener for listener in settings.listeners}
         self._streams: dict[Flow, Deframer] = {}
         self._closing: list[Flow] = []
+        self._partial: dict[Flow, float] = {}  # since when each waits for the rest of a message; oldest first
         self._new_id = new_id
         self._ready: list[Packet] = []
         self.counters: Counter[str] = self._proxy.counters
@@ -93,8 +98,9 @@ class Engine:
             return
         on, pinged = self._listeners[listener], False
         for found in stream.feed(data):
+            self._partial.pop((listener, source), None)
             if isinstance(found, Broken):
-                self._refuse(found, source, on)
+                self._refuse(found, source, on, now)
             elif found == PING:
                 self.counters["keep-alives"] += 1
                 pinged = True
@@ -102,12 +108,13 @@ class Engine:
                 self._receive(found, source, on, now)
         if pinged:
             self._proxy.layer.send(PONG, source, on)
+        if stream.is_within_message:
+            self._partial.setdefault((listener, source), now)
         self._settle(now)
 
     def disconnected(self, listener: str, address: Address, now: float) -> None:
         """A connection has gone, or one that was asked for could not be made."""
-        self._forget((listener, address))
-        self._proxy.layer.lose((listener, address), now)
+        self._forget((listener, address), now)
         self._settle(now)
 
     def connections_to_close(self) -> list[Flow]:
@@ -117,6 +124,10 @@ class Engine:
 
     def handle_timer(self, now: float) -> None:
         """Let everything happen that is due at `now`."""
+        for flow in [it for it, since in self._partial.items() if since + PATIENCE_SECONDS <= now]:
+            self.counters["messages never finished"] += 1
+            self._closing.append(flow)
+            self._forget(flow, now)
         self._proxy.handle_timer(now)
         self._settle(now)
 
@@ -145,7 +156,11 @@ class Engine:
 
     def next_timer(self) -> float | None:
         """Return the monotonic second at which `handle_timer` is wanted, None for never."""
-        return self._proxy.layer.timers.next()
+        due = self._proxy.layer.timers.next()
+        oldest = next(iter(self._partial.values()), None)
+        if oldest is None or (due is not None and due <= oldest + PATIENCE_SECONDS):
+            return due
+        return oldest + PATIENCE_SECONDS
 
     def _receive(self, data: bytes, source: Address, listener: Listener, now: float) -> None:
         if not data.strip(b"\r\n\0"):
@@ -161,7 +176,7 @@ class Engine:
         except SipError:
             self.counters["unreadable datagrams"] += 1
 
-    def _refuse(self, broken: Broken, source: Address, listener: Listener) -> None:
+    def _refuse(self, broken: Broken, source: Address, listener: Listener, now: float) -> None:
         """Say why and hang up (§18.3). Nobody knows what an answer would answer when Via is missing."""
         self.counters["broken streams"] += 1
         try:
@@ -173,11 +188,13 @@ class Engine:
         except SipError:
             self.counters["unreadable streams"] += 1
         self._closing.append((listener.name, source))
-        self._forget((listener.name, source))
+        self._forget((listener.name, source), now)
 
-    def _forget(self, flow: Flow) -> None:
+    def _forget(self, flow: Flow, now: float) -> None:
         self._streams.pop(flow, None)
+        self._partial.pop(flow, None)
         self._proxy.flows.close(flow)
+        self._proxy.layer.lose(flow, now)
 
     def _settle(self, now: float) -> None:
         """Sort what leaves from what comes back: a dialog that crosses us twice in a row needs no socket."""

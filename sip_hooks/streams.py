@@ -164,8 +164,8 @@ class Streams:
                 await self._finish(connecting, flow, context)
         except OSError as error:
             self.counters[_why(error)] += 1
-            self._waiting.pop(flow, None)
-            self._hub.closed(flow)
+            if self._waiting.pop(flow, None) is not None:  # else the other end has connected meanwhile
+                self._hub.closed(flow)
 
     async def _finish(self, connecting: socket.socket, flow: Flow, context: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()

@@ -238,6 +238,7 @@ class Signalling:
             sample("ledger_notes_lost_total", books.lost),
             sample("ledger_notes_waiting", books.waiting),
             sample("sip_transactions", engine.transactions),
+            sample("sip_connections", engine.connections),
             sample("sip_messages_sent_total", engine.sent),
             *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
             *counted("call_reasons_total", books.reasons),

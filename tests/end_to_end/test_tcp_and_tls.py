@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from demo.listening import Samples, correlation
-from demo.phone import free_port
 from demo.telephony import PASSWORD
 from tests.end_to_end.installation import AGENT, COLLEAGUE, CUSTOMER, Recorder, running
 from tests.end_to_end.peers import baresip, sipp
 from tests.end_to_end.peers.scripted import Phone
 from tests.fakes.certificates import Authority
+from tests.fakes.ports import free_tcp_port
 from tests.fakes.speech import voice
 
 ALIKE = 0.99
@@ -53,16 +53,16 @@ class Site:
     def phone(self, folder: Path, transport: Literal["tcp", "tls"], user: str = COLLEAGUE) -> baresip.Baresip:
         noise = np.random.default_rng(int(user)).normal(0, 4000, 12_000).astype(np.int16)
         server = "127.0.0.1", self.tcp if transport == "tcp" else self.tls
-        return baresip.Baresip(
-            folder, server, user, noise, password=PASSWORD, transport=transport, ca=self.authority.certificate
-        )
+        made = baresip.Baresip(folder, server, user, noise, password=PASSWORD, port=free_tcp_port())
+        made.transport, made.ca = transport, self.authority.certificate
+        return made
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     authority = Authority(tmp_path_factory.mktemp("tls") / "ca")
     folder = authority.issue("proxy.example").certificate.parent
-    tcp, tls = free_port(), free_port()
+    tcp, tls = free_tcp_port(), free_tcp_port()
     more = {'side = "both"\n': LISTENERS.format(tcp=tcp, tls=tls, folder=folder)}
     with running(tmp_path_factory.mktemp("streams"), more) as recorder:
         yield Site(recorder, authority, tcp, tls)
@@ -105,7 +105,9 @@ async def test_a_phone_over_tls_calls_one_over_tcp_and_hangs_up(site: Site, tmp_
 async def test_sipp_over_tcp_calls_a_phone_over_tcp(site: Site, tmp_path: Path) -> None:
     if reason := baresip.missing() or sipp.missing():
         pytest.skip(reason)
-    caller = sipp.Sipp(tmp_path / "sipp", ("127.0.0.1", site.tcp), CUSTOMER, SAID, transport="tcp")
+    caller = sipp.Sipp(
+        tmp_path / "sipp", ("127.0.0.1", site.tcp), CUSTOMER, SAID, transport="tcp", port=free_tcp_port()
+    )
     await caller.register(PASSWORD)
     async with site.phone(tmp_path / "agent", "tcp") as agent:
         await caller.call(COLLEAGUE)
@@ -120,7 +122,9 @@ async def test_sipp_over_tcp_whose_connection_has_gone_is_called_where_its_conta
     """sipp registers, and ends; when it answers calls it is another process on the port of its Contact."""
     if reason := baresip.missing() or sipp.missing():
         pytest.skip(reason)
-    called = sipp.Sipp(tmp_path / "sipp", ("127.0.0.1", site.tcp), CUSTOMER, SAID, transport="tcp")
+    called = sipp.Sipp(
+        tmp_path / "sipp", ("127.0.0.1", site.tcp), CUSTOMER, SAID, transport="tcp", port=free_tcp_port()
+    )
     await called.register(PASSWORD)
     async with site.phone(tmp_path / "agent", "tls") as agent, called.answering():
         await agent.dial(CUSTOMER)

@@ -302,6 +302,19 @@ def test_what_cannot_be_answered_is_only_hung_up_on(data: bytes) -> None:
     assert on.engine.connections_to_close() == [("in", NAT)]
 
 
+def test_a_message_that_is_never_finished_ends_its_connection_and_a_slow_stream_does_not() -> None:
+    on = bench()
+    data = tcp(request("OPTIONS", "sip:10.0.0.1:5060"))
+    for _ in range(4):
+        on.stream(data[-10:] + data[:-10] if on.now else data[:-10], NAT, "in")
+        on.wait(20.0)
+    assert on.engine.connections_to_close() == []
+    on.wait(11.9)
+    assert on.engine.connections_to_close() == []
+    on.wait(0.1)
+    assert on.engine.connections_to_close() == [("in", NAT)]
+
+
 def test_on_a_listener_for_both_a_connection_of_the_pbx_may_come_from_any_port() -> None:
     on = Bench((Listener("a", "both", "10.0.0.1", 5060, transport="tcp"),), pbx_transport="tcp")
     source: Address = (PBX[0], 40404)

@@ -54,6 +54,15 @@ def test_a_pbx_that_cannot_be_connected_to_is_said_at_once() -> None:
     assert only(on.lose(PBX, "out")).data.startswith(b"SIP/2.0 503 ")
 
 
+def test_a_pbx_that_sends_nonsense_is_hung_up_on_and_what_it_did_not_answer_is_lost() -> None:
+    on = bench("udp", "tcp")
+    on.connect(PBX, "out")
+    on.receive(invite(), HERE, "in")
+    on.forward()
+    assert only(on.stream(b"nonsense\r\n\r\n", PBX, "out")).data.startswith(b"SIP/2.0 503 ")
+    assert on.engine.connections_to_close() == [("out", PBX)]
+
+
 def test_a_call_that_was_cancelled_meanwhile_is_cancelled() -> None:
     on = bench("udp", "tcp")
     on.receive(invite(), HERE, "in")

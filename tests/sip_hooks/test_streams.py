@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.phone import free_port
 from sip_hooks import streams
 from sip_hooks.engine import EngineSettings, Listener
 from sip_hooks.events import CallOffered, Event, ForwardCall
@@ -21,6 +20,7 @@ from sip_hooks.settings import Transport as Name
 from sip_hooks.streams import Encryption
 from sip_hooks.transport import Transport
 from tests.fakes.certificates import Authority, Credentials
+from tests.fakes.ports import free_tcp_port
 from tests.fakes.sip import EPOCH, field_of, invite, reply, request
 from tests.sip_hooks.test_torture import FILES
 
@@ -65,7 +65,7 @@ class House:
     """The proxy: a listener for phones over `phones`, one for the PBX over `pbx`, and a PBX that listens."""
 
     def __init__(self, phones: Name, pbx: Name, encryption: Encryption | None = None) -> None:
-        self.port, self.own_port, self.pbx_port = free_port(), free_port(), free_port()
+        self.port, self.own_port, self.pbx_port = free_tcp_port(), free_tcp_port(), free_tcp_port()
         listeners = (
             Listener("in", "phones", LOOPBACK, self.port, transport=phones),
             Listener("out", "pbx", LOOPBACK, self.own_port, transport=pbx),
@@ -263,6 +263,24 @@ async def test_more_connections_than_there_is_room_for_are_refused(monkeypatch: 
         await (await house.phone()).is_hung_up_on()
         await house.answered(first, "z9hG4bK2")
         assert house.counters["connections refused"] == 1
+
+
+async def test_both_ip_versions_have_the_same_port_side_by_side() -> None:
+    port = free_tcp_port()
+    listeners = tuple(Listener(host, "both", host, port, transport="tcp") for host in (LOOPBACK, "::1"))
+    settings = EngineSettings(listeners, (LOOPBACK, free_tcp_port()), frozenset(), (1, 2), b"k")
+    proxy = Transport(settings, lambda _: None, lambda: EPOCH)
+    await proxy.open()
+    try:
+        for host in (LOOPBACK, "::1"):
+            phone = Peer(*await asyncio.open_connection(host, port))
+            phone.say(request("OPTIONS", f"sip:[{host}]:{port}" if ":" in host else f"sip:{host}:{port}"))
+            answer = await phone.hear()
+            assert (answer.status, answer.top_via.param(b"received")) == (200, host.encode())
+            phone.writer.close()
+            await phone.writer.wait_closed()
+    finally:
+        proxy.close()
 
 
 @pytest.mark.skipif(not FILES, reason="the RFC 4475 messages (../shared/corpora/rfc4475) are not here")
