@@ -155,9 +155,10 @@ class Streams:
 
     async def _connect(self, flow: Flow) -> None:
         listener = self._listeners[flow[0]]
-        context = self.encryption.clients.get(listener.name)
+        is_encrypted = listener.transport == "tls"
+        context = self.encryption.clients.get(listener.name) if is_encrypted else None
         try:
-            if listener.transport == "tls" and context is None:
+            if is_encrypted and context is None:
                 raise ConnectionError("phones are not connected to over TLS")
             async with asyncio.timeout(CONNECT_SECONDS):
                 connecting = bound(listener, socket.SOCK_STREAM, port=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import audioop
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from demo.listening import Samples, correlation
 from demo.telephony import PASSWORD
+from sip_hooks.framing import PING, PONG
 from tests.end_to_end.installation import AGENT, COLLEAGUE, CUSTOMER, Recorder, running
 from tests.end_to_end.peers import baresip, sipp
 from tests.end_to_end.peers.scripted import Phone
@@ -90,6 +93,33 @@ async def test_a_phone_over_udp_calls_one_over_a_connection_and_is_recorded(
     inside, outside = site.recorder.export(site.recorder.next_clip())
     assert correlation(agent.speech.astype(float), inside) >= ALIKE
     assert correlation(linear(SAID), outside) >= ALIKE
+
+
+async def greeted(site: Site) -> tuple[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection over TLS, and the serial number of the certificate that was shown."""
+    context = ssl.create_default_context(cafile=site.authority.certificate)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.tls, ssl=context)
+    return int(writer.get_extra_info("peercert")["serialNumber"], 16), (reader, writer)
+
+
+async def test_a_reload_shows_renewed_certificates_and_drops_no_connection(site: Site) -> None:
+    first, before = await greeted(site)
+    renewed = site.authority.issue("proxy.example")
+    await asyncio.to_thread(site.recorder.tell, "ctl", "reload")
+    second, after = await greeted(site)
+    kept = renewed.certificate.read_bytes()
+    renewed.certificate.write_text("broken")
+    refused = await asyncio.to_thread(site.recorder.ask, "ctl", "reload")
+    renewed.certificate.write_bytes(kept)
+    third, last = await greeted(site)
+    assert (second, third) == (first + 1, second)
+    assert refused.status == 75
+    assert str(renewed.certificate) in str(refused.value)
+    for reader, writer in (before, after, last):
+        writer.write(PING)
+        assert await asyncio.wait_for(reader.readexactly(len(PONG)), 5) == PONG
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_phone_over_tls_calls_one_over_tcp_and_hangs_up(site: Site, tmp_path: Path) -> None:

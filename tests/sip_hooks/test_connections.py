@@ -315,6 +315,14 @@ def test_a_message_that_is_never_finished_ends_its_connection_and_a_slow_stream_
     assert on.engine.connections_to_close() == [("in", NAT)]
 
 
+def test_a_pbx_over_udp_beside_our_tcp_port_is_not_ourselves() -> None:
+    pbx: Address = ("10.0.0.1", 5060)
+    on = Bench(listeners("tcp", "udp"), pbx)
+    on.connect(NAT, "in")
+    sent = only(on.stream(tcp(request("INFO")), NAT, "in"))
+    assert (sent.destination, sent.listener) == (pbx, "out")
+
+
 def test_on_a_listener_for_both_a_connection_of_the_pbx_may_come_from_any_port() -> None:
     on = Bench((Listener("a", "both", "10.0.0.1", 5060, transport="tcp"),), pbx_transport="tcp")
     source: Address = (PBX[0], 40404)

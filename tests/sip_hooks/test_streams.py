@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ from sip_hooks.streams import Encryption
 from sip_hooks.transport import Transport
 from tests.fakes.certificates import Authority, Credentials
 from tests.fakes.ports import free_tcp_port
+from tests.fakes.relay import soon
 from tests.fakes.sip import EPOCH, field_of, invite, reply, request
 from tests.sip_hooks.test_torture import FILES
 
@@ -105,7 +107,11 @@ async def opened(
         house.peers.append(Peer(reader, writer))
         await house.callers.put(house.peers[-1])
 
-    server = await asyncio.start_server(take, LOOPBACK, house.pbx_port, ssl=pbx) if listens else None
+    server = (
+        await asyncio.start_server(take, LOOPBACK, house.pbx_port, ssl=pbx, reuse_port=True)
+        if listens
+        else None
+    )
     await house.proxy.open()
     try:
         yield house
@@ -198,6 +204,53 @@ async def test_a_pbx_that_takes_the_connection_and_says_nothing_is_given_up(
         phone = await house.phone()
         phone.say(request("INFO"))
         assert (await phone.hear()).status == 503
+
+
+async def test_what_waits_for_a_connection_has_a_limit(
+    encryption: Encryption, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_WAITING", 2)
+    async with opened(House("tcp", "tls", encryption)) as house:
+        phone = await house.phone()
+        for number in range(3):
+            phone.say(request("INFO", branch=f"z9hG4bK{number}"))
+        await house.answered(phone, "z9hG4bKlast")
+        assert house.counters["messages too many for a connection being made"] == 1
+
+
+async def test_a_pbx_that_connects_from_its_own_port_is_answered_there_from_then_on() -> None:
+    """The connection that we made before has the same addresses, and gives way."""
+    async with opened(House("tcp", "tcp")) as house:
+        phone = await house.phone()
+        phone.say(request("INFO"))
+        before = await house.pbx_is_called()
+        await before.hear()
+        with socket.socket() as own:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            own.bind((LOOPBACK, house.pbx_port))
+            own.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(own, (LOOPBACK, house.own_port))
+            after = Peer(*await asyncio.open_connection(sock=own))
+            house.peers.append(after)
+            await before.is_hung_up_on()
+            phone.say(request("INFO", branch="z9hG4bK2", number=2))
+            assert (await after.hear()).cseq[0] == 2
+
+
+async def test_a_phone_over_tls_is_never_sent_anything_in_the_clear(
+    authority: Authority, encryption: Encryption
+) -> None:
+    """Its connection has gone, and at the address of its Via somebody listens."""
+    async with opened(House("tls", "tcp", encryption)) as house:
+        with socket.create_server((LOOPBACK, 0)) as caught:
+            phone = await house.phone(trusting(authority))
+            phone.say(request("INFO", sender=caught.getsockname()))
+            pbx = await house.pbx_is_called()
+            forwarded = (await pbx.hear()).raw
+            phone.writer.close()
+            await soon(lambda: house.proxy.engine.connections == 1)
+            pbx.say(reply(forwarded))
+            await soon(lambda: house.counters["failed connections"] == 1)
 
 
 async def test_when_the_pbx_has_hung_up_the_next_request_connects_anew() -> None:
