@@ -308,7 +308,8 @@ def test_status_says_that_the_service_does_not_run(shell: Shell) -> None:
 
 
 def test_a_clock_that_is_believed_needs_no_confirmation(shell: Shell) -> None:
-    assert "Nothing is due. The clock is believed" in shell("purge", "run").out
+    assert shell("purge", "run").status == 75  # the keys of days that are over are the key service's
+    assert "Nothing is due. The clock is believed" in shell("purge", "run", "--dry-run").out
     left = shell("purge", "confirm-clock", "--person", "anna")
     assert left.status == 0 and "nothing to confirm" in left.out
 
