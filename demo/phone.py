@@ -11,6 +11,7 @@ here blocks: call it from a thread.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 import struct
 import threading
@@ -224,12 +225,17 @@ class Phone:
 
 
 def free_port() -> int:
-    """An even UDP port on loopback that is free now, and the odd one above it too (RFC 3550 §11)."""
+    """An even UDP port on loopback that is free now, and the odd one above it too (RFC 3550 §11).
+
+    Below the ports that Linux gives to any program, so that it is likely to be free a moment later too.
+    """
     while True:
-        with socket.socket(type=socket.SOCK_DGRAM) as even, socket.socket(type=socket.SOCK_DGRAM) as odd:
-            even.bind(("127.0.0.1", 0))
-            port: int = even.getsockname()[1]
-            with contextlib.suppress(OSError):
-                odd.bind(("127.0.0.1", port + 1))
-                if port % 2 == 0:
-                    return port
+        port = 12_000 + 2 * secrets.randbelow(10_000)
+        with (
+            socket.socket(type=socket.SOCK_DGRAM) as even,
+            socket.socket(type=socket.SOCK_DGRAM) as odd,
+            contextlib.suppress(OSError),
+        ):
+            even.bind(("127.0.0.1", port))
+            odd.bind(("127.0.0.1", port + 1))
+            return port
