@@ -230,7 +230,7 @@ def free_port() -> int:
     Below the ports that Linux gives to any program, so that it is likely to be free a moment later too.
     """
     while True:
-        port = 12_000 + 2 * secrets.randbelow(10_000)
+        port = 12_000 + 2 * secrets.randbelow(3_900)
         with (
             socket.socket(type=socket.SOCK_DGRAM) as even,
             socket.socket(type=socket.SOCK_DGRAM) as odd,

@@ -14,6 +14,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""RFC 5280 §4.2.1.3, which Python 3.13 insists on, as on the key identifiers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A certificate and its key, in PEM files."""
@@ -33,7 +47,11 @@ class Authority:
         self._serial = 1
         self.certificate = folder / "ca.pem"
         ca = x509.BasicConstraints(ca=True, path_length=0)
-        own = _builder(self._name, self._name, self._key.public_key(), 1).add_extension(ca, critical=True)
+        own = _builder(self._name, self._name, self._key.public_key(), 1)
+        own = own.add_extension(ca, critical=True).add_extension(_SIGNS, critical=True)
+        own = own.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+        )
         self.certificate.write_bytes(_signed(own, self._key))
 
     def issue(self, name: str, address: str = "127.0.0.1") -> Credentials:
@@ -43,7 +61,9 @@ class Authority:
         names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address(address))])
         made = _builder(_name(name), self._name, key.public_key(), self._serial)
         files = Credentials(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        files.certificate.write_bytes(_signed(made.add_extension(names, critical=False), self._key))
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        made = made.add_extension(names, critical=False).add_extension(issuer, critical=False)
+        files.certificate.write_bytes(_signed(made, self._key))
         files.private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return files
 

@@ -34,7 +34,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
         time.sleep(0.002)
 
 
-async def soon(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def soon(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """As `eventually`, letting the event loop run."""
     deadline = time.monotonic() + seconds
     while not condition():
