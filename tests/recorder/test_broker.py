@@ -174,8 +174,8 @@ async def test_a_killed_worker_s_calls_go_on_with_the_same_ports(site: SiteMaker
     await here.ready()
     with Phone() as caller, Phone() as callee:
         to_caller, to_callee = await here.client.open(7, HERE)
-        join(here.client, 7, caller, callee)
         here.client.tap(7, "all")
+        join(here.client, 7, caller, callee)
         await passes(caller, to_caller, callee, b"before")
         await soon(lambda: here.taps[0].read() > 0)
         first.kill()
@@ -192,8 +192,8 @@ async def test_an_order_given_while_the_worker_was_dead_holds_for_its_successor(
     await here.ready()
     with Phone() as caller, Phone() as callee:
         to_caller, _ = await here.client.open(7, HERE)
-        join(here.client, 7, caller, callee)
         here.client.tap(7, "all")
+        join(here.client, 7, caller, callee)
         await passes(caller, to_caller, callee, b"before")
         first.kill()
         here.client.tap(7, "none")
@@ -236,8 +236,8 @@ async def test_a_lost_client_s_taps_are_shut_at_once_and_the_audio_goes_on(site:
     await here.ready()
     with Phone() as caller, Phone() as callee:
         to_caller, _ = await here.client.open(7, HERE)
-        join(here.client, 7, caller, callee)
         here.client.tap(7, "all")
+        join(here.client, 7, caller, callee)
         await passes(caller, to_caller, callee, b"before")
         await soon(lambda: here.taps[0].read() > 0)
         here.client.shut()
