@@ -24,7 +24,7 @@ class Notifier:
     every_seconds: float = STATUS_SECONDS
 
     def ready(self, status: str) -> None:
-        """The start, or a reload, is over: this process does its work."""
+        """The start is over: this process does its work."""
         self._tell("READY=1", f"STATUS={status}")
 
     def waiting(self, status: str) -> None:
@@ -34,10 +34,6 @@ class Notifier:
     def beat(self, status: str) -> None:
         """The loop turns."""
         self._tell("WATCHDOG=1", f"STATUS={status}")
-
-    def reloading(self, now_ns: int) -> None:
-        """The configuration is read again; `ready` ends it. `now_ns`: of the monotonic clock."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={now_ns // 1000}")
 
     def stopping(self) -> None:
         """This process ends because it was told to."""

@@ -6,15 +6,23 @@ One may be in any number of calls; a Call-ID tells which conversation a request 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 import secrets
 from dataclasses import dataclass, field
 
 from demo.registrar import Message
 from soak.media import Address, Conversation
 from soak.voice import AGENT, OUTSIDE
-from tests.fakes.rtp import PCMA
+from tests.end_to_end.peers.text import (
+    branch_of,
+    described,
+    description,
+    encoded,
+    new_branch,
+    registration,
+    reply,
+    uri_in,
+    with_credentials,
+)
 
 REPEAT_SECONDS = 0.5
 PATIENCE_SECONDS = 8.0
@@ -76,14 +84,14 @@ class Telephone(asyncio.DatagramProtocol):
         dialog = Dialog(conversation, call_id, local, f"<{self._uri(number)}>", self._uri(number))
         leg = conversation.legs[OUTSIDE]
         invite = dialog.lines("INVITE", f"Contact: <{self.contact}>")
-        answer = await self.ask(invite, _description(leg.port))
+        answer = await self.ask(invite, description(_HOST, leg.port))
         if answer is None or not answer.start.startswith(b"SIP/2.0 2"):
             return None
         dialog.remote = answer.first(b"to").decode()
-        dialog.target = _uri_in(answer.first(b"contact"))
+        dialog.target = uri_in(answer.first(b"contact"))
         dialog.routes = [value.decode() for value in reversed(answer.every(b"record-route"))]
-        leg.towards = _described(answer)
-        self._send(dialog.lines("ACK"), _branch_new())
+        leg.towards = described(answer)
+        self._send(dialog.lines("ACK"), new_branch())
         return dialog
 
     async def hang_up(self, dialog: Dialog, patience: float = PATIENCE_SECONDS) -> bool:
@@ -97,7 +105,7 @@ class Telephone(asyncio.DatagramProtocol):
     ) -> Message | None:
         """Send a request, again and again until its final answer; None when there was none in time."""
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        branch = _branch_new()
+        branch = new_branch()
         self._waiting[branch.encode()] = answer
         try:
             async with asyncio.timeout(patience):
@@ -116,7 +124,7 @@ class Telephone(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         message = Message.parse(data)
         if message.start.startswith(b"SIP/2.0"):
-            waiting = self._waiting.get(_branch(message))
+            waiting = self._waiting.get(branch_of(message))
             if waiting and not waiting.done() and not message.start.startswith(b"SIP/2.0 1"):
                 waiting.set_result(message)
             return
@@ -126,7 +134,7 @@ class Telephone(asyncio.DatagramProtocol):
             self._take(message, addr)
         elif method == b"BYE":
             status = "200 OK" if dialog else "481 Call/Transaction Does Not Exist"
-            self._transport.sendto(_reply(message, status), addr)
+            self._transport.sendto(reply(message, status), addr)
             if dialog:
                 dialog.ended.set()
 
@@ -135,44 +143,29 @@ class Telephone(asyncio.DatagramProtocol):
         call_id = invite.first(b"call-id").decode()
         conversation = self.awaited.get(call_id)
         if conversation is None:
-            self._transport.sendto(_reply(invite, "487 Request Terminated"), source)
+            self._transport.sendto(reply(invite, "487 Request Terminated"), source)
             return
         dialog = self.dialogs.get(call_id)
         if dialog is None:
             local = f"{invite.first(b'to').decode()};tag={secrets.token_hex(4)}"
             dialog = Dialog(conversation, call_id, local, invite.first(b"from").decode(), "")
             self.dialogs[call_id] = dialog
-        dialog.target = _uri_in(invite.first(b"contact"))
+        dialog.target = uri_in(invite.first(b"contact"))
         dialog.routes = [value.decode() for value in invite.every(b"record-route")]
         leg = conversation.legs[AGENT]
-        leg.towards = _described(invite)
+        leg.towards = described(invite)
         invite.replace(b"to", dialog.local.encode())
-        answer = _reply(invite, "200 OK", (f"Contact: <{self.contact}>",), _description(leg.port))
+        answer = reply(invite, "200 OK", (f"Contact: <{self.contact}>",), description(_HOST, leg.port))
         self._transport.sendto(answer, source)
 
     async def _register(self) -> None:
-        own, target = f"<{self._uri(self.number)}>", self._uri("").replace("@", "")
-        lines = [
-            f"REGISTER {target} SIP/2.0",
-            *("Max-Forwards: 70", f"From: {own};tag={secrets.token_hex(4)}", f"To: {own}"),
-            *(f"Call-ID: {secrets.token_hex(8)}", "CSeq: 1 REGISTER", f"Contact: <{self.contact}>"),
-        ]
-        challenge = await self.ask(lines)
-        if challenge is not None:
-            lines[5] = "CSeq: 2 REGISTER"
-            lines.append(self._credentials(challenge.first(b"www-authenticate").decode(), target))
+        target = self._uri("").replace("@", "")
+        lines = registration(self._uri(self.number), target, self.contact)
+        if (challenged := await self.ask(lines)) is not None:
+            lines = with_credentials(lines, challenged, self.number, self._password, target)
         answer = await self.ask(lines)
         if answer is None or not answer.start.startswith(b"SIP/2.0 200"):
             raise RuntimeError(f"{self.number} could not register")
-
-    def _credentials(self, challenge: str, target: str) -> str:
-        realm, nonce = (re.findall(f'{name}="([^"]*)"', challenge)[0] for name in ("realm", "nonce"))
-        secret = _md5(self.number, realm, self._password)
-        response = _md5(secret, nonce, _md5("REGISTER", target))
-        return (
-            f'Authorization: Digest username="{self.number}", realm="{realm}", nonce="{nonce}", '
-            f'uri="{target}", response="{response}", algorithm=MD5'
-        )
 
     def _uri(self, user: str) -> str:
         return "sip:{}@{}:{}".format(user, *self.server)
@@ -180,44 +173,4 @@ class Telephone(asyncio.DatagramProtocol):
     def _send(self, lines: list[str], branch: str, body: bytes = b"") -> None:
         address, port = self._transport.get_extra_info("sockname")
         via = f"Via: SIP/2.0/UDP {address}:{port};branch={branch};rport"
-        self._transport.sendto(_encoded([lines[0], via, *lines[1:]], body), self.server)
-
-
-def _description(port: int) -> bytes:
-    lines = ("v=0", f"o=- 1 1 IN IP4 {_HOST}", "s=-", f"c=IN IP4 {_HOST}", "t=0 0")
-    media = (f"m=audio {port} RTP/AVP {PCMA}", "a=ptime:20", "a=sendrecv")
-    return "".join(f"{line}\r\n" for line in (*lines, *media)).encode()
-
-
-def _described(message: Message) -> Address:
-    address = re.findall(rb"c=IN IP4 (\S+)", message.body)[0].decode()
-    return address, int(re.findall(rb"m=audio (\d+)", message.body)[0])
-
-
-def _reply(request: Message, status: str, extra: tuple[str, ...] = (), body: bytes = b"") -> bytes:
-    lines = [f"SIP/2.0 {status}"]
-    for name in (b"via", b"record-route", b"from", b"to", b"call-id", b"cseq"):
-        lines += [f"{name.decode().title()}: {value.decode()}" for value in request.every(name)]
-    return _encoded([*lines, *extra], body)
-
-
-def _encoded(lines: list[str], body: bytes) -> bytes:
-    kind = ["Content-Type: application/sdp"] if body else []
-    return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-def _branch(message: Message) -> bytes:
-    branch: bytes = re.findall(rb"branch=([^;,\s]+)", message.first(b"via"))[0]
-    return branch
-
-
-def _branch_new() -> str:
-    return f"z9hG4bK{secrets.token_hex(8)}"
-
-
-def _uri_in(value: bytes) -> str:
-    return value.partition(b"<")[2].partition(b">")[0].decode()
-
-
-def _md5(*parts: str) -> str:
-    return hashlib.md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()
+        self._transport.sendto(encoded([lines[0], via, *lines[1:]], body), self.server)

@@ -78,7 +78,7 @@ class Track:
             async with asyncio.timeout(OPEN_SECONDS):
                 self._clip = await vault.begin(self.plan)
         except Exception as error:
-            self._fail(reason_of(error), str(error))
+            self._fail(reason_of(error), _why(error))
         else:
             self.tell_opened()
 
@@ -95,7 +95,7 @@ class Track:
             for record in records:
                 self._clip.write(record)
         except Exception as error:
-            self._fail(reason_of(error), str(error))
+            self._fail(reason_of(error), _why(error))
 
     async def flush(self) -> None:
         """Make durable what was written."""
@@ -105,7 +105,7 @@ class Track:
             try:
                 await self._clip.flush()
             except Exception as error:
-                self._fail(reason_of(error), str(error))
+                self._fail(reason_of(error), _why(error))
 
     async def finish(self, reason: str, ended_at: datetime, failed: bool) -> None:
         """Seal the clip. `failed`: what was to be recorded was not, although what there is stays sealed."""
@@ -115,7 +115,7 @@ class Track:
             try:
                 sealed = await self._clip.finish(reason, ended_at)
             except Exception as error:
-                self._fail(reason_of(error), str(error))
+                self._fail(reason_of(error), _why(error))
                 return
             self._is_over = True
             event = "failed" if failed else "sealed"
@@ -124,7 +124,7 @@ class Track:
 
     def give_up(self) -> None:
         """Fail for a reason that nobody foresaw; what was written stays as after a crash."""
-        self._fail("internal", "")
+        self._fail("internal", "unforeseen")
 
     def _fail(self, reason: str, why: str) -> None:
         if not self._is_over:
@@ -143,6 +143,11 @@ class Track:
                 **rest,
             }
         )
+
+
+def _why(error: Exception) -> str:
+    """What a log may hold. Our own errors quote nothing of a call; of others the type must do."""
+    return str(error) if isinstance(error, StorageError) else type(error).__name__
 
 
 def reason_of(error: Exception) -> str:

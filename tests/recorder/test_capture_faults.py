@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.capture import process
 from recorder.capture.call import CapturedRecording
@@ -156,3 +157,16 @@ async def test_an_order_that_breaks_on_something_unforeseen_is_answered(
         await soon(lambda: len(site.told("failed")) == 2)
     assert {it["reason"] for it in site.told("failed")} == {"internal"}
     await site.begin()
+
+
+async def test_what_the_log_says_of_a_failure_quotes_nothing_of_the_call(
+    site: CaptureSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clip,) = await site.begin()
+    with capture_logs() as logged, monkeypatch.context() as patch:
+        patch.setattr(clip, "write", fails)
+        site.talk(1000)
+        await site.end("finish")
+    (failure,) = (it for it in logged if it["event"].startswith("a recording failed"))
+    assert failure["why"] == "Unforeseen"
+    assert site.told("failed")[0]["reason"] == "internal"

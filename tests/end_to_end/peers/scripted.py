@@ -7,8 +7,6 @@ calls at once. It is the quick and exact one; real phones stand beside it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 import secrets
 import struct
 from dataclasses import dataclass, field
@@ -17,6 +15,17 @@ from typing import Self
 
 from demo.registrar import Message
 from sip_hooks.address import family_of, host
+from tests.end_to_end.peers.text import (
+    branch_of,
+    described,
+    description,
+    encoded,
+    new_branch,
+    registration,
+    reply,
+    uri_in,
+    with_credentials,
+)
 from tests.fakes.rtp import PCMA, SAMPLES
 
 Address = tuple[str, int]
@@ -86,7 +95,7 @@ class Call:
         lines = self.lines("INVITE", self.number, (f"Contact: <{self.phone.contact}>",))
         answer = await self.phone.ask(lines, _description(self, direction))
         self.phone.send(self.lines("ACK", self.number))
-        self.towards = _described(answer)
+        self.towards = described(answer)
         return answer
 
     async def request(self, method: str, *extra: str) -> int:
@@ -155,9 +164,9 @@ class Phone(asyncio.DatagramProtocol):
         if not answer.start.startswith(b"SIP/2.0 2"):
             raise RuntimeError(f"{self.number} called and got {answer.start!r}")
         call.remote = answer.first(b"to").decode()
-        call.target = _uri_in(answer.first(b"contact"))
+        call.target = uri_in(answer.first(b"contact"))
         call.routes = [value.decode() for value in reversed(answer.every(b"record-route"))]
-        call.towards = _described(answer)
+        call.towards = described(answer)
         self.send(call.lines("ACK", 1))
         return call
 
@@ -177,7 +186,7 @@ class Phone(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         message = Message.parse(data)
         if message.start.startswith(b"SIP/2.0"):
-            branch = _branch(message)
+            branch = branch_of(message)
             if not message.start.startswith(b"SIP/2.0 1") and branch in self._waiting:
                 answer = self._waiting[branch]
                 if not answer.done():
@@ -192,7 +201,7 @@ class Phone(asyncio.DatagramProtocol):
         if method == b"ACK":
             await self._acknowledged(request.first(b"call-id").decode())
             return
-        key = _branch(request) + method
+        key = branch_of(request) + method
         if key not in self._answers:
             self._answers[key] = b""  # being made
             self._answers[key] = await self._answer(method, request, source)
@@ -204,22 +213,22 @@ class Phone(asyncio.DatagramProtocol):
         if method == b"INVITE" and call is None:
             return await self._ring(request, source)
         if method == b"INVITE" and call is not None:
-            call.towards = _described(request)
+            call.towards = described(request)
             back = "recvonly" if b"a=sendonly" in request.body else "sendrecv"
-            return _reply(request, "200 OK", (f"Contact: <{self.contact}>",), _description(call, back))
+            return reply(request, "200 OK", (f"Contact: <{self.contact}>",), _description(call, back))
         if method == b"BYE" and call is not None:
             call.ended.set()
-        return _reply(request, "200 OK")
+        return reply(request, "200 OK")
 
     async def _ring(self, invite: Message, source: Address) -> bytes:
         to = f"{invite.first(b'to').decode()};tag={secrets.token_hex(4)}"
         call = await self._new_call(invite.first(b"call-id").decode(), to, invite.first(b"from").decode())
-        call.target = _uri_in(invite.first(b"contact"))
+        call.target = uri_in(invite.first(b"contact"))
         call.routes = [value.decode() for value in invite.every(b"record-route")]
-        call.towards = _described(invite)
+        call.towards = described(invite)
         invite.replace(b"to", to.encode())
-        self._transport.sendto(_reply(invite, "180 Ringing", (f"Contact: <{self.contact}>",)), source)
-        return _reply(invite, "200 OK", (f"Contact: <{self.contact}>", *self.says), _description(call))
+        self._transport.sendto(reply(invite, "180 Ringing", (f"Contact: <{self.contact}>",)), source)
+        return reply(invite, "200 OK", (f"Contact: <{self.contact}>", *self.says), _description(call))
 
     async def _acknowledged(self, call_id: str) -> None:
         async with self._news:
@@ -235,23 +244,10 @@ class Phone(asyncio.DatagramProtocol):
         return call
 
     async def _register(self) -> None:
-        own = f"<{self._uri(self.number)}>"
         target = self._uri("").replace("@", "")
-        lines = [
-            f"REGISTER {target} SIP/2.0",
-            *("Max-Forwards: 70", f"From: {own};tag={secrets.token_hex(4)}", f"To: {own}"),
-            *(f"Call-ID: {secrets.token_hex(8)}", "CSeq: 1 REGISTER", f"Contact: <{self.contact}>"),
-        ]
-        challenge = (await self.ask(lines)).first(b"www-authenticate").decode()
-        realm, nonce = (re.findall(f'{name}="([^"]*)"', challenge)[0] for name in ("realm", "nonce"))
-        secret = _md5(self.number, realm, self._password)
-        response = _md5(secret, nonce, _md5("REGISTER", target))
-        lines[5] = "CSeq: 2 REGISTER"
-        lines.append(
-            f'Authorization: Digest username="{self.number}", realm="{realm}", nonce="{nonce}", '
-            f'uri="{target}", response="{response}", algorithm=MD5'
-        )
-        answer = await self.ask(lines)
+        lines = registration(self._uri(self.number), target, self.contact)
+        challenged = await self.ask(lines)
+        answer = await self.ask(with_credentials(lines, challenged, self.number, self._password, target))
         if not answer.start.startswith(b"SIP/2.0 200"):
             raise RuntimeError(f"{self.number} registered and got {answer.start!r}")
 
@@ -260,9 +256,9 @@ class Phone(asyncio.DatagramProtocol):
 
     def send(self, lines: list[str], body: bytes = b"") -> bytes:
         """Send a request, without its Via; returns its branch."""
-        branch = f"z9hG4bK{secrets.token_hex(8)}"
+        branch = new_branch()
         via = f"Via: SIP/2.0/UDP {self.place};branch={branch};rport"
-        self._transport.sendto(_encoded([lines[0], via, *lines[1:]], body), self.server)
+        self._transport.sendto(encoded([lines[0], via, *lines[1:]], body), self.server)
         return branch.encode()
 
 
@@ -279,37 +275,4 @@ async def converse(caller: Phone, callee: Phone, number: str, said: tuple[bytes,
 
 def _description(call: Call, direction: str = "sendrecv") -> bytes:
     address, port = call.media.get_extra_info("sockname")[:2]
-    here = f"IN IP{family_of(address)} {address}"
-    lines = ("v=0", f"o=- 1 1 {here}", "s=-", f"c={here}", "t=0 0")
-    media = (f"m=audio {port} RTP/AVP {PCMA}", "a=ptime:20", f"a={direction}")
-    return "".join(f"{line}\r\n" for line in (*lines, *media)).encode()
-
-
-def _described(message: Message) -> Address:
-    address = re.findall(rb"c=IN IP[46] (\S+)", message.body)[0].decode()
-    return address, int(re.findall(rb"m=audio (\d+)", message.body)[0])
-
-
-def _reply(request: Message, status: str, extra: tuple[str, ...] = (), body: bytes = b"") -> bytes:
-    lines = [f"SIP/2.0 {status}"]
-    for name in (b"via", b"record-route", b"from", b"to", b"call-id", b"cseq"):
-        lines += [f"{name.decode().title()}: {value.decode()}" for value in request.every(name)]
-    return _encoded([*lines, *extra], body)
-
-
-def _encoded(lines: list[str], body: bytes) -> bytes:
-    kind = ["Content-Type: application/sdp"] if body else []
-    return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-def _branch(message: Message) -> bytes:
-    branch: bytes = re.findall(rb"branch=([^;,\s]+)", message.first(b"via"))[0]
-    return branch
-
-
-def _uri_in(value: bytes) -> str:
-    return value.partition(b"<")[2].partition(b">")[0].decode()
-
-
-def _md5(*parts: str) -> str:
-    return hashlib.md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()
+    return description(address, port, direction)
