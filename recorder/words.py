@@ -80,6 +80,7 @@ FAILURES: Mapping[str, str] = MappingProxyType(
         "codec": "the parties use no codec that can be kept (G.711)",
         "internal-error": "a fault of our own in signalling; see the log",
         "internal": "a fault of our own in capture; see the log",
+        "unforeseen": "a fault of our own in capture; see the log",
         "interrupted": "the service was stopped during the call",
         "service-stopped": "the service was stopped during the call",
         "signalling-lost": "signalling ended during the call",
