@@ -134,7 +134,11 @@ class Phone(asyncio.DatagramProtocol):
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
-        await self._register()
+        try:
+            await self._register()
+        except BaseException:
+            self._transport.close()
+            raise
         return self
 
     async def __aexit__(
