@@ -13,20 +13,11 @@ from datetime import datetime
 from typing import Literal
 
 from sip_hooks.address import UNSPECIFIED, family_of
-from sip_hooks.anchoring import (
-    anchored,
-    can_be_anchored,
-    description_in,
-    is_ours,
-    is_refresh,
-    protects_body,
-    wants_body_protected,
-)
+from sip_hooks.anchoring import description_in, is_ours, protects_body, wants_body_protected
 from sip_hooks.dialog import Dialog, Party
 from sip_hooks.edits import Edits
 from sip_hooks.errors import MessageError
 from sip_hooks.events import (
-    Anchor,
     CallAnswered,
     CallDisturbed,
     CallEnded,
@@ -35,14 +26,14 @@ from sip_hooks.events import (
     CallRedirected,
     Disturbance,
     Event,
-    MediaNegotiated,
     Side,
 )
 from sip_hooks.identity import Identity, Role, identities
 from sip_hooks.known import Known
 from sip_hooks.message import Message
+from sip_hooks.negotiation import Negotiation, Turn
 from sip_hooks.registration import ContactTokens
-from sip_hooks.sdp import Description, MediaEnd, Obstacle
+from sip_hooks.sdp import MediaEnd
 from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timed
 from sip_hooks.uri import parse_uri, unescape
@@ -58,19 +49,10 @@ _TOLD_ALREADY = (b"BYE", b"REFER", b"INFO")  # nothing comes after the first; al
 
 
 @dataclass(slots=True, repr=False)
-class Exchange:
-    """One request of a pass and what its response has to know."""
+class Exchange(Turn):
+    """One request of a pass and what its response has to know. No dialog: the INVITE that opens the pass."""
 
     call: Pass
-    sender: Role
-    dialog: Dialog | None  # None for the INVITE that opens the pass
-    before: tuple[MediaEnd | None, MediaEnd | None] | None = None  # to go back to if the request fails
-    is_direct: bool = False  # its offer was not rewritten, so its answer must not be
-
-    @property
-    def answerer(self) -> Role:
-        """Who answers the request."""
-        return "callee" if self.sender == "caller" else "caller"
 
 
 class Pass(Timed):
@@ -78,7 +60,6 @@ class Pass(Timed):
 
     __slots__ = (
         "_known",
-        "_offer_end",
         "_tokens",
         "call",
         "call_id",
@@ -88,7 +69,7 @@ class Pass(Timed):
         "dialogs",
         "heard_at",
         "is_ended",
-        "media",
+        "negotiation",
         "strip",
         "token",
         "winner",
@@ -110,12 +91,11 @@ class Pass(Timed):
         self.callee_side = callee_side
         self.dialled = invite.target.user  # as received: escaped, prefix included
         self.strip = 0
-        self.media: Anchor | None = None
+        self.negotiation = Negotiation(call)
         self.dialogs: dict[bytes, Dialog] = {}
         self.winner: Dialog | None = None
         self.is_ended = False
         self.heard_at = 0.0
-        self._offer_end: MediaEnd | None = None
         self._tokens = tokens
         self._known = Known()
 
@@ -150,14 +130,13 @@ class Pass(Timed):
         )
 
     def forward(self, invite: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
-        """Yield what is to be reported before the opening INVITE leaves; `media` and `strip` are set."""
-        yield from self._carry(invite, "caller", None, edits, exchange)
+        """Yield what is to be reported before the opening INVITE leaves; its media and `strip` are set."""
+        yield from self.negotiation.carry(invite, "caller", None, edits, exchange)
 
     # --- requests within it
 
     def request(self, request: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
         """Yield what is to be reported before a request within the dialog leaves."""
-        dialog = exchange.dialog
         named, unreadable = self._named(request, exchange.sender)
         if cause := _BY_METHOD.get(request.method):
             yield CallDisturbed(self.call, cause, named)
@@ -166,9 +145,8 @@ class Pass(Timed):
                 yield CallDisturbed(self.call, cause, named)
         if request.method not in _TOLD_ALREADY:
             yield from self._judge(named, unreadable)
-        if dialog is not None:
-            exchange.before = dialog.caller_end, dialog.callee_end
-        yield from self._carry(request, exchange.sender, dialog, edits, exchange)
+        exchange.keep()
+        yield from self.negotiation.carry(request, exchange.sender, exchange.dialog, edits, exchange)
 
     # --- responses
 
@@ -178,13 +156,13 @@ class Pass(Timed):
             yield from self._opening_response(response, edits, exchange, at)
             return
         if response.status >= 300:
-            yield from self._roll_back(exchange)
+            yield from self.negotiation.roll_back(exchange)
             if wants_body_protected(response):
                 yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
             return
         if response.cseq[1] != b"BYE":
             yield from self._judge(*self._named(response, exchange.sender))
-        yield from self._carry(response, exchange.answerer, exchange.dialog, edits, exchange)
+        yield from self.negotiation.carry(response, exchange.answerer, exchange.dialog, edits, exchange)
 
     def _opening_response(
         self, response: Message, edits: Edits, exchange: Exchange, at: datetime
@@ -206,7 +184,7 @@ class Pass(Timed):
             yield from self._answered(response, dialog, edits, exchange, named, at)
         else:
             self._known.note(named, is_certain=False)
-            yield from self._carry(response, "callee", dialog, edits, exchange)
+            yield from self.negotiation.carry(response, "callee", dialog, edits, exchange)
 
     def _answered(
         self,
@@ -226,8 +204,8 @@ class Pass(Timed):
             yield from self._judge(named, False)
         else:
             yield CallDisturbed(self.call, Disturbance.SECOND_ANSWER, named)
-        yield from self._carry(response, "callee", dialog, edits, exchange)
-        yield from self._tell(dialog, frozenset())
+        yield from self.negotiation.carry(response, "callee", dialog, edits, exchange)
+        yield from self.negotiation.tell(dialog, frozenset())
         if is_first:
             yield CallAnswered(self.call, at, dialog.tag, named)
 
@@ -242,7 +220,7 @@ class Pass(Timed):
 
     def fail(self, exchange: Exchange) -> Iterator[Event]:
         """Yield what is to be reported when a request within the dialog will never be answered."""
-        yield from self._roll_back(exchange)
+        yield from self.negotiation.roll_back(exchange)
 
     # --- forks
 
@@ -254,7 +232,7 @@ class Pass(Timed):
             if len(self.dialogs) >= _MOST_FORKS:
                 raise MessageError("a call has more forks than any PBX makes")
             party = Party(self.callee_side, tag, source, listener)
-            dialog = self.dialogs[tag] = Dialog(party, self._offer_end)
+            dialog = self.dialogs[tag] = Dialog(party, self.negotiation.offer_end)
         dialog.callee.learn(response, source)
         dialog.callee.routes = routes
 
@@ -299,75 +277,6 @@ class Pass(Timed):
         if any(self._known.is_news(each) for each in named):
             yield CallDisturbed(self.call, Disturbance.IDENTITY_CHANGED, named)
         self._known.note(named)
-
-    # --- media
-
-    def _carry(
-        self, message: Message, speaker: Role, dialog: Dialog | None, edits: Edits, exchange: Exchange
-    ) -> Iterator[Event]:
-        """Take note of a description, rewrite it when the call is anchored, and report both."""
-        description = description_in(message)
-        if description is None:
-            return
-        before = self._offer_end if dialog is None else dialog.end_of(speaker)
-        end = description.end
-        is_established = dialog is not None and exchange.dialog is not None
-        if (cause := _disturbance(before, end, is_established)) is not None:
-            yield CallDisturbed(self.call, cause, ())
-        if dialog is None:
-            self._offer_end = end
-        else:
-            dialog.set_end(speaker, end)
-        if self.media is None:
-            return
-        yield from self._anchor(message, description, speaker, edits, exchange)
-        yield from self._tell(dialog, description.obstacles)
-
-    def _anchor(
-        self, message: Message, description: Description, speaker: Role, edits: Edits, exchange: Exchange
-    ) -> Iterator[Event]:
-        assert self.media is not None
-        is_protected = message.is_request and protects_body(message)
-        is_answer = speaker == exchange.answerer
-        if is_answer and exchange.is_direct:
-            return
-        if description.end is not None and can_be_anchored(description) and not is_protected:
-            try:
-                edits.set_body(anchored(message.body, description.end, speaker, self.media))
-            except MessageError:
-                yield CallDisturbed(self.call, Disturbance.UNANCHORED, ())
-            return
-        exchange.is_direct = exchange.is_direct or not is_answer
-        yield CallDisturbed(self.call, Disturbance.AUTH_INT if is_protected else Disturbance.UNANCHORED, ())
-
-    def _tell(self, dialog: Dialog | None, obstacles: frozenset[Obstacle]) -> Iterator[Event]:
-        if self.media is None:
-            return
-        if dialog is None:
-            yield MediaNegotiated(self.call, "", self._offer_end, None, False, obstacles)
-            return
-        news = dialog.caller_end, dialog.callee_end, dialog.is_answered, obstacles
-        if dialog.told is not None and (news[:3] == dialog.told[:3] and obstacles <= dialog.told[3]):
-            return
-        dialog.told = news
-        yield MediaNegotiated(self.call, dialog.tag, *news)
-
-    def _roll_back(self, exchange: Exchange) -> Iterator[Event]:
-        """A refused re-INVITE or UPDATE leaves media as it was (RFC 3261 §14.1)."""
-        if exchange.before is None or exchange.dialog is None:
-            return
-        dialog = exchange.dialog
-        dialog.caller_end, dialog.callee_end = exchange.before
-        if dialog.told is not None:
-            yield from self._tell(dialog, frozenset())
-
-
-def _disturbance(before: MediaEnd | None, after: MediaEnd | None, is_established: bool) -> Disturbance | None:
-    if after is not None and after.is_held:
-        return None if before is not None and is_refresh(before, after) else Disturbance.HOLD
-    if not is_established or before is None or after is None:
-        return None
-    return None if is_refresh(before, after) else Disturbance.REINVITE_CHANGED
 
 
 def _media_address(end: MediaEnd | None) -> str:

@@ -114,7 +114,7 @@ class Proxy:
         if call is not None:
             self.counters["restored dialogs"] += 1
             self._hear(call, now)
-            self.events.append(CallRestored(call.call, call.media))
+            self.events.append(CallRestored(call.call, call.negotiation.media))
         return self._planner.plan(request, source, listener)
 
     def _hear(self, call: Pass, now: float) -> None:
@@ -150,7 +150,7 @@ class Proxy:
         caller = Party(side, invite.from_tag, server.source, server.listener, contact_of(invite), routes)
         call = Pass(self._new_id(16).hex(), invite, caller, plan.side, self._tokens)
         offered = call.offered(invite, self._utc(now), plan.destination, self._settings)
-        server.context = Exchange(call, "caller", None)
+        server.context = Exchange("caller", None, call)
         self.passes.add(call)
         self._held[call.call] = server, plan
         self.layer.start(call, Timer.HELD, now + self._settings.hold_seconds)
@@ -166,7 +166,7 @@ class Proxy:
             return
         call.due.pop(Timer.HELD, None)
         call.strip = command.strip
-        call.media = command.media
+        call.negotiation.media = command.media
         self._release(call, *held, now)
 
     def _release(self, call: Pass, server: ServerTransaction, plan: Plan, now: float) -> None:
@@ -182,7 +182,7 @@ class Proxy:
         request = server.request
         edits = Edits(request)
         if plan.call is not None and server.context is None:
-            server.context = Exchange(plan.call, plan.sender, plan.dialog)
+            server.context = Exchange(plan.sender, plan.dialog, plan.call)
         if isinstance(server.context, Exchange):
             self._show_request(request, edits, server.context, server.source, now)
         if request.method == b"REGISTER":
@@ -243,7 +243,7 @@ class Proxy:
         passing = ServerTransaction((), ack, source, listener)
         edits = Edits(ack)
         if plan.call is not None:
-            passing.context = Exchange(plan.call, plan.sender, plan.dialog)
+            passing.context = Exchange(plan.sender, plan.dialog, plan.call)
             self._show_request(ack, edits, passing.context, source, now)
         packet, _ = self._edited(ack, edits, plan, passing)
         self.layer.send(packet, plan.destination, plan.exit)

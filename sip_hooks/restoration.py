@@ -36,7 +36,8 @@ class Restorer:
 
     def name(self, call: Pass, plan: Plan) -> None:
         """Give a pass its token, when its media is known and its INVITE is about to leave."""
-        media = call.media.reference if call.media else None
+        anchor = call.negotiation.media
+        media = anchor.reference if anchor else None
         crossing = Crossing((call.caller.side, plan.side), call.caller.source, plan.destination, media)
         token = self._dialogs.seal(crossing, call.call_id, call.caller.tag, self._new_id(NONCE))
         self._passes.name(call, token)
@@ -61,7 +62,7 @@ class Restorer:
         callee = Party(callee_side, tags[1], crossing.callee, listeners[1])
         call = Pass(self._new_id(16).hex(), request, caller, callee_side, self._contacts)
         call.winner = call.dialogs[tags[1]] = Dialog(callee, None, is_answered=True)
-        call.media = None if crossing.media is None else self.anchors.get(crossing.media)
+        call.negotiation.media = None if crossing.media is None else self.anchors.get(crossing.media)
         self._passes.add(call)
         self._passes.name(call, routes.token)
         return call
