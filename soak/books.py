@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from soak.clips import Contents, read
 from soak.media import Conversation
 from soak.service import Service
-from soak.verdict import Judgement, Outage, judge
+from soak.verdict import Judgement, Outage, is_settled, judge
 
 SETTLED_SECONDS = 20.0
-"""A call that ended so long ago is judged: by then its clips are sealed, whatever was killed."""
+"""Judged is a call that ended so long ago, and all that was killed was back so long ago: its clips are sealed."""
 PASSED_BY = 0.01
 """So many of the calls may find no media ports within 50 ms, as on a busy machine, and go on unrecorded."""
 _LOOK_SECONDS = 2.0
@@ -115,9 +115,9 @@ class Books:
         return bool(contents)
 
     def judge(self, before: float) -> None:
-        """Judge the calls that ended before an instant of the clock."""
-        settled = [it for it in self._ended if it.ended_at < before]
-        self._ended = [it for it in self._ended if it.ended_at >= before]
+        """Judge the calls that were settled at an instant of the clock."""
+        settled = [it for it in self._ended if is_settled(it, self.outages, self._horizon, before)]
+        self._ended = [it for it in self._ended if it not in settled]
         for call in settled:
             recordings = self._recordings.pop(call.number, set())
             clips = [clip for it in recordings for clip in self._clips.pop(it, [])]

@@ -69,12 +69,16 @@ class Judgement:
     is_passed_by: bool
 
 
+def is_settled(call: Conversation, outages: Iterable[Outage], horizon: float, before: float) -> bool:
+    """Whether the call, and every outage that touches it, was over before an instant of the clock."""
+    return call.ended_at < before and all(it.until <= before for it in _touching(call, outages, horizon))
+
+
 def judge(
     call: Conversation, clips: Sequence[Contents], outages: Sequence[Outage], horizon: float
 ) -> Judgement:
     """Weigh one call that is over."""
-    ending = call.ended_at
-    touching = [it for it in outages if it.touches(call.dialled_at, ending + horizon + ALLOWED_SECONDS)]
+    touching = _touching(call, outages, horizon)
     is_weak = any(it.touches(call.dialled_at, call.answered_at) for it in touching)
     faults = [fault for clip in clips for fault in clip.faults]
     faults += _answers(call, touching, is_weak)
@@ -112,6 +116,10 @@ def judge(
         is_whole,
         is_passed_by and not is_weak,
     )
+
+
+def _touching(call: Conversation, outages: Iterable[Outage], horizon: float) -> list[Outage]:
+    return [it for it in outages if it.touches(call.dialled_at, call.ended_at + horizon + ALLOWED_SECONDS)]
 
 
 def _answers(call: Conversation, touching: Sequence[Outage], is_weak: bool) -> Iterable[str]:

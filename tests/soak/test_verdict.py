@@ -11,7 +11,7 @@ import pytest
 
 from soak.clips import Contents
 from soak.media import Conversation
-from soak.verdict import Judgement, Kind, Outage, judge
+from soak.verdict import Judgement, Kind, Outage, is_settled, judge
 from soak.voice import AGENT, OUTSIDE, Voice
 from tests.fakes.rtp import SAMPLES
 
@@ -118,3 +118,13 @@ def test_a_call_that_nobody_answered_is_found_unless_something_was_killed(call: 
     call.is_answered = False
     assert any("nobody answered" in it for it in weighed(call, clip()).faults)
     assert not any("nobody answered" in it for it in weighed(call, clip(), kind="signalling", at=99.2).faults)
+
+
+def test_a_call_is_not_judged_before_its_clips_can_be_sealed(call: Conversation) -> None:
+    killed = Outage("everything", 106.0)  # nobody is back yet
+    assert is_settled(call, [], HORIZON, 111.0)
+    assert not is_settled(call, [], HORIZON, 110.0)
+    assert not is_settled(call, [killed], HORIZON, 200.0)
+    killed.until = 150.0
+    assert not is_settled(call, [killed], HORIZON, 149.0)
+    assert is_settled(call, [killed, Outage("relay", 130.0)], HORIZON, 151.0)
