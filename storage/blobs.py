@@ -97,6 +97,17 @@ class Blobs:
         except OSError as error:
             raise Unavailable("remove destroyed clips", f"look at the disk ({error.strerror})") from error
 
+    def remove_unfinished(self, clip_ids: Iterable[str]) -> None:
+        """Unlink what a crash left half-written beside these clips; nobody may be writing them. Raises
+        Unavailable.
+        """
+        try:
+            for clip_id in clip_ids:
+                for suffix in UNFINISHED:
+                    self._path(clip_id, suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable("remove half-written files", f"look at the disk ({error.strerror})") from error
+
     def remaining(self, clip_ids: Iterable[str]) -> list[str]:
         """Names of the files of these clips that are still there, asked of the directory itself."""
         names = set(self._names())

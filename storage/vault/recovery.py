@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from storage.blobs import Blobs
+from storage.blobs import UNFINISHED, Blobs
 from storage.catalog import Catalogue
 from storage.catalog.calls import RECOVERED
 from storage.clipfile import (
@@ -110,6 +110,8 @@ class Recovery:
             kept = {each for each in ids - known if await asyncio.to_thread(self._may_hold_audio, each)}
             removed = sorted(erased | (ids - known - kept))
             await asyncio.to_thread(self._blobs.remove, removed)
+            half_written = known.intersection(it for it, suffix in names if suffix in UNFINISHED)
+            await asyncio.to_thread(self._blobs.remove_unfinished, half_written)
             for clip_id in removed:
                 await self._catalogue.audit.append(by, "clip.orphan", clip_id)
             self._done.removed += removed

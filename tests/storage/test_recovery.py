@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from storage.blobs import UNFINISHED
 from storage.clipfile import read_close_record
 from storage.errors import StorageError
 from storage.inspection import Kind
@@ -225,6 +226,20 @@ async def test_a_clip_that_got_no_prologue_is_sealed_empty(place: Place, content
     public = public_bytes(load_key(place.places.storage / "recorder.key"))
     assert read_close_record(clip.close_record, public).ending is Ending.TRUNCATED
     assert not place.file(new.id).exists()
+
+
+@pytest.mark.parametrize("suffix", UNFINISHED)
+async def test_a_file_that_was_half_written_in_the_crash_is_not_left(place: Place, suffix: str) -> None:
+    new = new_clip()
+    await place.catalogue.clips.begin(new, By("recorder", START))
+    finished = await (await place.vault.begin(plan())).finish("bye", START)
+    before = place.vault.blobs.present(finished.id)
+    for clip_id in (new.id, finished.id):
+        place.file(clip_id).with_suffix(suffix).write_bytes(b"half a")
+    recovered = await place.vault.recover()
+    assert (recovered.sealed, recovered.removed) == ([new.id], [])
+    assert place.vault.blobs.present(finished.id) == before
+    assert not [it for it in place.vault.blobs.present(new.id) if it in UNFINISHED]
 
 
 async def test_a_file_without_a_row_is_removed_and_noted(place: Place) -> None:
