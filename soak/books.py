@@ -17,7 +17,7 @@ from soak.service import Service
 from soak.verdict import Judgement, Outage, is_settled, judge
 
 SETTLED_SECONDS = 20.0
-"""A call is judged so long after its end, and after all that was killed was back: its clips are sealed then."""
+"""A call is judged so long after its end and after all that was killed was back: its clips are sealed."""
 PASSED_BY = 0.01
 """So many of the calls may find no media ports within 50 ms, as on a busy machine, and go on unrecorded."""
 _LOOK_SECONDS = 2.0
