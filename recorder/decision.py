@@ -18,10 +18,21 @@ from typing import NamedTuple
 
 
 class Direction(StrEnum):
-    """Seen from the phones."""
+    """Seen from our own people: outbound is from phones or PBX to whoever is outside."""
 
     OUTBOUND = "outbound"
     INBOUND = "inbound"
+
+
+class Vouching(StrEnum):
+    """Whether somebody besides signalling says who speaks inside. On the trunk side signalling does not show
+    it: a transfer inside the PBX is invisible there.
+    """
+
+    NOT_NEEDED = "not-needed"
+    IMPOSSIBLE = "impossible"
+    AWAITED = "awaited"
+    GIVEN = "given"
 
 
 class Action(StrEnum):
@@ -78,6 +89,8 @@ class Reason(StrEnum):
     UNAPPROVED = "scheme-not-approved"
     INSIDE_ANONYMOUS = "inside-party-anonymous"
     OUTSIDE_UNKNOWN = "outside-party-unknown"
+    NO_EVIDENCE = "no-evidence"
+    NO_EVIDENCE_SOURCE = "no-evidence-source"
     ALREADY_ANCHORED = "already-anchored"
     STOPPED = "stopped"
     DISTURBED = "disturbed"
@@ -119,6 +132,8 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         # not yet certain who speaks                                                  never-record: 1
         Reason.INSIDE_ANONYMOUS: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
+        Reason.NO_EVIDENCE: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
+        Reason.NO_EVIDENCE_SOURCE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
         # a business call, and something in the way
         Reason.ALREADY_ANCHORED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.NONE),
         Reason.STOPPED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
@@ -153,6 +168,7 @@ class CallFacts:
     `outside` is the other party's headers (From or To, P-Asserted-Identity, Remote-Party-ID, Contact …).
     `everyone` is every identity in any header, Diversion, History-Info and Referred-By included.
     `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
+    `vouching`: whether anybody besides signalling says who speaks inside.
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
     `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
@@ -166,6 +182,7 @@ class CallFacts:
     everyone: frozenset[str] = field(default=frozenset(), repr=False)
     dialled: str = field(default="", repr=False)
     anonymous: bool = False
+    vouching: Vouching = Vouching.NOT_NEEDED
     answered: bool = False
     approved: bool = False
     already_anchored: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from recorder.decision import CallFacts, Direction
+from recorder.decision import CallFacts, Direction, Vouching
 from recorder.scheme import SAMPLE_SCALE
 from sip_hooks.events import CallOffered, Side
 from sip_hooks.identity import NAMES_OTHERS, Identity
@@ -47,11 +47,12 @@ def first_facts(
     draws: Mapping[str, int],
 ) -> CallFacts:
     """What is known when the INVITE arrives."""
-    outbound = offered.from_side is Side.PHONES
+    outbound = Side.PHONES is offered.from_side or Side.TRUNK is offered.to_side
     facts = CallFacts(
         direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
         dialled=offered.dialled,
         anonymous=offered.anonymous,
+        vouching=Vouching.IMPOSSIBLE if offered.is_trunk_leg else Vouching.NOT_NEEDED,
         approved=approved,
         withheld_elsewhere=withheld_elsewhere,
         already_anchored=offered.already_anchored,

@@ -26,7 +26,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is judged. `disk_floor_bytes`: with less free no clip begins. `days_ahead`: by purpose, for how
-    many days from now on calls have a key.
+    many days from now on calls have a key. `is_trunk_unwitnessed`: nobody says who speaks inside.
     """
 
     processes_up: Mapping[str, bool]
@@ -41,6 +41,7 @@ class Facts:
     clock_believed: bool = True
     clock_moved_seconds: float = 0.0
     ignored_approvals: int = 0
+    is_trunk_unwitnessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,16 @@ def _warnings(facts: Facts) -> list[Finding]:
             f"{ignored} approvals in the catalogue carry no valid signature and are ignored",
             "somebody may have edited the catalogue: see `doelband scheme status` and the audit log",
         ),
+        (facts.is_trunk_unwitnessed, *UNWITNESSED),
     )
     return [Finding(code, what, remedy) for holds, code, what, remedy in conditions if holds]
 
 
+UNWITNESSED = (
+    "trunk-without-evidence",
+    "nobody says who speaks inside the PBX, so no call is recorded on the trunk side",
+    'it was chosen with evidence = "none" in [trunk]',
+)
 _DOWN = "it is started again by itself; if that does not last, see its log"
 _MEDIA = Finding(
     "media-not-connected", "signalling does not reach the media broker", "see the supervisor's log"

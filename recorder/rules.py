@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from recorder.decision import CallFacts, Direction, Opinion, Reason, Rule, Rules
+from recorder.decision import CallFacts, Direction, Opinion, Reason, Rule, Rules, Vouching
 from recorder.numbering import (
     NumberSet,
     extension_in,
@@ -22,6 +22,11 @@ from recorder.numbering import (
     possible_forms,
 )
 from recorder.scheme import SAMPLE_SCALE, Purpose, Scheme
+
+_UNVOUCHED = {
+    Vouching.AWAITED: Reason.NO_EVIDENCE,
+    Vouching.IMPOSSIBLE: Reason.NO_EVIDENCE_SOURCE,
+}
 
 
 @lru_cache(maxsize=8)  # the gate is judged every second, between SIP messages
@@ -117,7 +122,7 @@ class _Lookup:
         """KSF 1.3, 3.2: one enrolled agent, on flagged lines that are the agent's; permits what they do."""
         agents, lines = self.placed(facts.inside)
         if not agents:
-            yield Opinion(Reason.NO_AGENT)
+            yield from self._nobody_yet(facts, lines)
         if len(agents) > 1:
             yield Opinion(Reason.SEVERAL_AGENTS)
         if not lines:
@@ -127,6 +132,13 @@ class _Lookup:
                 if line not in enrolled:
                     yield Opinion(Reason.AGENT_NOT_ON_LINE)
                 yield Opinion(Reason.LINE_ALLOWS, purposes=purposes, line=line, agent=agent)
+
+    def _nobody_yet(self, facts: CallFacts, lines: list[tuple[str, frozenset[str]]]) -> Iterator[Opinion]:
+        """No agent is seen. On the trunk side one may still be vouched for; until then that is in the way."""
+        if facts.vouching not in _UNVOUCHED:
+            yield Opinion(Reason.NO_AGENT)
+        else:
+            yield from (Opinion(Reason.LINE_ALLOWS, purposes=it, line=line) for line, it in lines)
 
     def nobody_else(self, facts: CallFacts) -> Iterator[Opinion]:
         """Our side is the agent on the line and nobody else, whatever further header names an agent too."""
@@ -221,6 +233,12 @@ def _inside_known(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.INSIDE_ANONYMOUS)
 
 
+def _inside_vouched_for(facts: CallFacts) -> Iterator[Opinion]:
+    """On the trunk side headers never suffice: somebody has to say who speaks inside, now."""
+    if facts.vouching in _UNVOUCHED:
+        yield Opinion(_UNVOUCHED[facts.vouching])
+
+
 def _answered(facts: CallFacts) -> Iterator[Opinion]:
     if not facts.answered:
         yield Opinion(Reason.NOT_ANSWERED)
@@ -260,6 +278,7 @@ CALL_RULES: Rules = (
     _withheld_elsewhere,
     _approval,
     _inside_known,
+    _inside_vouched_for,
     _answered,
     _anchored_once,
     _not_stopped,

@@ -25,6 +25,8 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.UNAPPROVED: "the works council's signature does not cover the scheme",
         Reason.INSIDE_ANONYMOUS: "our own party withholds who it is",
         Reason.OUTSIDE_UNKNOWN: "it is not certain that the other party is outside",
+        Reason.NO_EVIDENCE: "nobody says who speaks inside the PBX now",
+        Reason.NO_EVIDENCE_SOURCE: "nobody can say who speaks inside the PBX ([trunk] evidence)",
         Reason.ALREADY_ANCHORED: "the call crosses us twice and is recorded at the other crossing",
         Reason.STOPPED: "somebody stopped the recording",
         Reason.DISTURBED: "something happened after which it is not certain who speaks",

@@ -127,6 +127,7 @@ class Pass(Timed):
             is_ours(end, settings.media_addresses, settings.media_ports),
             tuple(cause for cause, is_there in found.items() if is_there),
             (family_of(_media_address(end) or self.caller.source[0]), family_of(destination[0])),
+            self.callee_side,
         )
 
     def forward(self, invite: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:

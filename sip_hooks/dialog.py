@@ -44,7 +44,7 @@ class Party:
         between us, and only the source address leads through it.
         """
         address = address_of(target)
-        if self.side is Side.PBX:
+        if self.side is not Side.PHONES:
             return address
         return address if address is not None and address[0] == self.source[0] else self.source
 

@@ -30,7 +30,7 @@ _DIGEST = 4
 _TAG = 8
 _FIXED = 1 + _DIGEST
 _SIZES = (0, 6, 18)  # of an address, by its two bits in the flags
-_SIDES = (Side.PHONES, Side.PBX)
+_SIDES = (Side.PHONES, Side.PBX, Side.TRUNK)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,10 +69,7 @@ class DialogTokens:
         caller, callee = self._packed(crossing.caller), self._packed(crossing.callee)
         last = nonce if crossing.media is None else crossing.media.to_bytes(8)
         flags = (
-            _SIDES.index(crossing.sides[0])
-            | _SIDES.index(crossing.sides[1]) << 1
-            | _SIZES.index(len(caller)) << 2
-            | _SIZES.index(len(callee)) << 4
+            _packed_sides(crossing.sides) | _SIZES.index(len(caller)) << 2 | _SIZES.index(len(callee)) << 4
         )
         payload = bytes([flags]) + _digest(call_id, caller_tag) + caller + callee + last
         return b32encode(payload + self._tag(payload)).rstrip(b"=").lower()
@@ -91,7 +88,7 @@ class DialogTokens:
         last_at = callee_at + _SIZES[flags >> 4 & 3]
         last = payload[last_at:]
         crossing = Crossing(
-            (_SIDES[flags & 1], _SIDES[flags >> 1 & 1]),
+            _sides_in(flags),
             self._unpacked(payload[_FIXED:callee_at]),
             self._unpacked(payload[callee_at:last_at]),
             None if len(last) == NONCE else int.from_bytes(last),
@@ -108,6 +105,16 @@ class DialogTokens:
 
     def _tag(self, payload: bytes) -> bytes:
         return hmac.digest(self._key, payload, sha256)[:_TAG]
+
+
+def _packed_sides(sides: tuple[Side, Side]) -> int:
+    """The lower bits of both sides are the lowest two of the flags, the upper bits the highest two."""
+    caller, callee = (_SIDES.index(it) for it in sides)
+    return caller & 1 | (callee & 1) << 1 | (caller >> 1) << 6 | (callee >> 1) << 7
+
+
+def _sides_in(flags: int) -> tuple[Side, Side]:
+    return _SIDES[flags & 1 | flags >> 5 & 2], _SIDES[flags >> 1 & 1 | flags >> 6 & 2]
 
 
 def _digest(call_id: bytes, tag: bytes) -> bytes:

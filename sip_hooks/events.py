@@ -26,10 +26,11 @@ from sip_hooks.settings import Address
 
 
 class Side(StrEnum):
-    """The neighbour from which a request enters."""
+    """The neighbour from which a request enters, or to which it goes."""
 
     PHONES = "phones"
     PBX = "pbx"
+    TRUNK = "trunk"  # a provider, or the SBC before it
 
 
 class Disturbance(StrEnum):
@@ -66,6 +67,12 @@ class CallOffered:
         Disturbance, ...
     ]  # what the INVITE carries: REPLACES, JOIN, HOLD, AUTH_INT, UNREADABLE
     families: tuple[Family, Family]  # the IP versions in which caller and callee are to have their media
+    to_side: Side = Side.PBX  # where the callee is
+
+    @property
+    def is_trunk_leg(self) -> bool:
+        """Whether the call crosses between PBX and trunk: who speaks inside is not seen there."""
+        return Side.TRUNK in (self.from_side, self.to_side)
 
 
 @dataclass(frozen=True, slots=True)

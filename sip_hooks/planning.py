@@ -1,9 +1,10 @@
 """Planning a request: whose it is and where it goes, before anything is done with it (RFC 3261 §16.5, §16.6).
 
-From the phones a request goes to the PBX, from the PBX to the phone that its Request-URI's token names,
-unless a Route leads elsewhere. A request within a dialog goes to the other party of its pass; when it
-carries no Route at all its sender ignored our Record-Route, and the plan mends Request-URI and Route as a
-correct phone would have written them (§12.2.1.1).
+From phones and trunk a request goes to the PBX, from the PBX to the trunk, or to the phone that its
+Request-URI's token names, as the listener says to which it came; unless a Route leads elsewhere. At a trunk
+listener only the trunk is heard: the PBX trusts our address. A request within a dialog goes to the other
+party of its pass; when it carries no Route at all its sender ignored our Record-Route, and the plan mends
+Request-URI and Route as a correct phone would have written them (§12.2.1.1).
 
 A phone that came over a connection is reached over that connection, else where its Contact leads if no NAT
 lies between, else not at all (RFC 5626 §5.3; 480 tells more PBXs what to do than 430). A SIPS Request-URI
@@ -65,6 +66,7 @@ class Refusal:
 NOWHERE = Refusal(404, b"Not Found")
 GONE = Refusal(480, b"Temporarily Unavailable")
 INSECURE = Refusal(480, b"SIPS Not Allowed")
+STRANGER = Refusal(403, b"Forbidden")
 
 
 class Planner:
@@ -78,8 +80,10 @@ class Planner:
         passes: PassTable,
         flows: Flows,
     ) -> None:
-        self._pbx = settings.pbx
-        self._pbx_transport = settings.pbx_transport
+        self._neighbours = {Side.PBX: (settings.pbx, settings.pbx_transport)}
+        self._trunk = settings.trunk
+        if settings.trunk is not None:
+            self._neighbours[Side.TRUNK] = settings.trunk.address, settings.trunk.transport
         self._listeners = {listener.name: listener for listener in settings.listeners}
         self._router = router
         self._tokens = tokens
@@ -100,12 +104,18 @@ class Planner:
 
     def _planned(self, request: Message, source: Address, listener: Listener) -> Plan | Refusal:
         side = self._router.side_of(listener, source)
+        if side is Side.TRUNK and not (self._trunk and self._trunk.admits(source)):
+            return STRANGER
         routes = self._router.routes(request)
         if request.to_tag:
             found = self._passes.find(request, routes.token, side)
             if found is not None and (plan := self._within(request, routes, *found)) is not None:
                 return plan
-        return self._from_phones(request, routes) if side is Side.PHONES else self._from_pbx(request, routes)
+        if side is not Side.PBX:
+            return self._to_neighbour(request, routes, Side.PBX, side)
+        if listener.leads_to == "trunk":
+            return self._to_neighbour(request, routes, Side.TRUNK, side)
+        return self._to_phones(request, routes)
 
     def _within(self, request: Message, routes: RouteSet, call: Pass, sender: Role) -> Plan | Refusal | None:
         dialog = call.dialog_of(request, sender)
@@ -123,21 +133,22 @@ class Planner:
                 return GONE
         else:
             destination, transport = self._towards(party, uri, rest)
-            leaving = self._router.exit_to(party.side, destination, party.listener, transport)
+            behind = call.callee_side if party is call.caller else call.caller.side
+            leaving = self._router.exit_to(party.side, destination, party.listener, transport, behind)
             if leaving is None:
                 return None
             hop = destination, leaving
         return Plan(uri, *hop, party.side, routes.own, added, call, sender, dialog)
 
     def _towards(self, party: Party, uri: bytes, rest: tuple[bytes, ...]) -> tuple[Address, Transport]:
-        is_pbx = party.side is Side.PBX
-        known = (self._pbx, self._pbx_transport) if is_pbx else (party.source, party.listener.transport)
+        known = self._neighbours.get(party.side, (party.source, party.listener.transport))
+        is_server = party.side in self._neighbours
         to = _first_uri(rest) if rest else parse_uri(uri)
         address = address_of(to) if rest else party.reached_at(to)
-        # A Request-URI that names us leads to us again: the PBX is where such a request belongs.
+        # A Request-URI that names us leads to us again: the neighbour is where such a request belongs.
         if address is None or (not rest and self._router.is_ours(address)):
             return known
-        return address, (transport_of(to) if is_pbx or rest else None) or party.listener.transport
+        return address, (transport_of(to) if is_server or rest else None) or party.listener.transport
 
     def _over_connection(self, source: Address, listener: Listener, contact: Uri) -> Hop | None:
         """How a phone is reached that came from `source` over a connection to `listener`."""
@@ -148,20 +159,22 @@ class Planner:
             return address, listener
         return None
 
-    def _from_phones(self, request: Message, routes: RouteSet) -> Plan | Refusal:
-        destination, transport = self._pbx, self._pbx_transport
+    def _to_neighbour(self, request: Message, routes: RouteSet, side: Side, behind: Side) -> Plan | Refusal:
+        neighbour, spoken = destination, transport = self._neighbours[side]
+        uri = request.target
         if routes.rest:
             to = _first_uri(routes.rest)
-            destination = address_of(to) or self._pbx
-            transport = transport_of(to) or self._pbx_transport
+            destination, transport = address_of(to) or neighbour, transport_of(to) or spoken
+        elif behind is Side.TRUNK and (registered := self._tokens.open(uri.user)):
+            uri = parse_uri(registered.uri)  # the PBX registered itself at the provider
         elif routes.token:
-            # A dialog we no longer know, and the phone's Route ends here: its Request-URI is the target.
-            address = address_of(request.target)
+            # A dialog we no longer know, and the sender's Route ends here: its Request-URI is the target.
+            address = address_of(uri)
             if address is not None and not self._router.is_ours(address):
-                destination, transport = address, transport_of(request.target) or self._pbx_transport
-        return self._leaving(request.target.raw, destination, Side.PBX, routes, transport)
+                destination, transport = address, transport_of(uri) or spoken
+        return self._leaving(uri.raw, destination, side, routes, transport, behind)
 
-    def _from_pbx(self, request: Message, routes: RouteSet) -> Plan | Refusal:
+    def _to_phones(self, request: Message, routes: RouteSet) -> Plan | Refusal:
         uri = request.target
         if not routes.rest and (registered := self._tokens.open(uri.user)):
             return self._to_registered(registered, uri.user.lower(), routes)
@@ -187,11 +200,17 @@ class Planner:
         return GONE if hop is None else Plan(registered.uri, *hop, Side.PHONES, routes.own)
 
     def _leaving(
-        self, uri: bytes, destination: Address | None, side: Side, routes: RouteSet, transport: Transport
+        self,
+        uri: bytes,
+        destination: Address | None,
+        side: Side,
+        routes: RouteSet,
+        transport: Transport,
+        behind: Side = Side.PHONES,
     ) -> Plan | Refusal:
         if destination is None:
             return NOWHERE
-        leaving = self._router.exit_to(side, destination, routes.exit, transport)
+        leaving = self._router.exit_to(side, destination, routes.exit, transport, behind)
         return NOWHERE if leaving is None else Plan(uri, destination, leaving, side, routes.own)
 
 

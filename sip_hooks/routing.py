@@ -42,7 +42,7 @@ class Router:
             for address in (each.bound, each.advertised)
         }
         self._addresses = {address: each for (address, _), each in reversed(self._own.items())}
-        self._exits = {side: _facing(settings.listeners, side) for side in Side}
+        self._exits = _exits(settings.listeners)
 
     def side_of(self, listener: Listener, source: Address) -> Side:
         """Return from which side a message comes. A connection of the PBX may come from any port of its."""
@@ -57,13 +57,15 @@ class Router:
         destination: Address,
         wanted: Listener | None = None,
         transport: Transport | None = None,
+        behind: Side = Side.PHONES,
     ) -> Listener | None:
         """Return the listener from which a request to `destination` on `side` leaves: the wanted one, else
         the first, of those that speak its IP version and, if there is one, its transport; None when there is
-        none of that version.
+        none of that version. The PBX knows by our address from which side a request comes: `behind` us.
         """
         family = family_of(destination[0])
-        choice = (wanted, *self._exits[side]) if wanted else self._exits[side]
+        facing = self._exits[side, behind if side is Side.PBX else side]
+        choice = (wanted, *facing) if wanted else facing
         able = [listener for listener in choice if listener.family == family]
         fitting = [listener for listener in able if listener.transport == transport]
         return next(iter(fitting or able), None)
@@ -121,11 +123,19 @@ def _record_route(listener: Listener, token: bytes, secure: bool) -> bytes:
     return b"<sip:%s%s;lr;db=%s>" % (listener.sent_by, listener.uri_params, token)
 
 
-def _facing(listeners: tuple[Listener, ...], side: Side) -> tuple[Listener, ...]:
-    facing = [it for wanted in (side.value, "both") for it in listeners if it.side == wanted]
-    if not facing:
-        raise ValueError(f"no listener faces the side {side.value!r}: give one of them that side, or both")
-    return tuple(facing)
+def _exits(listeners: tuple[Listener, ...]) -> dict[tuple[Side, Side], tuple[Listener, ...]]:
+    """The listeners that face each side; those that face the PBX, by where they lead to."""
+    exits = {}
+    for outer in (Side.PHONES, Side.TRUNK):
+        both = [it for it in listeners if it.side == "both" and outer is Side.PHONES]
+        exits[outer, outer] = (*(it for it in listeners if it.side == outer.value), *both)
+        pbx = (it for it in listeners if it.side == Side.PBX.value and it.leads_to == outer.value)
+        exits[Side.PBX, outer] = (*pbx, *both)
+        if bool(exits[outer, outer]) != bool(exits[Side.PBX, outer]):
+            raise ValueError(f"one listener must face the {outer.value} and one, that leads there, the PBX")
+    if not any(exits.values()):
+        raise ValueError("no listener faces phones or trunk: give one of them that side")
+    return exits
 
 
 def is_sips(uri: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Literal, NamedTuple, TypeAlias
 
 from sip_hooks.address import Family, family_of, host
@@ -24,12 +25,13 @@ class Listener:
     """One socket of ours, and the name under which the neighbours on its side know it."""
 
     name: str
-    side: Literal["phones", "pbx", "both"]  # "both": what comes from EngineSettings.pbx is from the PBX side
+    side: Literal["phones", "pbx", "both", "trunk"]  # "both": phones, and EngineSettings.pbx
     address: str  # IPv4 or IPv6 address to bind
     port: int
     advertised_address: str = ""  # what Via, Record-Route and Contact say; "" = address
     advertised_port: int = 0  # 0 = port
     transport: Transport = "udp"
+    leads_to: Literal["phones", "trunk"] = "phones"  # where what the PBX sends to this listener goes
 
     @property
     def bound(self) -> Address:
@@ -64,8 +66,26 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Trunk:
+    """The neighbour on the trunk side: a provider, or the SBC before it.
+
+    A PBX trusts its trunk by address, and that address is ours: so nobody but the trunk may use it.
+    """
+
+    address: Address  # next hop for whatever the PBX sends to the trunk
+    transport: Transport = "udp"
+    sources: tuple[IPv4Network | IPv6Network, ...] = ()  # from where else it sends
+
+    def admits(self, source: Address) -> bool:
+        """Whether a request that comes from there is the trunk's."""
+        return source[0] == self.address[0] or any(ip_address(source[0]) in it for it in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Everything the engine needs to know. Both sides must have a listener; one "both" serves for two."""
+    """Everything the engine needs to know. The PBX, and phones or trunk, must have a listener; one "both"
+    serves for two.
+    """
 
     listeners: tuple[Listener, ...]
     pbx: Address  # next hop for whatever comes from the phones
@@ -75,3 +95,4 @@ class EngineSettings:
     hold_seconds: float = 0.1  # how long an INVITE waits for ForwardCall
     silent_limit_seconds: float = 12 * 3600.0  # a dialog that says nothing for so long is forgotten
     pbx_transport: Transport = "udp"
+    trunk: Trunk | None = None

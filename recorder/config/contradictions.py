@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
 
-from recorder.config import listening
+from recorder.config import listening, trunk_side
 from recorder.config.listening import ANY, overlap, versions
 from recorder.config.model import Config, Listener, Pbx
 from recorder.config.numbers import check_alias, check_number
 from recorder.config.places import Key
 from recorder.config.problems import did_you_mean
+from recorder.config.trunk import Trunk
 from recorder.numbering import NumberSet, PatternError, number_set, possible_forms
 from sip_hooks.address import family_of
 
@@ -44,6 +45,7 @@ def doubts(config: Config) -> Found:
         if not any(line.name in agent.lines for agent in config.agents):
             yield ("lines", index), "no agent is on this line, so nothing is recorded; add [[agents]]"
     yield from listening.doubts(config)
+    yield from trunk_side.doubts(config)
     yield from _unbridged(config)
     yield from _without_media(config)
     yield from _excluded_agents(config)
@@ -83,7 +85,8 @@ def _media_ports(config: Config) -> Found:
         yield key, "ports below 1024 belong to the system; write a higher range"
     if media.port_high - media.port_low + 1 < _PORTS_PER_CALL:
         yield key, f"a call needs {_PORTS_PER_CALL} ports; write a wider range, the lower end first"
-    sockets: tuple[Listener | Pbx, ...] = (*config.listeners, config.pbx)
+    sockets: list[Listener | Pbx | Trunk] = [*config.listeners, config.pbx]
+    sockets += [config.trunk] if config.trunk else []
     for it in sockets:
         is_shared = any(overlap(it.address, own) for own in media.addresses().values())
         if is_shared and media.port_low <= it.port <= media.port_high:
@@ -93,14 +96,17 @@ def _media_ports(config: Config) -> Found:
 def _unbridged(config: Config) -> Found:
     """Calls that are never recorded are left alone, so nobody bridges IP versions in them."""
     pbx = family_of(config.pbx.address)
-    for version in sorted(versions(config, "phones") - {pbx}):
-        text = f"phones over IPv{version} and a PBX over IPv{pbx}: calls that are never recorded are left as"
-        yield ("pbx", "address"), f"{text} they are, so they have audio only if the PBX bridges the two"
+    for side in ("phones", "trunk"):
+        for version in sorted(versions(config, side) - {pbx}):
+            text = (
+                f"{side} over IPv{version} and a PBX over IPv{pbx}: calls that are never recorded are left as"
+            )
+            yield ("pbx", "address"), f"{text} they are, so they have audio only if the PBX bridges the two"
 
 
 def _without_media(config: Config) -> Found:
     """Who speaks an IP version in which nothing is relayed is not recorded."""
-    spoken = versions(config, "phones") | {family_of(config.pbx.address)}
+    spoken = versions(config, "phones") | versions(config, "trunk") | {family_of(config.pbx.address)}
     for version in sorted(spoken - config.media.addresses().keys()):
         name = "address" if version == 4 else "address6"
         yield ("media",), f"calls with a party on IPv{version} are not recorded; write {name} as well"
@@ -276,6 +282,7 @@ def _shared_numbers(config: Config) -> Found:
 
 _CHECKS: tuple[Callable[[Config], Found], ...] = (
     listening.contradictions,
+    trunk_side.contradictions,
     _media,
     _media_ports,
     _patterns,

@@ -18,7 +18,7 @@ _TOWARDS_TLS = ("ca", "server_name")
 
 def contradictions(config: Config) -> Found:
     """Everything that is refused: the key and what to write instead."""
-    for check in (_sockets, _addresses, _certificates, _neighbours, _transport_of_pbx):
+    for check in (_sockets, _addresses, _certificates, _leads, _neighbours, _transport_of_pbx):
         yield from check(config)
 
 
@@ -38,12 +38,14 @@ def overlap(one: str, two: str) -> bool:
 
 
 def versions(config: Config, side: str) -> set[Family]:
-    """The IP versions in which we face phones or PBX."""
-    return {family_of(it.address) for it in _facing(config, side)}
+    """The IP versions in which we face phones, PBX or trunk."""
+    return {family_of(it.address) for it in facing(config, side)}
 
 
-def _facing(config: Config, side: str) -> list[Listener]:
-    return [it for it in config.listeners if it.side in (side, "both")]
+def facing(config: Config, side: str) -> list[Listener]:
+    """The listeners that face phones, PBX or trunk."""
+    sides = (side,) if side == "trunk" else (side, "both")
+    return [it for it in config.listeners if it.side in sides]
 
 
 def _sockets(config: Config) -> Found:
@@ -72,12 +74,27 @@ def _certificates(config: Config) -> Found:
                 yield key, f'transport = "tls" needs it; write {name} = "sip.pem", the path of a PEM file'
 
 
+def _leads(config: Config) -> Found:
+    """Phones and trunk have each a listener at which the PBX hears them, and reaches them."""
+    for index, it in enumerate(config.listeners):
+        if it.leads_to == "trunk" and it.side != "pbx":
+            text = 'only a listener with side = "pbx" leads to the trunk; write that, or take this key away'
+            yield ("listeners", index, "leads_to"), text
+    if not facing(config, "trunk"):
+        return
+    if not any(it.side == "pbx" and it.leads_to == "trunk" for it in config.listeners):
+        text = "none leads from the PBX to the trunk"
+        yield ("listeners",), f'{text}; write a listener with side = "pbx" and leads_to = "trunk"'
+
+
 def _neighbours(config: Config) -> Found:
     for index, it in enumerate(config.listeners):
         if _is_pbx(config, it):
             yield ("pbx",), f"this is our own listeners[{index}]; write the PBX's address and port"
+    leads = any(it.side == "pbx" and it.leads_to == "phones" for it in config.listeners)
     for side in ("phones", "pbx"):
-        if not any(it.side in (side, "both") for it in config.listeners):
+        is_needed = leads or not facing(config, "trunk") if side == "phones" else True
+        if is_needed and not facing(config, side):
             yield ("listeners",), f'none faces the {side}; write a listener with side = "{side}" or "both"'
         elif side == "pbx" and family_of(config.pbx.address) not in versions(config, "pbx"):
             text = "no listener that faces the PBX is of its IP version"
@@ -91,7 +108,7 @@ def _is_pbx(config: Config, it: Listener) -> bool:
 
 def _transport_of_pbx(config: Config) -> Found:
     pbx = config.pbx
-    able = [it for it in _facing(config, "pbx") if family_of(it.address) == family_of(pbx.address)]
+    able = [it for it in facing(config, "pbx") if family_of(it.address) == family_of(pbx.address)]
     if able and not any(it.transport == pbx.transport for it in able):
         over = pbx.transport
         text = f'no listener that faces the PBX speaks {over.upper()}; write transport = "{over}"'

@@ -5,156 +5,42 @@ The example of a field is what an error message tells the administrator to write
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
-from os.path import normpath
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-)
+from pydantic import BeforeValidator, Field
 
 from recorder import numbering, scheme
-from sip_hooks.address import Family, canonical, family_of
+from recorder.config.trunk import Trunk
+from recorder.config.values import (
+    Address,
+    Address4,
+    Address6,
+    Directory,
+    File,
+    Name,
+    Port,
+    Prefix,
+    Section,
+    SomeTexts,
+    Text,
+    Texts,
+    like,
+    to_bytes,
+    to_horizon,
+    to_ports,
+    to_retention,
+    to_sample,
+    to_tuple,
+)
+from sip_hooks.address import Family
 from sip_hooks.settings import Transport
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|days?|weeks?)")
-_UNITS = {
-    "ms": "milliseconds",
-    "s": "seconds",
-    "day": "days",
-    "days": "days",
-    "week": "weeks",
-    "weeks": "weeks",
-}
-_SAMPLE = re.compile(r"([0-9]{1,2})(?:\.([0-9]{1,2}))? *%")
-_SIZE = re.compile(r"([0-9]{1,6}) *(MB|GB)")
-_PORTS = re.compile(r"([0-9]{1,5}) *- *([0-9]{1,5})")
-
-
-def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _retention(value: object) -> object:
-    """Whole days: 30, "30 days" or "4 weeks"."""
-    days = timedelta(days=value) if type(value) is int else _duration(value, ("day", "days", "week", "weeks"))
-    if days < timedelta(days=1) or days % timedelta(days=1):
-        raise ValueError("a retention is at least one whole day")
-    return days
-
-
-def _sample(value: object) -> object:
-    """Hundredths of a per cent, from "5 %"."""
-    match = _SAMPLE.fullmatch(value.strip()) if isinstance(value, str) else None
-    hundredths = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else 0
-    if not 0 < hundredths < scheme.SAMPLE_SCALE:
-        raise ValueError("a sample lies between 0.01 % and 99.99 % of the calls, in hundredths of a per cent")
-    return hundredths
-
-
-def _bytes(value: object) -> object:
-    """A size of whole megabytes or gigabytes (powers of 1000): "64 MB", "1 GB"; in bytes."""
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("this is not a size")
-    return int(match[1]) * (10**6 if match[2] == "MB" else 10**9)
-
-
-def _horizon(value: object) -> object:
-    seconds = _duration(value, ("ms", "s"))
-    if not timedelta(milliseconds=200) <= seconds <= timedelta(seconds=30):
-        raise ValueError("the horizon lies between 200 ms and 30 s")
-    return seconds
-
-
-def _duration(value: object, units: tuple[str, ...]) -> timedelta:
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or match[2] not in units:
-        raise ValueError("this is not a duration")
-    try:
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
-    except OverflowError:
-        raise ValueError("this duration is too long") from None
-
-
-def _ports(value: object) -> object:
-    match = _PORTS.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("this is not a range of ports")
-    return int(match[1]), int(match[2])
-
-
-def _path(value: object, info: ValidationInfo) -> object:
-    """A relative path starts at the configuration file's directory."""
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError("this is not a path")
-    return Path(normpath(Path((info.context or {}).get("base", "")) / value))
-
-
-def _address(text: str) -> str:
-    """IPv4 or IPv6, as RFC 5952 writes it, so that two spellings are one address."""
-    if text[:4].lower() == "fe80" or "%" in text:
-        raise ValueError("a link-local address reaches nobody on another link")
-    try:
-        address = canonical(text)
-    except ValueError:
-        raise ValueError("this is not an IP address") from None
-    if family_of(address) == 4 and ":" in text:
-        raise ValueError("this is an IPv4 address in an IPv6 one")
-    return address
-
-
-def _of_family(family: Family) -> AfterValidator:
-    def checked(text: str) -> str:
-        if family_of(address := _address(text)) != family:
-            raise ValueError(f"this is not an IPv{family} address")
-        return address
-
-    return AfterValidator(checked)
-
-
-def _like(pattern: str, words: str) -> AfterValidator:
-    """A text of this pattern; a message shows the words in place of the pattern."""
-    expression = re.compile(pattern)
-
-    def checked(text: str) -> str:
-        if expression.fullmatch(text) is None:
-            raise ValueError(f"this is not {words}")
-        return text
-
-    return AfterValidator(checked)
-
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
-SomeTexts = Annotated[tuple[Text, ...], BeforeValidator(_tuple), Field(min_length=1)]
-Name = Annotated[str, _like(r"[a-z0-9][a-z0-9-]{0,39}", "a name of small letters, digits and hyphens")]
-Prefix = Annotated[str, _like(r"[0-9]{0,6}", "at most 6 digits")]
-Address = Annotated[str, AfterValidator(_address)]
-Address4 = Annotated[str, _of_family(4)]
-Address6 = Annotated[str, _of_family(6)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Directory = Annotated[Path, BeforeValidator(_path)]
-
-
-File = Annotated[Path | None, BeforeValidator(_path)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Listener(Section):
     """A socket for SIP, and whom it faces. `advertised` is the address that the neighbours are told.
+    `leads_to`: where what the PBX sends here goes.
 
     `certificate` (with its chain) and `private_key` are PEM files; `client_ca` says whose certificates others
     may show, and `client_certificate` whether they must.
@@ -162,7 +48,10 @@ class Listener(Section):
 
     address: Address = Field(examples=['address = "192.0.2.10"'])
     port: Port = Field(default=5060, examples=["port = 5060"])
-    side: Literal["phones", "pbx", "both"] = Field(examples=['side = "phones", "pbx" or "both"'])
+    side: Literal["phones", "pbx", "both", "trunk"] = Field(
+        examples=['side = "phones", "pbx", "both" or "trunk"']
+    )
+    leads_to: Literal["phones", "trunk"] = Field(default="phones", examples=['leads_to = "trunk"'])
     advertised: Address | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
     transport: Transport = Field(default="udp", examples=['transport = "udp", "tcp" or "tls"'])
     certificate: File = Field(default=None, examples=['certificate = "sip.pem"'])
@@ -203,9 +92,9 @@ class Media(Section):
     advertised: Address4 | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
     address6: Address6 | None = Field(default=None, examples=['address6 = "2001:db8::10"'])
     advertised6: Address6 | None = Field(default=None, examples=['advertised6 = "2001:db8::10"'])
-    ports: Annotated[tuple[Port, Port], BeforeValidator(_ports)] = Field(examples=['ports = "20000-29999"'])
+    ports: Annotated[tuple[Port, Port], BeforeValidator(to_ports)] = Field(examples=['ports = "20000-29999"'])
     workers: int = Field(default=1, ge=1, le=64, examples=["workers = 1"])
-    horizon: Annotated[timedelta, BeforeValidator(_horizon)] = Field(
+    horizon: Annotated[timedelta, BeforeValidator(to_horizon)] = Field(
         default=timedelta(seconds=2), examples=['horizon = "2 s"']
     )
 
@@ -229,7 +118,7 @@ class Media(Section):
 
 
 class NumberingSection(Section):
-    country_code: Annotated[str, _like(r"[1-9][0-9]{0,2}", "a country code of 1 to 3 digits")] = Field(
+    country_code: Annotated[str, like(r"[1-9][0-9]{0,2}", "a country code of 1 to 3 digits")] = Field(
         default="31", examples=['country_code = "31"']
     )
     national_prefix: Prefix = Field(default="0", examples=['national_prefix = "0"'])
@@ -244,7 +133,7 @@ class NumberingSection(Section):
 
 
 class Private(Section):
-    prefix: Annotated[str, _like(r"[0-9*#]{1,8}", "1 to 8 digits, * or #")] = Field(
+    prefix: Annotated[str, like(r"[0-9*#]{1,8}", "1 to 8 digits, * or #")] = Field(
         examples=['prefix = "*31"']
     )
 
@@ -258,7 +147,7 @@ class Line(Section):
 
 class Agent(Section):
     id: Annotated[
-        str, _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", "an id of letters, digits, dots, hyphens")
+        str, like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", "an id of letters, digits, dots, hyphens")
     ] = Field(examples=['id = "a-1041"'])
     extensions: SomeTexts = Field(examples=['extensions = ["201"]'])
     lines: SomeTexts = Field(examples=['lines = ["service"]'])
@@ -269,8 +158,8 @@ class Purpose(Section):
     description: Text = Field(examples=['description = "what these recordings are for"'])
     legal_basis: Text = Field(examples=['legal_basis = "GDPR art. 6(1)(f): …"'])
     mode: scheme.Mode = Field(default="always", examples=['mode = "always", "sample" or "on-demand"'])
-    sample: Annotated[int, BeforeValidator(_sample)] = Field(default=0, examples=['sample = "5 %"'])
-    retention: Annotated[timedelta, BeforeValidator(_retention)] = Field(examples=['retention = "30 days"'])
+    sample: Annotated[int, BeforeValidator(to_sample)] = Field(default=0, examples=['sample = "5 %"'])
+    retention: Annotated[timedelta, BeforeValidator(to_retention)] = Field(examples=['retention = "30 days"'])
     frequency: Text | None = Field(default=None, examples=['frequency = "how often, as the staff is told"'])
     frequency_justification: Text | None = Field(
         default=None, examples=['frequency_justification = "why not less often, and why no other means"']
@@ -293,7 +182,7 @@ class Storage(Section):
     """`reserve`: bytes kept free for sealing and destroying when the disk is full; 0 for none."""
 
     directory: Directory = Field(examples=['directory = "/var/lib/doelband/storage"'])
-    reserve: Annotated[int, BeforeValidator(_bytes)] = Field(
+    reserve: Annotated[int, BeforeValidator(to_bytes)] = Field(
         default=64_000_000, examples=['reserve = "256 MB"']
     )
 
@@ -317,30 +206,29 @@ class Watch(Section):
 class Clock(Section):
     """For demonstrations and tests: a file with the seconds that are added to every clock."""
 
-    offset_file: Annotated[Path | None, BeforeValidator(_path)] = Field(
-        default=None, examples=['offset_file = "clock-offset"']
-    )
+    offset_file: File = Field(default=None, examples=['offset_file = "clock-offset"'])
 
 
 class Config(Section):
     """The whole file. `config.load` makes one; `scheme()` is the part that the works council approves."""
 
     tenant: Name = Field(default="default", examples=['tenant = "example"'])
-    listeners: Annotated[tuple[Listener, ...], BeforeValidator(_tuple), Field(min_length=1)] = Field(
+    listeners: Annotated[tuple[Listener, ...], BeforeValidator(to_tuple), Field(min_length=1)] = Field(
         examples=["a section [[listeners]] with address, port and side"]
     )
     pbx: Pbx = Field(examples=["a section [pbx] with address and port"])
+    trunk: Trunk | None = Field(default=None, examples=["a section [trunk] with address and evidence"])
     media: Media = Field(examples=["a section [media] with address and ports"])
     numbering: NumberingSection = Field(default=NumberingSection(), examples=["a section [numbering]"])
     private: Private = Field(examples=["a section [private] with prefix"])
     purposes: dict[Name, Purpose] = Field(default={}, examples=["a section [purposes.coaching]"])
-    lines: Annotated[tuple[Line, ...], BeforeValidator(_tuple)] = Field(
+    lines: Annotated[tuple[Line, ...], BeforeValidator(to_tuple)] = Field(
         default=(), examples=["sections [[lines]]"]
     )
-    agents: Annotated[tuple[Agent, ...], BeforeValidator(_tuple)] = Field(
+    agents: Annotated[tuple[Agent, ...], BeforeValidator(to_tuple)] = Field(
         default=(), examples=["sections [[agents]]"]
     )
-    exclusions: Annotated[tuple[Exclusion, ...], BeforeValidator(_tuple)] = Field(
+    exclusions: Annotated[tuple[Exclusion, ...], BeforeValidator(to_tuple)] = Field(
         default=(), examples=["sections [[exclusions]]"]
     )
     storage: Storage = Field(examples=["a section [storage] with directory"])

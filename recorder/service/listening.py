@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import socket
 import ssl
+from ipaddress import ip_network
 from pathlib import Path
 
 from recorder.config import Config, model
 from recorder.service import places
 from sip_hooks.address import host
-from sip_hooks.settings import EngineSettings, Listener
+from sip_hooks.settings import EngineSettings, Listener, Trunk
 from sip_hooks.streams import Encryption, bound
 from storage.errors import Unavailable
 
@@ -30,7 +31,15 @@ def settings(config: Config) -> EngineSettings:
         media_ports=(config.media.port_low, config.media.port_high),
         token_key=places.token_key(config).read_bytes(),
         pbx_transport=config.pbx.transport,
+        trunk=_trunk(config),
     )
+
+
+def _trunk(config: Config) -> Trunk | None:
+    if config.trunk is None:
+        return None
+    it = config.trunk
+    return Trunk((it.address, it.port), it.transport, tuple(ip_network(source) for source in it.sources))
 
 
 def check_listeners(config: Config) -> None:
@@ -49,7 +58,15 @@ def check_listeners(config: Config) -> None:
 
 def _listeners(config: Config) -> tuple[Listener, ...]:
     return tuple(
-        Listener(it.name, it.side, it.address, it.port, it.advertised_address, transport=it.transport)
+        Listener(
+            it.name,
+            it.side,
+            it.address,
+            it.port,
+            it.advertised_address,
+            transport=it.transport,
+            leads_to=it.leads_to,
+        )
         for it in config.listeners
     )
 
@@ -57,7 +74,9 @@ def _listeners(config: Config) -> tuple[Listener, ...]:
 def encryption(config: Config) -> Encryption:
     """Read every certificate, key and CA. Raises Unavailable, which names the file."""
     encrypted = [it for it in config.listeners if it.transport == "tls"]
-    towards_pbx = [it for it in encrypted if it.side != "phones"] if config.pbx.transport == "tls" else []
+    towards_pbx = (
+        [it for it in encrypted if it.side in ("pbx", "both")] if config.pbx.transport == "tls" else []
+    )
     return Encryption(
         {it.name: _server(it) for it in encrypted},
         {it.name: _client(it, config) for it in towards_pbx},

@@ -35,6 +35,7 @@ from recorder.effects import (
 )
 from recorder.metrics import Sample, answered, counted, sample
 from recorder.notify import Notifier, keep_telling
+from recorder.readiness import UNWITNESSED
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
@@ -374,6 +375,8 @@ async def run(config: Config, path: Path, notifier: Notifier) -> None:
     await signalling.start()
     listeners = [f"{it.transport} {host(it.address)}:{it.port}" for it in config.listeners]
     log.info("listening for SIP", listeners=listeners)
+    if config.trunk is not None and config.trunk.evidence == "none":
+        log.warning(UNWITNESSED[1], why=UNWITNESSED[2])
     notifier.ready(signalling.status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: signalling.status))
     upkeep = asyncio.create_task(_keep_books(config, books, signalling))

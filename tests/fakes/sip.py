@@ -10,7 +10,7 @@ from typing import TypedDict, TypeVar, Unpack
 from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
 from sip_hooks.events import Anchor, CallDisturbed, CallOffered, Disturbance, Event, ForwardCall
 from sip_hooks.message import parse
-from sip_hooks.settings import Address, Transport
+from sip_hooks.settings import Address, Transport, Trunk
 
 US: Address = ("10.0.0.1", 5060)
 PBX: Address = ("10.0.0.2", 5060)
@@ -125,11 +125,12 @@ class Bench:
         pbx: Address = PBX,
         media_address: str = "10.0.0.1",
         pbx_transport: Transport = "udp",
+        trunk: Trunk | None = None,
     ) -> None:
         drawn = count(1)
         media = frozenset({media_address})
         self.settings = EngineSettings(
-            listeners, pbx, media, (20000, 30000), b"k" * 32, pbx_transport=pbx_transport
+            listeners, pbx, media, (20000, 30000), b"k" * 32, pbx_transport=pbx_transport, trunk=trunk
         )
         self.engine = Engine(
             self.settings,

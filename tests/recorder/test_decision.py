@@ -21,6 +21,7 @@ from recorder.decision import (
     Reason,
     Rules,
     Verdict,
+    Vouching,
     decide,
 )
 from tests.recorder.test_rules import RULES, SERVICE
@@ -164,7 +165,7 @@ INSIDE = {
 OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "internal": "270"}
 DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
 SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
-MORE = (*SWITCHES, "elsewhere", "stopped")
+MORE = (*SWITCHES, "elsewhere", "stopped", "unvouched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ class Case:
             inside | outside | excluded,
             itself if self.dialled == "itself" else DIALLED[self.dialled],
             anonymous="anonymous" in self.on,
+            vouching=Vouching.AWAITED if "unvouched" in self.on else Vouching.NOT_NEEDED,
             answered="answered" in self.on,
             approved="approved" in self.on,
             already_anchored="already" in self.on,
@@ -204,7 +206,7 @@ def every_case() -> list[Case]:
         for states in product((False, True), repeat=len(SWITCHES))
     ]
     settings += [
-        frozenset({"answered", "approved", more, it}) for it in SWITCHES for more in ("elsewhere", "stopped")
+        frozenset({"answered", "approved", more, it}) for it in SWITCHES for more in MORE[len(SWITCHES) :]
     ]
     return [Case(*it) for it in product((False, True), INSIDE, OUTSIDE, DIALLED, settings)]
 
@@ -229,7 +231,7 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
     if kind is not None:
         return kind, 3 if kind is Kind.PRIVATE else 0, None, Outcome.NONE
     certain = case.outside in ("number", "pattern") or (not case.outbound and "anonymous" in case.on)
-    uncertain = not certain or (case.outbound and "anonymous" in case.on)
+    uncertain = not certain or (case.outbound and "anonymous" in case.on) or "unvouched" in case.on
     kind = Kind.UNCERTAIN if uncertain else Kind.BUSINESS
     kind = kind if "approved" in case.on else Kind.UNAPPROVED
     if "already" in case.on:

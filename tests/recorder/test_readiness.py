@@ -53,6 +53,7 @@ def test_each_condition_alone_makes_it_unready(change: dict[str, Any], code: str
         ({"clock_believed": False}, "clock-not-believed"),
         ({"clock_moved_seconds": 3.0}, "clock-moved"),
         ({"ignored_approvals": 1}, "approvals-ignored"),
+        ({"is_trunk_unwitnessed": True}, "trunk-without-evidence"),
     ],
 )
 def test_a_warning_is_said_and_leaves_it_ready(change: dict[str, Any], code: str) -> None:
