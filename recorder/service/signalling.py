@@ -376,7 +376,7 @@ async def run(config: Config, path: Path, notifier: Notifier) -> None:
     listeners = [f"{it.transport} {host(it.address)}:{it.port}" for it in config.listeners]
     log.info("listening for SIP", listeners=listeners)
     if config.trunk is not None and config.trunk.evidence == "none":
-        log.warning(UNWITNESSED[1], why=UNWITNESSED[2])
+        log.warning("no call is recorded on the trunk side", why=UNWITNESSED[2])
     notifier.ready(signalling.status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: signalling.status))
     upkeep = asyncio.create_task(_keep_books(config, books, signalling))

@@ -148,7 +148,7 @@ def test_calls_that_are_over_are_not_held_by_their_longest_timer() -> None:
 
 
 def test_a_side_without_a_listener_is_a_configuration_fault() -> None:
-    with pytest.raises(ValueError, match="no listener faces the side"):
+    with pytest.raises(ValueError, match="one listener must face"):
         Bench((Listener("in", "phones", "10.0.0.1", 5060),))
 
 
