@@ -133,6 +133,9 @@ class Calls:
 
     def _offer(self, event: CallOffered, at: datetime) -> list[Effect]:
         others = self._passes.setdefault(event.conversation, set())
+        if event.description is None and any(self._sessions[it].number is not None for it in others):
+            # Whose offer is still to come names no port of ours yet, and will come through here first.
+            event = replace(event, already_anchored=True)
         withheld = any(self._sessions[it].withholds for it in others)
         lots = self._lots.setdefault(event.conversation, Lots(self._draw))
         session = Session(self._checked(event), self._policy, self._new_id, lots, withheld)

@@ -170,7 +170,7 @@ class CallFacts:
     `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
     `vouching`: whether anybody besides signalling says who speaks inside.
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
-    `obstacles` make a description impossible to anchor (a late offer is one), `failures` are our own.
+    `obstacles` make media impossible to anchor or to keep, `failures` are our own.
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
     `requested`: the purposes for which somebody has asked; `stopped`: those that somebody has ended for
     good, None for the whole call.

@@ -53,6 +53,10 @@ class Ends:
             for side, end in sides.items()
         }
 
+    def are_known(self) -> bool:
+        """Both parties have said where they want their media."""
+        return self._caller is not None and bool(self._forks)
+
     def are_recordable(self) -> bool:
         """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
         known = [{row[1] for row in side} & RECORDABLE for side in self.codecs().values()]

@@ -10,7 +10,6 @@ from recorder.decision import CallFacts, Direction, Vouching
 from recorder.scheme import SAMPLE_SCALE
 from sip_hooks.events import CallOffered, Side
 from sip_hooks.identity import NAMES_OTHERS, Identity
-from sip_hooks.sdp import Obstacle
 
 NAME_CHARACTERS = 128
 """The most that is kept of a party's name: it goes into one message to the capture process."""
@@ -56,17 +55,13 @@ def first_facts(
         approved=approved,
         withheld_elsewhere=withheld_elsewhere,
         already_anchored=offered.already_anchored,
-        obstacles=frozenset(_obstacles(offered)),
+        obstacles=frozenset(it.value for it in said.obstacles)
+        if (said := offered.description)
+        else frozenset(),
         disturbances=frozenset(it.value for it in offered.disturbances),
         draws=draws,
     )
     return with_identities(facts, offered.identities)
-
-
-def _obstacles(offered: CallOffered) -> tuple[str, ...]:
-    if offered.description is None:
-        return (Obstacle.LATE_OFFER.value,)
-    return tuple(it.value for it in offered.description.obstacles)
 
 
 def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit: bool = True) -> CallFacts:

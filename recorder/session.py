@@ -182,12 +182,12 @@ class Session:
             effects = self._on_untouched()
         elif isinstance(event, CallAnswered):
             self._answered_at = event.at
-            self._facts = replace(self._facts, answered=True)
         elif isinstance(event, CallDisturbed):
             self._disturb(event.cause.value)
         if isinstance(event, (CallProgressed, CallRedirected, CallAnswered, CallDisturbed)):
-            may_permit = isinstance(event, CallAnswered)
-            self._facts = with_identities(self._facts, event.identities, may_permit)
+            self._facts = with_identities(self._facts, event.identities, isinstance(event, CallAnswered))
+        is_described = self._number is None or self._ends.are_known()  # else the ACK carries the answer
+        self._facts = replace(self._facts, answered=self._answered_at is not None and is_described)
         return effects + self._decide(at)
 
     def abandon(self, at: datetime) -> list[Effect]:

@@ -44,13 +44,12 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
 
 OBSTACLES: Mapping[Obstacle, str] = MappingProxyType(
     {
-        Obstacle.LATE_OFFER: "the media was described only in the answer",
-        Obstacle.MULTIPART: "the media description is a part of a larger body",
+        Obstacle.MULTIPART: "it is not clear which part of a body describes the media",
         Obstacle.ENCRYPTED_BODY: "the media description is encrypted",
         Obstacle.UNREADABLE: "a description or an identity could not be read",
         Obstacle.NO_AUDIO: "no audio came over RTP",
-        Obstacle.SEVERAL_MEDIA: "there is more than one media stream",
-        Obstacle.ICE: "the media takes a way of its own (ICE)",
+        Obstacle.SEVERAL_MEDIA: "there is more than one audio stream",
+        Obstacle.ICE: "the media cannot but take a way of its own (ICE)",
         Obstacle.SRTP: "the media is encrypted (SRTP)",
         Obstacle.DTLS: "the media is encrypted (DTLS-SRTP)",
         Obstacle.CLAIMED: "a party named a media port of ours that no call was given",

@@ -7,48 +7,46 @@ same bytes again.
 from __future__ import annotations
 
 from sip_hooks.address import UNSPECIFIED, family_of
+from sip_hooks.body import find_description
 from sip_hooks.errors import MessageError
 from sip_hooks.events import Anchor
 from sip_hooks.identity import Role
 from sip_hooks.message import Message
 from sip_hooks.sdp import Description, MediaEnd, Obstacle, describe, rewrite
 
-_SDP = b"application/sdp"
-_ENCRYPTED = (b"application/pkcs7-mime", b"application/x-pkcs7-mime")
-_PLAIN_CODINGS = (b"", b"identity")
 
-
-def description_in(message: Message) -> Description | None:
-    """Return the description a message carries, None when it carries none."""
-    if not message.body:
+def description_in(message: Message, stream: int | None = None) -> Description | None:
+    """Return the description a message carries, None when it carries none. `stream`: as for `describe`."""
+    place = find_description(message)
+    if place is None:
         return None
-    kind = message.content_type
-    coding = (message.first(b"content-encoding") or b"").lower()
-    if kind in _ENCRYPTED or (kind == _SDP and coding not in _PLAIN_CODINGS):
-        return Description(None, frozenset((Obstacle.ENCRYPTED_BODY,)), b"")
-    if kind == _SDP:
-        return describe(message.body)
-    if kind.startswith(b"multipart/") and _SDP in message.body.lower():
-        return Description(None, frozenset((Obstacle.MULTIPART,)), b"")
-    return None
+    if isinstance(place, Obstacle):
+        return Description(None, frozenset((place,)), b"")
+    return describe(message.body[place[0] : place[1]], stream)
 
 
-def can_be_anchored(description: Description) -> bool:
-    """Whether rewriting leads the audio through us. With ICE it would not: candidates lead around us."""
-    return description.end is not None and Obstacle.ICE not in description.obstacles
+def can_be_anchored(offer: Description) -> bool:
+    """Whether an offer's audio can be led through us, and the whole of it."""
+    return offer.end is not None and offer.obstacles.isdisjoint((Obstacle.ICE, Obstacle.SEVERAL_MEDIA))
 
 
-def anchored(body: bytes, end: MediaEnd, speaker: Role, anchor: Anchor) -> bytes:
-    """Return what the other party is to be shown of the description that `speaker` sent.
+def anchored(message: Message, description: Description, speaker: Role, anchor: Anchor) -> bytes:
+    """Return the body with what the other party is to be shown of the description that `speaker` sent.
 
-    Raises MessageError when the speaker wants its media in an IP version that its side of the relay lacks.
+    Raises MessageError when the speaker wants its media in an IP version that its side of the relay lacks,
+    and when there is nothing to rewrite.
     """
     own, shown = anchor.to_caller, anchor.to_callee
     if speaker == "callee":
         own, shown = shown, own
+    end, place = description.end, find_description(message)
+    if end is None or not isinstance(place, tuple):
+        raise MessageError("a description has no audio that could be anchored", "forward it unanchored")
     if end.rtp_port and end.address not in UNSPECIFIED and family_of(end.address) != family_of(own[0]):
         raise MessageError("a party changed its IP version", "the relay cannot send there")
-    return rewrite(body, shown[0], shown[1], shown[1] + 1)
+    start, stop = place
+    led = rewrite(message.body[start:stop], shown[0], (shown[1], shown[1] + 1), description.stream)
+    return message.body[:start] + led + message.body[stop:]
 
 
 def is_refresh(before: MediaEnd, after: MediaEnd) -> bool:

@@ -132,7 +132,7 @@ class Pass(Timed):
 
     def forward(self, invite: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
         """Yield what is to be reported before the opening INVITE leaves; its media and `strip` are set."""
-        yield from self.negotiation.carry(invite, "caller", None, edits, exchange)
+        yield from self.negotiation.request(invite, edits, exchange)
 
     # --- requests within it
 
@@ -146,8 +146,7 @@ class Pass(Timed):
                 yield CallDisturbed(self.call, cause, named)
         if request.method not in _TOLD_ALREADY:
             yield from self._judge(named, unreadable)
-        exchange.keep()
-        yield from self.negotiation.carry(request, exchange.sender, exchange.dialog, edits, exchange)
+        yield from self.negotiation.request(request, edits, exchange)
 
     # --- responses
 
@@ -157,13 +156,12 @@ class Pass(Timed):
             yield from self._opening_response(response, edits, exchange, at)
             return
         if response.status >= 300:
-            yield from self.negotiation.roll_back(exchange)
             if wants_body_protected(response):
                 yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
             return
         if response.cseq[1] != b"BYE":
             yield from self._judge(*self._named(response, exchange.sender))
-        yield from self.negotiation.carry(response, exchange.answerer, exchange.dialog, edits, exchange)
+        yield from self.negotiation.response(response, exchange.dialog, edits, exchange)
 
     def _opening_response(
         self, response: Message, edits: Edits, exchange: Exchange, at: datetime
@@ -185,7 +183,7 @@ class Pass(Timed):
             yield from self._answered(response, dialog, edits, exchange, named, at)
         else:
             self._known.note(named, is_certain=False)
-            yield from self.negotiation.carry(response, "callee", dialog, edits, exchange)
+            yield from self.negotiation.response(response, dialog, edits, exchange)
 
     def _answered(
         self,
@@ -205,7 +203,7 @@ class Pass(Timed):
             yield from self._judge(named, False)
         else:
             yield CallDisturbed(self.call, Disturbance.SECOND_ANSWER, named)
-        yield from self.negotiation.carry(response, "callee", dialog, edits, exchange)
+        yield from self.negotiation.response(response, dialog, edits, exchange)
         yield from self.negotiation.tell(dialog, frozenset())
         if is_first:
             yield CallAnswered(self.call, at, dialog.tag, named)
@@ -218,10 +216,6 @@ class Pass(Timed):
         """Return the event of its end, the last one that is reported."""
         self.is_ended = True
         return CallEnded(self.call, at, cause, status)
-
-    def fail(self, exchange: Exchange) -> Iterator[Event]:
-        """Yield what is to be reported when a request within the dialog will never be answered."""
-        yield from self.negotiation.roll_back(exchange)
 
     # --- forks
 

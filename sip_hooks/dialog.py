@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sip_hooks.errors import MessageError
 from sip_hooks.events import Side
@@ -50,6 +50,17 @@ class Party:
 
 
 @dataclass(slots=True, repr=False)
+class Offer:
+    """A description that asks for an answer (RFC 3264 §5)."""
+
+    speaker: Role
+    end: MediaEnd | None
+    stream: int | None  # which of its m= lines is the call's audio
+    is_direct: bool = field(default=False, compare=False)  # it went on untouched, and so must its answer
+    answers: dict[str, MediaEnd | None] = field(default_factory=dict, compare=False)  # for good, by fork
+
+
+@dataclass(slots=True, repr=False)
 class Dialog:
     """One fork of a call: the caller and one callee."""
 
@@ -57,6 +68,8 @@ class Dialog:
     caller_end: MediaEnd | None
     callee_end: MediaEnd | None = None
     is_answered: bool = False
+    offer: Offer | None = None  # made in a response, and not yet answered
+    settled: Offer | None = None  # made in a response, and answered for good
     told: tuple[MediaEnd | None, MediaEnd | None, bool, frozenset[Obstacle]] | None = None  # reported last
 
     @property
@@ -74,6 +87,19 @@ class Dialog:
             self.caller_end = end
         else:
             self.callee_end = end
+
+    def settle(self, offer: Offer, answer: MediaEnd | None, *, is_final: bool) -> None:
+        """Let an offer and its answer count. A 2xx may repeat what a 1xx said for good (RFC 6337 §2.2)."""
+        answerer: Role = "callee" if offer.speaker == "caller" else "caller"
+        if self.tag not in offer.answers:
+            self.set_end(offer.speaker, offer.end)
+        elif offer.answers[self.tag] == answer:
+            return
+        self.set_end(answerer, answer)
+        if is_final:
+            offer.answers[self.tag] = answer
+            if self.offer is offer:
+                self.offer, self.settled = None, offer
 
 
 def contact_of(message: Message) -> bytes:

@@ -121,11 +121,13 @@ def parse_name_addr(value: bytes) -> NameAddr:
         spec, semicolon, rest = value.partition(b";")
         if b"?" in spec:
             raise MessageError("an address with headers lacks its angle brackets")
-        return NameAddr(b"", parse_uri(spec.rstrip(b" \t")), _params(semicolon + rest), value)
+        return NameAddr(b"", parse_uri(spec.rstrip(b" \t")), parse_params(semicolon + rest), value)
     end = value.find(b">", start)
     if end < 0:
         raise MessageError("an angle bracket is not closed")
-    return NameAddr(display, parse_uri(value[start:end]), _params(value[end + 1 :].lstrip(b" \t")), value)
+    return NameAddr(
+        display, parse_uri(value[start:end]), parse_params(value[end + 1 :].lstrip(b" \t")), value
+    )
 
 
 def uri_in(value: bytes) -> Uri:
@@ -182,7 +184,7 @@ def parse_via(value: bytes) -> Via:
     if protocol[0].strip(b" ").upper() != b"SIP" or protocol[1].strip(b" ") != b"2.0":
         raise MessageError("a Via is of another protocol than SIP/2.0")
     host, port = split_host_port(b" ".join(words[1:]).replace(b" :", b":").replace(b": ", b":"))
-    params = _params(semicolon + rest, empty_allowed=False)
+    params = parse_params(semicolon + rest, empty_allowed=False)
     return Via(words[0].upper(), host, port, params, param_value(params, b"branch") or None, value)
 
 
@@ -212,7 +214,7 @@ def _display(value: bytes) -> tuple[bytes, int]:
     return display, bracket + 1
 
 
-def _params(value: bytes, *, empty_allowed: bool = True) -> Params:
+def parse_params(value: bytes, *, empty_allowed: bool = True) -> Params:
     """Parse ``;name=value;flag``; the values keep their quotes."""
     if not value:
         return ()

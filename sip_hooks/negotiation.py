@@ -1,5 +1,11 @@
 """Offer and answer in the dialogs of one pass (RFC 3264, RFC 6337): who wants its media where, and what the
 other party is shown of it.
+
+An offer is a description in a request, or in a response to an INVITE that had none; its answer comes in the
+response, or in the ACK or PRACK of such a response. What an offer of an established dialog says counts when
+it is answered: one that is refused, crossed by another (491) or never answered has changed nothing, so there
+is nothing to roll back. An offer that cannot be made to pass through us goes on untouched, and its answer
+with it.
 """
 
 from __future__ import annotations
@@ -8,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sip_hooks.anchoring import anchored, can_be_anchored, description_in, is_refresh, protects_body
-from sip_hooks.dialog import Dialog
+from sip_hooks.dialog import Dialog, Offer
 from sip_hooks.edits import Edits
 from sip_hooks.errors import MessageError
 from sip_hooks.events import Anchor, CallDisturbed, Disturbance, Event, MediaNegotiated
@@ -23,18 +29,12 @@ class Turn:
 
     sender: Role
     dialog: Dialog | None  # None for the INVITE that opens the pass
-    before: tuple[MediaEnd | None, MediaEnd | None] | None = field(default=None, kw_only=True)
-    is_direct: bool = field(default=False, kw_only=True)  # its offer was not rewritten
+    offer: Offer | None = field(default=None, kw_only=True)  # that the request carries
 
     @property
     def answerer(self) -> Role:
         """Who answers the request."""
         return "callee" if self.sender == "caller" else "caller"
-
-    def keep(self) -> None:
-        """Note what to go back to if the request fails."""
-        if self.dialog is not None:
-            self.before = self.dialog.caller_end, self.dialog.callee_end
 
 
 class Negotiation:
@@ -45,50 +45,84 @@ class Negotiation:
     def __init__(self, call: str) -> None:
         self._call = call
         self.media: Anchor | None = None
-        self.offer_end: MediaEnd | None = None
+        self.offer_end: MediaEnd | None = None  # of the INVITE that opens the pass
 
-    def carry(
-        self, message: Message, speaker: Role, dialog: Dialog | None, edits: Edits, turn: Turn
-    ) -> Iterator[Event]:
-        """Take note of a description, rewrite it when the call is anchored, and report both."""
-        description = description_in(message)
+    def request(self, request: Message, edits: Edits, turn: Turn) -> Iterator[Event]:
+        """Take note of a request's description, rewrite it when the call is anchored, and report both."""
+        dialog = turn.dialog
+        if dialog is not None and dialog.offer is not None and _can_answer(request, dialog.offer, turn):
+            yield from self._answer(request, dialog.offer, dialog, edits, is_established=True)
+            return
+        description = description_in(request)
         if description is None:
             return
-        before = self.offer_end if dialog is None else dialog.end_of(speaker)
-        end = description.end
-        is_established = dialog is not None and turn.dialog is not None
-        if (cause := _disturbance(before, end, is_established)) is not None:
-            yield CallDisturbed(self._call, cause, ())
+        turn.offer = Offer(turn.sender, description.end, description.stream)
+        yield from self._disturb(turn.sender, description, dialog, dialog is not None)
+        yield from self._send_offer(request, description, edits, turn.offer)
         if dialog is None:
-            self.offer_end = end
-        else:
-            dialog.set_end(speaker, end)
-        if self.media is None:
-            return
-        yield from self._anchor(message, description, speaker, edits, turn, self.media)
+            self.offer_end = description.end
         yield from self.tell(dialog, description.obstacles)
 
-    def _anchor(
-        self,
-        message: Message,
-        description: Description,
-        speaker: Role,
-        edits: Edits,
-        turn: Turn,
-        media: Anchor,
+    def response(self, response: Message, dialog: Dialog, edits: Edits, turn: Turn) -> Iterator[Event]:
+        """Take note of a response's description, rewrite it when the call is anchored, and report both."""
+        is_established = turn.dialog is not None
+        if turn.offer is not None:
+            yield from self._answer(response, turn.offer, dialog, edits, is_established=is_established)
+            return
+        description = description_in(response)
+        if description is None:
+            return
+        offer = Offer(turn.answerer, description.end, description.stream)
+        yield from self._disturb(turn.answerer, description, dialog, is_established)
+        yield from self._send_offer(response, description, edits, offer)
+        if dialog.settled != offer:  # else it is only said again
+            dialog.offer = offer
+        if not is_established:
+            dialog.set_end(turn.answerer, description.end)
+        yield from self.tell(dialog, description.obstacles)
+
+    def _answer(
+        self, message: Message, offer: Offer, dialog: Dialog, edits: Edits, *, is_established: bool
     ) -> Iterator[Event]:
+        description = description_in(message, offer.stream)
+        if description is None:
+            return
+        speaker: Role = "callee" if offer.speaker == "caller" else "caller"
+        yield from self._disturb(speaker, description, dialog, is_established)
+        if not offer.is_direct and not self._lead(message, description, speaker, edits):
+            yield CallDisturbed(self._call, Disturbance.UNANCHORED, ())
+        is_final = _is_final(message)
+        if is_final or not is_established:
+            dialog.settle(offer, description.end, is_final=is_final)
+        yield from self.tell(dialog, description.obstacles)
+
+    def _disturb(
+        self, speaker: Role, description: Description, dialog: Dialog | None, is_established: bool
+    ) -> Iterator[Event]:
+        before = self.offer_end if dialog is None else dialog.end_of(speaker)
+        if (cause := _disturbance(before, description.end, is_established)) is not None:
+            yield CallDisturbed(self._call, cause, ())
+
+    def _send_offer(
+        self, message: Message, description: Description, edits: Edits, offer: Offer
+    ) -> Iterator[Event]:
+        if self.media is None:
+            return
         is_protected = message.is_request and protects_body(message)
-        is_answer = speaker == turn.answerer
-        if is_answer and turn.is_direct:
-            return
-        if description.end is not None and can_be_anchored(description) and not is_protected:
+        can_be_led = can_be_anchored(description) and not is_protected
+        offer.is_direct = not (can_be_led and self._lead(message, description, offer.speaker, edits))
+        if offer.is_direct:
+            cause = Disturbance.AUTH_INT if is_protected else Disturbance.UNANCHORED
+            yield CallDisturbed(self._call, cause, ())
+
+    def _lead(self, message: Message, description: Description, speaker: Role, edits: Edits) -> bool:
+        """Show the other party our address where media passes through us. Returns False where that fails."""
+        if self.media is not None:
             try:
-                edits.set_body(anchored(message.body, description.end, speaker, media))
+                edits.set_body(anchored(message, description, speaker, self.media))
             except MessageError:
-                yield CallDisturbed(self._call, Disturbance.UNANCHORED, ())
-            return
-        turn.is_direct = turn.is_direct or not is_answer
-        yield CallDisturbed(self._call, Disturbance.AUTH_INT if is_protected else Disturbance.UNANCHORED, ())
+                return False
+        return True
 
     def tell(self, dialog: Dialog | None, obstacles: frozenset[Obstacle]) -> Iterator[Event]:
         """Report where the parties of a fork want their media, unless that has been said already."""
@@ -103,14 +137,15 @@ class Negotiation:
         dialog.told = news
         yield MediaNegotiated(self._call, dialog.tag, *news)
 
-    def roll_back(self, turn: Turn) -> Iterator[Event]:
-        """A refused re-INVITE or UPDATE leaves media as it was (RFC 3261 §14.1)."""
-        if turn.before is None or turn.dialog is None:
-            return
-        dialog = turn.dialog
-        dialog.caller_end, dialog.callee_end = turn.before
-        if dialog.told is not None:
-            yield from self.tell(dialog, frozenset())
+
+def _can_answer(request: Message, offer: Offer, turn: Turn) -> bool:
+    """Whether a request is where the answer to a late offer comes (RFC 3261 §13.2.1, RFC 3262 §5)."""
+    return request.method in (b"ACK", b"PRACK") and offer.speaker != turn.sender
+
+
+def _is_final(message: Message) -> bool:
+    """Whether a description in this message answers for good: not in a 1xx that may be lost (RFC 3262)."""
+    return message.is_request or message.status >= 200 or message.field(b"rseq") is not None
 
 
 def _disturbance(before: MediaEnd | None, after: MediaEnd | None, is_established: bool) -> Disturbance | None:

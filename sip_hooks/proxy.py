@@ -352,8 +352,6 @@ class Proxy:
             return
         if owed is not None and exchange.dialog is None and client.key[1] == b"INVITE":
             self._end(exchange.call, _CAUSES[owed.status], owed.status, now)
-        else:
-            self._report(exchange.call, exchange.call.fail(exchange))
 
     # --- time
 

@@ -1,7 +1,7 @@
 """Session descriptions: where one party wants its audio, and why that may not be anchored (RFC 8866).
 
-Anchoring rewrites three things and nothing else: the address of ``c=``, the port of ``m=`` and ``a=rtcp``
-(RFC 3605).
+Anchoring rewrites the address of ``c=``, the port of ``m=`` and ``a=rtcp`` (RFC 3605) of one audio stream,
+takes out every line by which media would find another way (ICE), and touches nothing else.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from enum import StrEnum
 from sip_hooks.address import UNSPECIFIED, canonical, family_of
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import is_token
-from sip_hooks.sdp_lines import Media, Session, attributes, lines_of, parse_session
+from sip_hooks.sdp_lines import Line, Media, Session, attributes, lines_of, parse_session
 from sip_hooks.uri import parse_uint
 
 _HELD = {4: b"0.0.0.0", 6: b"::"}
 _DIRECTIONS = (b"sendrecv", b"sendonly", b"recvonly", b"inactive")
-# RFC 8839, and the alternative addresses of RFC 6947.
-_ICE = (b"candidate", b"remote-candidates", b"ice-ufrag", b"ice-pwd", b"ice-lite", b"ice-options", b"altc")
+# RFC 8839, RFC 8840, and the alternative addresses of RFC 6947; and whatever begins with ``ice-``.
+_ICE = (b"candidate", b"remote-candidates", b"end-of-candidates", b"altc")
 # Keys in SDP (RFC 4568, RFC 4567), a promise of in-band keys (RFC 6189), or an offer to switch to SRTP later
 # in the same exchange (RFC 5939).
 _SRTP = (b"crypto", b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
@@ -31,13 +31,12 @@ _NAME_LENGTH = 127
 class Obstacle(StrEnum):
     """Why a description is not anchored, or its media not recordable."""
 
-    LATE_OFFER = "late-offer"  # no description yet (said by the engine)
-    MULTIPART = "multipart"  # the description is a part of a larger body (said by the engine)
+    MULTIPART = "multipart"  # a part of a larger body, and not clear which (said by the engine)
     ENCRYPTED_BODY = "encrypted-body"  # S/MIME or a content encoding hides it (said by the engine)
     UNREADABLE = "unreadable"  # not SDP, or an address or port that cannot be used
     NO_AUDIO = "no-audio"  # no audio over RTP in it
-    SEVERAL_MEDIA = "several-media"  # more than one active stream
-    ICE = "ice"  # candidates or alternative addresses would lead media around us
+    SEVERAL_MEDIA = "several-media"  # more than one active audio stream, or several media in one (BUNDLE)
+    ICE = "ice"  # candidates would lead media around us, and cannot be taken out: DTLS needs them
     SRTP = "srtp"  # encrypted, keys exchanged in SDP or in band
     DTLS = "dtls"  # encrypted, keys exchanged by DTLS
     CLAIMED = "claims-our-ports"  # names a media port of ours that no call was given (said by those above)
@@ -111,47 +110,60 @@ class MediaEnd:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What one body says. ``end`` is there whenever it can be read, also beside obstacles."""
+    """What one body says. ``end`` is there whenever it can be read, also beside obstacles.
+
+    ``stream`` counts the m= lines from 0: which of them ``end`` is.
+    """
 
     end: MediaEnd | None
     obstacles: frozenset[Obstacle]
     origin: bytes = field(repr=False)
+    stream: int | None = field(default=None, compare=False)
 
 
-def describe(body: bytes) -> Description:
-    """Say what a description asks for, and what stands in the way of anchoring it. Never raises."""
+def describe(body: bytes, stream: int | None = None) -> Description:
+    """Say what a description asks for, and what stands in the way of anchoring it. Never raises.
+
+    ``stream``: for an answer, which m= line of the offer became the call's audio; an answer speaks of the
+    streams in the order of the offer (RFC 3264 §6).
+    """
     try:
         session = parse_session(body)
     except MessageError:
         return Description(None, frozenset((Obstacle.UNREADABLE,)), b"")
-    obstacles = _obstacles(session)
-    audio = session.audio()
+    audio = session.audio(stream)
+    obstacles = _obstacles(session, audio)
     end = None
     try:
         end = None if audio is None else _media_end(session, audio)
     except MessageError:
         obstacles.add(Obstacle.UNREADABLE)
     origin = next((line.value for line in session.lines if line.kind == b"o"), b"")
-    return Description(end, frozenset(obstacles), origin)
+    return Description(
+        end, frozenset(obstacles), origin, None if audio is None else session.media.index(audio)
+    )
 
 
-def rewrite(body: bytes, address: str, rtp_port: int, rtcp_port: int) -> bytes:
-    """Return the description with its audio led to ``address``, IPv4 or IPv6; every other byte stays.
+def rewrite(body: bytes, address: str, ports: tuple[int, int], stream: int | None = None) -> bytes:
+    """Return the description with one audio stream led to ``address``, IPv4 or IPv6; ``ports``: RTP, RTCP.
 
     A rejected stream (port 0) stays as it is, a held address (0.0.0.0, ``::``) stays held. ``a=rtcp`` is
     changed where it is, never added, and keeps to the RTP port where it named that. Other active media keep
-    the address that they had. Rewriting the result again, with the same arguments, changes nothing.
+    the address that they had. Lines of ICE are taken out, all of them. Every other byte stays. Rewriting the
+    result again, with the same arguments, changes nothing.
     Raises :class:`MessageError` when :func:`describe` finds no ``end``.
     """
     session = parse_session(body)
-    audio = session.audio()
+    audio = session.audio(stream)
+    rtp_port, rtcp_port = ports
     if audio is None:
         raise MessageError("a description has no audio that could be anchored", "forward it unanchored")
     end = _media_end(session, audio)
+    edits = [(*_whole(body, line), b"") for line in session.attribute_lines() if _is_ice(line)]
     if not audio.port:
-        return body
+        return _applied(body, edits)
     port_at = audio.line.start + len(audio.kind) + 1
-    edits = [(port_at, port_at + len(audio.port_text), b"%d" % rtp_port)]
+    edits.append((port_at, port_at + len(audio.port_text), b"%d" % rtp_port))
     edits += _connection_edits(body, session, audio, address)
     for rtcp in attributes(audio.lines, b"rtcp"):
         new_port = rtp_port if end.rtcp_port == end.rtp_port else rtcp_port
@@ -194,22 +206,40 @@ def _applied(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
     return b"".join(pieces) + body[position:]
 
 
-def _obstacles(session: Session) -> set[Obstacle]:
+def _is_ice(line: Line) -> bool:
+    name = line.value.partition(b":")[0].lower()
+    return name in _ICE or name.startswith(b"ice-")
+
+
+def _whole(body: bytes, line: Line) -> tuple[int, int]:
+    """A line with its kind and its line end."""
+    end = body.find(b"\n", line.end)
+    return line.start - 2, len(body) if end < 0 else end + 1
+
+
+def _obstacles(session: Session, audio: Media | None) -> set[Obstacle]:
     active = [media for media in session.media if media.is_active]
-    audio = session.audio()
-    speaking = active or ([audio] if audio else [])
-    lines = [*session.lines, *(line for media in speaking for line in media.lines)]
-    names = {line.value.partition(b":")[0].lower() for line in lines if line.kind == b"a"}
+    speaking = [media for media in active if media.kind == b"audio"] or ([audio] if audio else [])
+    spoken = [*session.lines, *(line for media in speaking for line in media.lines)]
+    lines = [line for line in spoken if line.kind == b"a"]
+    names = {line.value.partition(b":")[0].lower() for line in lines}
     protocols = [media.protocol for media in speaking]
-    is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in lines)
+    is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in spoken)
+    is_bundled = len(active) > 1 and any(line.value[:13].upper() == b"GROUP:BUNDLE " for line in lines)
     found = {
-        Obstacle.NO_AUDIO: audio not in speaking,
-        Obstacle.SEVERAL_MEDIA: sum(media.streams for media in active) > 1,
-        Obstacle.ICE: not names.isdisjoint(_ICE),
+        Obstacle.NO_AUDIO: audio is None or not (audio.is_active or not active),
+        Obstacle.SEVERAL_MEDIA: is_bundled or sum(media.streams for media in speaking) > 1,
+        Obstacle.ICE: any(map(_is_ice, session.attribute_lines())) and _has_dtls(session.lines, *active),
         Obstacle.SRTP: is_keyed or not names.isdisjoint(_SRTP),
-        Obstacle.DTLS: any(b"TLS" in protocol for protocol in protocols) or not names.isdisjoint(_DTLS),
+        Obstacle.DTLS: _has_dtls(session.lines, *speaking),
     }
     return {obstacle for obstacle, is_there in found.items() if is_there}
+
+
+def _has_dtls(session: tuple[Line, ...], *media: Media) -> bool:
+    """Whether keys of any of these come by DTLS (RFC 5763)."""
+    lines = (*session, *(line for each in media for line in each.lines))
+    return any(attributes(lines, name) for name in _DTLS) or any(b"TLS" in each.protocol for each in media)
 
 
 def _media_end(session: Session, audio: Media) -> MediaEnd:

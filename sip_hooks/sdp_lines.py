@@ -56,10 +56,16 @@ class Session:
     lines: tuple[Line, ...]
     media: tuple[Media, ...]
 
-    def audio(self) -> Media | None:
-        """Return the audio section that matters: the first active one, else the first."""
-        audio = [media for media in self.media if media.is_rtp_audio]
+    def audio(self, stream: int | None = None) -> Media | None:
+        """Return the audio that matters: section `stream`, or the first active one, else the first of all."""
+        sections = self.media if stream is None else self.media[stream : stream + 1]
+        audio = [media for media in sections if media.is_rtp_audio]
         return next((media for media in audio if media.port), audio[0] if audio else None)
+
+    def attribute_lines(self) -> list[Line]:
+        """Return all a= lines, of the session and of every section."""
+        sections = (self.lines, *(media.lines for media in self.media))
+        return [line for lines in sections for line in lines if line.kind == b"a"]
 
 
 def parse_session(body: bytes) -> Session:

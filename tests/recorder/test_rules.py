@@ -296,10 +296,10 @@ def test_a_disturbed_call_is_suppressed_with_the_cause() -> None:
 
 
 def test_what_cannot_be_recorded_has_failed_and_is_not_anchored() -> None:
-    late, facts = frozenset({"late-offer"}), inbound("201")
-    for impossible in (replace(facts, obstacles=late), replace(facts, failures=late)):
+    srtp, facts = frozenset({"srtp"}), inbound("201")
+    for impossible in (replace(facts, obstacles=srtp), replace(facts, failures=srtp)):
         verdict = check(impossible, Kind.BUSINESS)
-        assert (verdict.outcome, verdict.anchor, verdict.details) == (Outcome.FAILED, False, ("late-offer",))
+        assert (verdict.outcome, verdict.anchor, verdict.details) == (Outcome.FAILED, False, ("srtp",))
 
 
 def test_one_conversation_that_crosses_twice_is_recorded_once() -> None:

@@ -12,7 +12,6 @@ from sip_hooks.events import (
     MediaNegotiated,
 )
 from sip_hooks.message import parse
-from sip_hooks.sdp import Obstacle
 from tests.fakes.sip import (
     ANCHOR,
     DIALOG,
@@ -35,7 +34,6 @@ from tests.fakes.sip import (
 )
 
 ANSWER = sdp("10.0.0.8", 6000)
-ICE = "a=candidate:1 1 UDP 1 10.0.0.9 4000 typ host"
 
 
 @pytest.mark.parametrize(
@@ -124,8 +122,7 @@ def test_a_refused_re_invite_leaves_media_as_it_was() -> None:
     _, answer = answered(bench)
     before = bench.of(MediaNegotiated)[-1]
     sent = only(bench.receive(reinvite(answer, sdp("10.0.0.9", 4010)))).data
-    changed = bench.of(MediaNegotiated)[-1]
-    assert changed.caller and changed.caller.rtp_port == 4010
+    bench.receive(reply(sent, 183, body=sdp("10.0.0.8", 6010)), PBX)
     bench.receive(reply(sent, 491), PBX)
     assert bench.of(MediaNegotiated)[-1] == before
     assert bench.of(CallEnded) == []
@@ -141,28 +138,7 @@ def test_a_re_invite_that_nobody_answers_leaves_media_as_it_was() -> None:
     assert bench.of(CallEnded) == []
 
 
-def test_an_ice_offer_later_on_is_left_whole_and_so_is_its_answer() -> None:
-    bench = Bench()
-    _, answer = answered(bench)
-    sent = only(bench.receive(reinvite(answer, sdp("10.0.0.9", 4000, ICE)))).data
-    assert parse(sent).body == sdp("10.0.0.9", 4000, ICE)
-    back = only(bench.receive(reply(sent, body=ANSWER), PBX)).data
-    assert parse(back).body == ANSWER
-    assert causes(bench) == [Disturbance.UNANCHORED]
-    assert Obstacle.ICE in bench.of(MediaNegotiated)[-1].obstacles
-    again = only(bench.receive(reinvite(answer, sdp(), 3))).data
-    assert b"m=audio 20002 " in again
-
-
-def test_a_second_stream_later_on_is_told_and_the_audio_stays_anchored() -> None:
-    bench = Bench()
-    _, answer = answered(bench)
-    sent = only(bench.receive(reinvite(answer, sdp() + b"m=video 5000 RTP/AVP 96\r\n"))).data
-    assert b"m=audio 20002 " in sent and b"m=video 5000 " in sent
-    assert bench.of(MediaNegotiated)[-1].obstacles == {Obstacle.SEVERAL_MEDIA}
-
-
-@pytest.mark.parametrize("kind", ["multipart/mixed;boundary=x", "application/pkcs7-mime", "text/plain"])
+@pytest.mark.parametrize("kind", ["multipart/mixed;boundary=y", "application/pkcs7-mime", "text/plain"])
 def test_a_body_that_is_no_plain_description_passes_untouched(kind: str) -> None:
     body = b"--x\r\nContent-Type: application/sdp\r\n\r\n" + sdp() + b"--x--\r\n"
     bench = Bench()

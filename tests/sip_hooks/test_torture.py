@@ -160,7 +160,7 @@ def test_over_a_connection_each_is_handled_and_the_next_connection_is_served(nam
 def touch_everything(message: Message) -> None:
     identities(message)
     try:
-        rewrite(message.body, "192.0.2.1", 20000, 20001)
+        rewrite(message.body, "192.0.2.1", (20000, 20001))
     except MessageError:
         assert describe(message.body).end is None
     if validate(message) is not None:
