@@ -90,6 +90,7 @@ class Recordings:
             return False
         if message["event"] == "opened":
             found.clip = message["clip"]
+            found.plan["part"] = message.get("part", found.plan["part"])  # a crash may have left one before
             return False
         found.is_ended = True
         if message["event"] == "failed":

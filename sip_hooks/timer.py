@@ -53,7 +53,7 @@ _FIRST = {
     Timer.CANCELLED: 64 * T1,
     Timer.LINGER: 64 * T1,
 }
-_SMALLEST_SWEEP = 1024
+_SMALLEST_SWEEP = 64
 _CAPPED = (Timer.E, Timer.G)
 _DOUBLING = (Timer.A, *_CAPPED)
 

@@ -48,10 +48,6 @@ class Begin:
         """Tick 0 of the clip's clock."""
         return self.plan.started_at
 
-    def is_same(self, other: Begin) -> bool:
-        """Whether it orders the same part of the same recording."""
-        return _part(self) == _part(other)
-
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -175,7 +171,3 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise OrderError("an instant needs its offset from UTC")
     return instant
-
-
-def _part(begin: Begin) -> tuple[str, str, int]:
-    return begin.plan.recording_id, begin.plan.purpose, begin.plan.part

@@ -227,7 +227,7 @@ class Capture:
             known = found.get(begin.plan.recording_id)
             if begin.session in self._tainted:
                 _refuse(client, message | {"recordings": [row]}, "tainted")
-            elif known is not None and known.recording.begin.is_same(begin):
+            elif known is not None and known.purpose == begin.plan.purpose:
                 _resume(known, client)
             elif known is not None or begin.plan.purpose in {it.purpose for it in found.values()}:
                 _refuse(client, message | {"recordings": [row]}, "session-in-use")

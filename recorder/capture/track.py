@@ -42,6 +42,9 @@ class Clip(Protocol):
     @property
     def clip_id(self) -> str: ...
 
+    @property
+    def part(self) -> int: ...
+
     def write(self, record: Record) -> None: ...
 
     async def flush(self) -> None: ...
@@ -133,16 +136,8 @@ class Track:
             self._event("failed", reason=reason, seconds=0, bytes=0)
 
     def _event(self, event: str, **rest: object) -> None:
-        clip = self._clip.clip_id if self._clip is not None else None
-        self._tell(
-            {
-                "event": event,
-                "recording": self.plan.recording_id,
-                "clip": clip,
-                "part": self.plan.part,
-                **rest,
-            }
-        )
+        clip, part = (self._clip.clip_id, self._clip.part) if self._clip else (None, self.plan.part)
+        self._tell({"event": event, "recording": self.plan.recording_id, "clip": clip, "part": part, **rest})
 
 
 def _why(error: Exception) -> str:

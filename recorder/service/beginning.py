@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -25,7 +26,8 @@ RELOADING = frozenset({"signalling", "keys"})
 
 def begin(name: str, log_format: Format | None = None) -> notify.Notifier:
     """End with the supervisor if there is one, not with a terminal; log, leave no core file, open as many
-    files as allowed.
+    files as allowed. What is loaded by now stays, and is not looked through for garbage again: that would
+    stop the loop, and be done so rarely that garbage piles up.
     """
     follow_supervisor()
     if name not in RELOADING:
@@ -34,6 +36,7 @@ def begin(name: str, log_format: Format | None = None) -> notify.Notifier:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.freeze()
     return notify.from_environment(os.environ, os.getpid())
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -25,10 +25,10 @@ from storage.catalog import Catalogue
 from storage.clipfile import Opened, SealedWriter, read
 from storage.clock import Clock
 from storage.durable import replace_file
-from storage.errors import Forgery, NotFound, Refused
+from storage.errors import Conflict, Forgery, NotFound, Refused
 from storage.header import Header, header_hash
 from storage.lifecycle import State
-from storage.model import By, Clip, NewClip
+from storage.model import By, Clip, ClipFilter, NewClip
 from storage.records import Codec, Parties
 from storage.reserve import Reserve
 from storage.signing import key_id, load_key, public_bytes, public_text
@@ -96,11 +96,22 @@ class Vault:
     async def begin(self, plan: ClipPlan) -> ClipWriter:
         """Make row and file of a new clip, under a new K2.
 
+        A part that is there already was left by a crash before anybody was told of it: another follows it.
         Raises NoDayKey, Conflict, Unavailable, WriteFailed or Refused("disk-low"): then the call goes on and
         is not recorded.
         """
         if self._reserve is not None:
             await asyncio.to_thread(self._reserve.check)
+        try:
+            return await self._begin(plan)
+        except Conflict:
+            parts = await self._catalogue.clips.find(ClipFilter(recording=plan.recording_id))
+            if not parts:
+                raise
+            last = max(parts, key=lambda it: it.part)
+            return await self._begin(replace(plan, part=last.part + 1, previous=last.id))
+
+    async def _begin(self, plan: ClipPlan) -> ClipWriter:
         bundle = await asyncio.to_thread(self._current_bundle)
         k2 = keys.new_clip_key()
         new, header = self._prepare(plan, bundle, k2)

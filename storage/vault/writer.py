@@ -103,6 +103,11 @@ class ClipWriter:
     def clip_id(self) -> str:
         return self._new.id
 
+    @property
+    def part(self) -> int:
+        """Of its recording, from 1."""
+        return self._new.part
+
     async def start(self, parties: Parties) -> None:
         """Make the file durable up to its prologue. Raises WriteFailed; then the row is sealed without a
         chunk.

@@ -28,6 +28,10 @@ class FakeClip:
     flushes: int = 0
     failing: Exception | None = None
 
+    @property
+    def part(self) -> int:
+        return self.plan.part
+
     def write(self, record: Record) -> None:
         self._check()
         self.records.append(record)

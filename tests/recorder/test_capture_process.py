@@ -188,6 +188,26 @@ async def test_a_stop_seals_the_clip_as_complete_and_interrupted(here: Installat
     assert opened.ending == "complete"
 
 
+async def test_a_part_of_which_nobody_was_told_before_the_crash_is_followed_by_another(
+    here: Installation,
+) -> None:
+    await here.begin()
+    here.speak(0, 100)
+    await soon(here.tap.is_blank)
+    here.processes[0].kill()
+    here.processes[0].wait()
+    here.start()
+    await soon(lambda: len(here.told("hello")) == 2, seconds=20)
+    await here.begin()  # signalling has not heard that part 1 was opened, and orders it again
+    here.speak(110, 200)
+    await here.finish()
+    (before, _), (after, opened) = await here.opened()
+    assert not here.told("failed")
+    assert [it["part"] for it in here.told("opened")] == [1, 2]
+    assert (after.part, after.previous) == (2, before.id)
+    assert voice(opened.records, 0) == VOICE[110:200]
+
+
 async def test_after_a_crash_the_recording_goes_on_in_a_new_part(here: Installation) -> None:
     await here.begin()
     here.speak(0, 100)

@@ -278,6 +278,13 @@ def test_a_restarted_capture_goes_on_in_a_new_part() -> None:
     assert (plan["part"], plan["previous"], plan["recording"]) == (2, "d" * 32, recording_id)
 
 
+def test_the_next_part_follows_the_one_that_capture_has_opened_whichever_was_ordered() -> None:
+    made = recording()
+    made.on_capture({"event": "opened", "recording": made.recordings()[0], "clip": "d" * 32, "part": 2})
+    (begin,) = made.on_capture_back(is_restarted=True)
+    assert begin.message["recordings"][0]["part"] == 3
+
+
 def test_a_capture_that_was_only_out_of_reach_goes_on_with_the_same_part() -> None:
     made = recording()
     made.on_capture({"event": "opened", "recording": made.recordings()[0], "clip": "d" * 32, "part": 1})

@@ -287,10 +287,18 @@ async def test_what_never_reached_its_row_is_settled_once_the_catalogue_is_back(
 async def test_a_clip_whose_beginning_was_not_waited_for_is_settled(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(TimeoutError):
-        patch.setattr(ClipWriter, "start", lambda *_: asyncio.sleep(60))
-        async with asyncio.timeout(0.05):
-            await place.vault.begin(plan())
+    has_begun = asyncio.Event()
+
+    async def start(*_: object) -> None:
+        has_begun.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipWriter, "start", start)
+        beginning = asyncio.create_task(place.vault.begin(plan()))
+        await has_begun.wait()
+        beginning.cancel()
+        await asyncio.wait([beginning])
     (left,) = await place.catalogue.clips.unfinished()
     await place.vault.settle()
     assert (await place.catalogue.clips.show(left.id)).ending is Ending.TRUNCATED
