@@ -8,8 +8,11 @@ from types import MappingProxyType
 
 from recorder.decision import CallFacts, Direction, Vouching
 from recorder.scheme import SAMPLE_SCALE
-from sip_hooks.events import CallOffered, Side
+from sip_hooks.events import CallOffered, Disturbance, Side
 from sip_hooks.identity import NAMES_OTHERS, Identity
+
+MOST_NAMES = 256
+"""Of one call: each is weighed again at every event, so somebody who names thousands would halt all calls."""
 
 NAME_CHARACTERS = 128
 """The most that is kept of a party's name: it goes into one message to the capture process."""
@@ -68,6 +71,7 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
     """The same facts and these identities: a party is the union of all that any header ever said of it.
 
     What a ringing fork, a redirection or a disturbance says can forbid, never permit (`may_permit`).
+    Of a call that has more names than are kept nobody knows who speaks.
     A Contact that only repeats what the other party is called tells nothing of its own: some phones answer
     with the Contact of the one who called (pyVoIP does).
     """
@@ -80,6 +84,8 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
         is_echo = identity.header == "contact" and names <= other
         if may_permit and identity.header not in NAMES_OTHERS and not is_echo:
             own |= names
+    if len(everyone) > MOST_NAMES:
+        return replace(facts, disturbances=facts.disturbances | {Disturbance.UNREADABLE.value})
     return replace(facts, inside=frozenset(inside), outside=frozenset(outside), everyone=frozenset(everyone))
 
 

@@ -16,7 +16,6 @@ from sip_hooks.address import UNSPECIFIED, family_of
 from sip_hooks.anchoring import description_in, is_ours, protects_body, wants_body_protected
 from sip_hooks.dialog import Dialog, Party
 from sip_hooks.edits import Edits
-from sip_hooks.errors import MessageError
 from sip_hooks.events import (
     CallAnswered,
     CallDisturbed,
@@ -152,7 +151,7 @@ class Pass(Timed):
 
     def response(self, response: Message, edits: Edits, exchange: Exchange, at: datetime) -> Iterator[Event]:
         """Yield what is to be reported before a response leaves. 100 is not shown to a pass."""
-        if exchange.dialog is None:
+        if exchange.is_opening:
             yield from self._opening_response(response, edits, exchange, at)
             return
         if response.status >= 300:
@@ -161,7 +160,8 @@ class Pass(Timed):
             return
         if response.cseq[1] != b"BYE":
             yield from self._judge(*self._named(response, exchange.sender))
-        yield from self.negotiation.response(response, exchange.dialog, edits, exchange)
+        if exchange.dialog is not None:
+            yield from self.negotiation.response(response, exchange.dialog, edits, exchange)
 
     def _opening_response(
         self, response: Message, edits: Edits, exchange: Exchange, at: datetime
@@ -225,7 +225,7 @@ class Pass(Timed):
         dialog = self.dialogs.get(tag)
         if dialog is None:
             if len(self.dialogs) >= _MOST_FORKS:
-                raise MessageError("a call has more forks than any PBX makes")
+                del self.dialogs[next(tag for tag, one in self.dialogs.items() if one is not self.winner)]
             party = Party(self.callee_side, tag, source, listener)
             dialog = self.dialogs[tag] = Dialog(party, self.negotiation.offer_end)
         dialog.callee.learn(response, source)

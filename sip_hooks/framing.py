@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sip_hooks.errors import MessageError
-from sip_hooks.message import MAXIMUM_SIZE
+from sip_hooks.message import MAXIMUM_HEAD, MAXIMUM_SIZE
 from sip_hooks.uri import parse_uint
 
-MAXIMUM_HEAD = 32768  # bytes of start line and header fields
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 

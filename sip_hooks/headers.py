@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sip_hooks.errors import MessageError
-from sip_hooks.uri import ALPHA, DIGITS, Params, Uri, param_value, parse_uint, parse_uri, split_host_port
+from sip_hooks.uri import (
+    ALPHA,
+    DIGITS,
+    Params,
+    Uri,
+    check_params,
+    param_value,
+    parse_uint,
+    parse_uri,
+    split_host_port,
+)
 
 TOKEN = ALPHA + DIGITS + b"-.!%*_+`'~"
 MAGIC_COOKIE = b"z9hG4bK"
@@ -220,6 +230,7 @@ def parse_params(value: bytes, *, empty_allowed: bool = True) -> Params:
         return ()
     if not value.startswith(b";"):
         raise MessageError("something that is no parameter follows an address")
+    check_params(value)
     params = []
     for piece in _pieces(value):
         name, equals, content = piece.partition(b"=")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from sip_hooks.errors import MessageError
@@ -47,6 +48,9 @@ NAMES_OTHERS = frozenset(
 )
 """Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
 
+MOST_CLAIMS = 64
+"""Of one message. No call has so many parties; each of them is weighed again whenever the call is."""
+
 _SCHEMES = (b"sip", b"sips", b"tel")
 _PARTIES: dict[bytes, Role] = {b"calling": "caller", b"called": "callee"}
 _PRIVACY = (b"id", b"user", b"header")
@@ -78,7 +82,8 @@ _Claim: TypeAlias = Identity | str
 class Identities:
     """What a message says about its parties, in the order of its headers.
 
-    ``unreadable``: the headers of which a part cannot be read or names nobody we can compare.
+    ``unreadable``: the headers of which a part cannot be read or names nobody we can compare; "too-many" when
+    there are more than are looked at.
     ``is_anonymous``: the sender asks for privacy (RFC 3323), or From names nobody.
     """
 
@@ -89,12 +94,20 @@ class Identities:
 
 def identities(message: Message) -> Identities:
     """Collect what one message says about both parties, in a sipfrag body too (RFC 3420). Never raises."""
-    claims = [*_of_request_line(message), *_of_fields(message), *_of_body(message)]
+    claims = list(islice(_claimed(message), MOST_CLAIMS))
+    if len(claims) == MOST_CLAIMS:
+        claims.append("too-many")
     return Identities(
         tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, Identity))),
         tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, str))),
         _is_anonymous(message),
     )
+
+
+def _claimed(message: Message) -> Iterator[_Claim]:
+    yield from _of_request_line(message)
+    yield from _of_fields(message)
+    yield from _of_body(message)
 
 
 def _of_request_line(message: Message) -> Iterator[_Claim]:
@@ -135,7 +148,8 @@ def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
 
 def _legible(header: HeaderField, role: Role) -> Iterator[Identity]:
     """What some reader may find in a header that we cannot read: it can only forbid, and must."""
-    for found in _ANGLED.findall(header.value) or [header.value.partition(b";")[0]]:
+    angled = [found.group(1) for found in islice(_ANGLED.finditer(header.value), MOST_CLAIMS)]
+    for found in angled or [header.value.partition(b";")[0]]:
         for spelling in (found.strip(b" \t"), b"sip:" + found.strip(b" \t")):
             with suppress(MessageError):
                 claims = _claims(role, header.name.decode(), parse_uri(spelling))

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 
 from sip_hooks.identity import NAMES_OTHERS, Identity, Role
 
+MOST_NAMES = 256
+"""Of one pass. What goes beyond is not kept, and so is news for ever."""
+
 _NUMBER = frozenset("+0123456789*#")
 
 
@@ -27,6 +30,8 @@ class Known:
     def note(self, named: Iterable[Identity], *, is_certain: bool = True) -> None:
         """These have been reported. What a ringing fork says (not `is_certain`) is not yet the callee."""
         for each in named:
+            if len(self._said) >= MOST_NAMES:
+                return
             names = {each.value, each.address}
             self._said |= names
             if is_certain and each.header not in NAMES_OTHERS:

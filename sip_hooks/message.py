@@ -23,7 +23,11 @@ from sip_hooks.headers import (
 from sip_hooks.uri import Uri, parse_uint, parse_uri
 
 MAXIMUM_SIZE = 65535
+MAXIMUM_HEAD = 32768
+"""Bytes of start line and header fields."""
 MAXIMUM_FIELDS = 256
+MAXIMUM_MEMBERS = 256
+"""Of one list header, over all its fields: more hops than Max-Forwards allows, more names than any call."""
 _CRLF = b"\r\n"
 
 
@@ -91,7 +95,10 @@ class Message:
 
     def members(self, name: bytes) -> list[Member]:
         """Return the members of a header in order, over all its fields; lists are split at their commas."""
-        return [member for header in self.fields(name) for member in split_members(header)]
+        members = [member for header in self.fields(name) for member in split_members(header)]
+        if len(members) > MAXIMUM_MEMBERS:
+            raise MessageError("a list has too many members")
+        return members
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of :meth:`members`."""
@@ -126,9 +133,10 @@ class Message:
     def top_via(self) -> Via:
         """The topmost Via."""
         top = self.field(b"via")
-        if top is None:
-            raise MessageError("a message has no Via")
-        return parse_via(split_members(top)[0].value)
+        members = split_members(top) if top is not None else []
+        if not members:
+            raise MessageError("a message has no Via, or an empty one on top")
+        return parse_via(members[0].value)
 
     @property
     def target(self) -> Uri:
@@ -145,9 +153,11 @@ class Message:
 
 
 def split_members(header: HeaderField) -> list[Member]:
-    """Return a field's members; a header that is no list is one member. An empty list header raises."""
+    """Return a field's members; a header that is no list is one member. An empty member raises."""
     if header.name not in LISTS:
         return [Member(header.value_start, header.value_end, header.value)]
+    if header.value.count(b",") >= MAXIMUM_MEMBERS:
+        raise MessageError("a list has too many members")
     at = header.value_start
     return [Member(at + start, at + end, header.value[start:end]) for start, end in split_list(header.value)]
 
@@ -155,8 +165,8 @@ def split_members(header: HeaderField) -> list[Member]:
 def parse(raw: bytes) -> Message:
     """Parse one datagram.
 
-    Raises :class:`MessageError` when it is too large, has no start line or no end of the headers, more than
-    256 header fields, or is a response without a status of three digits.
+    Raises :class:`MessageError` when it or its head is too large, has no start line or no end of the headers,
+    more than 256 header fields, or is a response without a status of three digits.
     """
     if len(raw) > MAXIMUM_SIZE:
         raise MessageError("a message is larger than 64 KiB")
@@ -165,6 +175,8 @@ def parse(raw: bytes) -> Message:
     head_end = raw.find(b"\r\n\r\n", start) + 2
     if head_end < 2:
         raise MessageError("a message has no end of its headers")
+    if head_end - start > MAXIMUM_HEAD:
+        raise MessageError("the header fields of a message are larger than 32 KiB")
     line = raw[start:line_end]
     headers = parse_fields(raw, line_end + 2, head_end)
     body_start = head_end + 2

@@ -28,7 +28,8 @@ class Turn:
     """One request and what the description in its response has to know."""
 
     sender: Role
-    dialog: Dialog | None  # None for the INVITE that opens the pass
+    dialog: Dialog | None  # None for the INVITE that opens the pass, and before any fork has answered that
+    is_opening: bool = field(default=False, kw_only=True)  # it is that INVITE
     offer: Offer | None = field(default=None, kw_only=True)  # that the request carries
 
     @property
@@ -55,6 +56,10 @@ class Negotiation:
             return
         description = description_in(request)
         if description is None:
+            return
+        if dialog is None and not turn.is_opening:
+            # It has overtaken the first response: of which fork it speaks nobody knows.
+            yield CallDisturbed(self._call, Disturbance.UNANCHORED, ())
             return
         turn.offer = Offer(turn.sender, description.end, description.stream)
         yield from self._disturb(turn.sender, description, dialog, dialog is not None)

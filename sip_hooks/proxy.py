@@ -150,7 +150,7 @@ class Proxy:
         caller = Party(side, invite.from_tag, server.source, server.listener, contact_of(invite), routes)
         call = Pass(self._new_id(16).hex(), invite, caller, plan.side, self._tokens)
         offered = call.offered(invite, self._utc(now), plan.destination, self._settings)
-        server.context = Exchange("caller", None, call)
+        server.context = Exchange("caller", None, call, is_opening=True)
         self.passes.add(call)
         self._held[call.call] = server, plan
         self.layer.start(call, Timer.HELD, now + self._settings.hold_seconds)
@@ -198,7 +198,7 @@ class Proxy:
         """Let a pass see a request of its own, and report what it makes of it."""
         call = exchange.call
         call.heard_at = now
-        if exchange.dialog is None and request.method == b"INVITE" and not request.to_tag:
+        if exchange.is_opening:
             self._report(call, call.forward(request, edits, exchange))
             return
         sender = call.party(exchange.sender, exchange.dialog)
@@ -304,7 +304,7 @@ class Proxy:
         """Let a pass see a response of its own, and report what it makes of it."""
         call = exchange.call
         call.heard_at = now
-        is_opening = exchange.dialog is None and client.key[1] == b"INVITE"
+        is_opening = exchange.is_opening
         if is_opening and response.status < 300:
             self._record_route(response, edits, client, call)
         self._report(call, call.response(response, edits, exchange, self._utc(now)))
@@ -350,7 +350,7 @@ class Proxy:
         exchange = server.context
         if not isinstance(exchange, Exchange):
             return
-        if owed is not None and exchange.dialog is None and client.key[1] == b"INVITE":
+        if owed is not None and exchange.is_opening:
             self._end(exchange.call, _CAUSES[owed.status], owed.status, now)
 
     # --- time

@@ -145,8 +145,12 @@ def restore_contacts(message: Message, edits: Edits, tokens: ContactTokens) -> N
 
 
 def _contacts(message: Message) -> list[tuple[Member, Uri]]:
-    found = []
-    for member in message.members(b"contact"):
+    found: list[tuple[Member, Uri]] = []
+    try:
+        members = message.members(b"contact")
+    except MessageError:
+        return found  # a REGISTER was validated; a registrar's list goes to the phone as it came
+    for member in members:
         try:
             found.append((member, uri_in(member.value)))
         except MessageError:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from sip_hooks.errors import MessageError
 from sip_hooks.uri import parse_uint
 
+MAXIMUM_LINES = 1024
+_MOST_FORMATS = 128
+"""Of one stream: there are no more payload types."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Line:
@@ -70,6 +74,8 @@ class Session:
 
 def parse_session(body: bytes) -> Session:
     """Parse a body; raises :class:`MessageError` where two readers could see different lines."""
+    if body.count(b"\n") > MAXIMUM_LINES:
+        raise MessageError("a description has too many lines")
     sections: list[list[Line]] = [[]]
     position = 0
     is_over = False
@@ -93,7 +99,7 @@ def parse_session(body: bytes) -> Session:
 def _media(section: list[Line]) -> Media:
     line = section[0]
     words = line.value.rstrip(b" ").split(b" ")
-    if len(words) < 4 or not all(words):
+    if not 4 <= len(words) <= 3 + _MOST_FORMATS or not all(words):
         raise MessageError("a media line is malformed")
     port, slash, streams = words[1].partition(b"/")
     return Media(

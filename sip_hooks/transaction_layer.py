@@ -147,13 +147,17 @@ class TransactionLayer:
     def feed_client(
         self, client: ClientTransaction, happened: Input | Timer, now: float, response: Message | None = None
     ) -> None:
-        """Let something happen to a client transaction."""
-        for act in client.feed(happened):
-            if isinstance(act, Timer):
-                self._start(client, act, now)
-            else:
-                self._act(client, act, response, now)
-        self._forget_if_over(client)
+        """Let something happen to a client transaction. It comes to its end also when the user raises."""
+        actions = client.feed(happened)
+        for timer in actions:
+            if isinstance(timer, Timer):
+                self._start(client, timer, now)
+        try:
+            for act in actions:
+                if not isinstance(act, Timer):
+                    self._act(client, act, response, now)
+        finally:
+            self._forget_if_over(client)
 
     def _act(self, client: ClientTransaction, act: Act, response: Message | None, now: float) -> None:
         if act is Act.REPEAT:

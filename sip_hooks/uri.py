@@ -21,6 +21,8 @@ _NEVER = bytes(range(0x21)) + b'\x7f<>"'
 _VISUAL_SEPARATORS = {ord(c): None for c in "-.()"}
 _DIALLED = frozenset("+0123456789*#")
 
+MAXIMUM_PARAMS = 128
+
 Params = tuple[tuple[bytes, bytes | None], ...]
 
 
@@ -32,6 +34,12 @@ def parse_uint(value: bytes, maximum: int) -> int:
     if len(significant) > len(str(maximum)) or int(significant or b"0") > maximum:
         raise MessageError("a number is out of range")
     return int(significant or b"0")
+
+
+def check_params(value: bytes) -> None:
+    """Raise :class:`MessageError` for more parameters than anybody needs: reading them all takes its time."""
+    if value.count(b";") > MAXIMUM_PARAMS:
+        raise MessageError("an address has too many parameters")
 
 
 def param_value(params: Params, name: bytes) -> bytes | None:
@@ -162,6 +170,7 @@ def _parse_sip(raw: bytes, scheme: bytes, rest: bytes) -> Uri:
 
 
 def _params(value: bytes) -> Params:
+    check_params(value)
     pairs = (piece.partition(b"=") for piece in value.split(b";") if piece)
     return tuple((name, content if equals else None) for name, equals, content in pairs)
 

@@ -76,7 +76,7 @@ def _values(message: Message) -> Problem | None:
         parse_uint(length.value, 0xFFFFFFFF)
     if not message.call_id or b" " in message.call_id or b"\t" in message.call_id:
         return _bad("Call-ID is missing or has a space")
-    if not message.vias:
+    if not (message.vias and message.top_via):
         return _bad("Via is missing")
     if not (message.first(b"from") and message.first(b"to")):
         return _bad("From or To is missing")

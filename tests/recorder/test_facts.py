@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recorder.decision import CallFacts, Direction, Kind, decide
-from recorder.facts import with_identities
+from recorder.facts import MOST_NAMES, with_identities
 from sip_hooks.identity import Identity, identities
 from sip_hooks.message import parse
 from tests.recorder.test_rules import RULES
@@ -33,3 +33,11 @@ def test_an_extension_behind_a_number_is_vetoed(line: str) -> None:
     )
     facts = with_identities(CallFacts(Direction.INBOUND), identities(parse(raw.encode())).named)
     assert decide(facts, RULES).kind is Kind.PRIVILEGED
+
+
+def test_a_call_in_which_hundreds_are_named_is_in_doubt_and_weighs_no_more_of_them() -> None:
+    facts = CallFacts(Direction.INBOUND)
+    for number in range(1000):
+        facts = with_identities(facts, [Identity("caller", "from", f"+316{number:08}", "")])
+    assert len(facts.everyone) == MOST_NAMES
+    assert "unreadable" in facts.disturbances

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip_hooks.framing import MAXIMUM_HEAD, PING, Broken, Deframer
-from sip_hooks.message import MAXIMUM_SIZE, parse
+from sip_hooks.framing import PING, Broken, Deframer
+from sip_hooks.message import MAXIMUM_HEAD, MAXIMUM_SIZE, parse
 from tests.fakes.sip import invite, request
 
 FOLDED = b"OPTIONS sip:a SIP/2.0\r\nL :\r\n  3\r\n\r\nabc"

@@ -1,0 +1,1 @@
+"""`make fuzz`: damaged messages through the whole of signalling, from the bytes to the decision to record."""
