@@ -61,6 +61,17 @@ METRICS = (
     Metric("capture_connected", _G, "signalling", "1 while signalling reaches capture."),
     Metric("sip_messages_received_total", _C, "signalling", "SIP messages that could be read.", ("kind",)),
     Metric("sip_messages_sent_total", _C, "signalling", "SIP messages that left."),
+    Metric(
+        "sip_requests_refused_total",
+        _C,
+        "signalling",
+        "Answered 503: call, outside (of dialogs) in overload; source: over the limit of its address.",
+        ("reason",),
+    ),
+    Metric(
+        "sip_overloaded", _G, "signalling", "1 while new requests are refused: more arrives than can be done."
+    ),
+    Metric("sip_wait_seconds", _G, "signalling", "Longest wait of a SIP message in the last ten seconds."),
     Metric("sip_transactions", _G, "signalling", "SIP transactions in progress."),
     Metric("sip_connections", _G, "signalling", "Open TCP and TLS connections."),
     Metric("sip_events_total", _C, "signalling", "What was dropped, refused or passed untouched.", ("kind",)),

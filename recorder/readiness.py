@@ -42,6 +42,7 @@ class Facts:
     clock_moved_seconds: float = 0.0
     ignored_approvals: int = 0
     is_trunk_unwitnessed: bool = False
+    overloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ def _warnings(facts: Facts) -> list[Finding]:
             "somebody may have edited the catalogue: see `doelband scheme status` and the audit log",
         ),
         (facts.is_trunk_unwitnessed, *UNWITNESSED),
+        (
+            facts.overloaded,
+            "overloaded",
+            "more SIP arrives than can be done, so new calls are refused; those that run go on",
+            "see what sends so much, and docs/performance.md for a larger machine",
+        ),
     )
     return [Finding(code, what, remedy) for holds, code, what, remedy in conditions if holds]
 

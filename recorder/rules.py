@@ -90,12 +90,12 @@ class _Lookup:
         """KSF 3.9: what is dialled begins with the prefix, or is the prefix. Only the prefix is ours."""
         prefix = self.scheme.private_prefix
         is_prefixed = facts.direction is Direction.OUTBOUND and facts.dialled.startswith(prefix)
-        if is_prefixed and not self._is_emergency(facts.dialled):
+        if is_prefixed and not self.is_emergency(facts.dialled):
             yield Opinion(Reason.PRIVATE_PREFIX, strip=len(prefix))
 
     def emergency(self, facts: CallFacts) -> Iterator[Opinion]:
         """Emergency calls are forwarded untouched, and so is the call back."""
-        if any(self._is_emergency(it) for it in _other_party(facts)):
+        if any(self.is_emergency(it) for it in _other_party(facts)):
             yield Opinion(Reason.EMERGENCY_NUMBER)
 
     def exclusions(self, facts: CallFacts) -> Iterator[Opinion]:
@@ -173,7 +173,8 @@ class _Lookup:
             numbers.exact & found or numbers.holds(filter(is_e164, found)) for numbers in business
         )
 
-    def _is_emergency(self, identity: str) -> bool:
+    def is_emergency(self, identity: str) -> bool:
+        """Whether this may be an emergency number, or is a URN of one."""
         return self._any_possible(self.emergency_numbers, {identity}) or "service:sos" in identity.lower()
 
     def _any_possible(self, numbers: NumberSet, identities: Iterable[str]) -> bool:
@@ -185,6 +186,18 @@ class Directory:
 
     def __init__(self, scheme: Scheme) -> None:
         self._look = _Lookup.of(scheme)
+        numbers = self._look.emergency_numbers
+        ends = tuple(it.removeprefix("+") for it in numbers.exact)
+        is_plain = all(map(str.isdigit, ends)) and not (numbers.ranges or numbers.beginnings)
+        self._emergency_ends = ends if is_plain else ()
+
+    def is_emergency(self, identity: str) -> bool:
+        """Whether an emergency service is dialled or calls, with whatever prefix, also the private one."""
+        if self._emergency_ends and not "".join(filter(str.isdigit, identity)).endswith(self._emergency_ends):
+            return False  # the usual case, and quickly said: a prefix changes no end
+        return self._look.is_emergency(identity) or self._look.is_emergency(
+            identity.removeprefix(self._look.scheme.private_prefix)
+        )
 
     def are_ours(self, identities: Iterable[str]) -> bool:
         """Whether any may be an internal number, an agent's or a line's."""

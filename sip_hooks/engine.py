@@ -1,8 +1,9 @@
 """The SIP engine: bytes and time in, packets and events out; it does no I/O (sans-IO).
 
-    engine.receive_datagram(data, source, listener, now)      a datagram arrived
+    engine.arrive(data, source, listener, at)                 a datagram has been waiting since `at`
     engine.connected(listener, address)                       a connection is there, from either end
-    engine.receive_stream(data, source, listener, now)        bytes arrived over a connection
+    engine.arrive_stream(data, source, listener, at)          bytes arrived over a connection
+    engine.work(now)                                          act on the most urgent message that waits
     engine.disconnected(listener, address, now)               a connection has gone, or could not be made
     engine.handle_timer(now)                                  the moment of next_timer() has come
     engine.execute(command, now)                              those above decided
@@ -11,9 +12,10 @@
     engine.connections_to_close()                             then: what is to be closed
     engine.next_timer()                                       when to call handle_timer
 
-`now` is in seconds of a monotonic clock. After each call with `now` the events are to be taken and acted on
-first, then the packets: an event is always about something that has not left yet. A packet of a TCP or TLS
-listener whose destination has no connection asks for one to be made.
+`receive_datagram` and `receive_stream` do both at once. `now` is in seconds of a monotonic clock. After each
+call with `now` the events are to be taken and acted on first, then the packets: an event is always about
+something that has not left yet. A packet of a TCP or TLS listener whose destination has no connection asks
+for one to be made.
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sip_hooks.errors import SipError
-from sip_hooks.events import Anchor, Command, Event
+from sip_hooks.events import Anchor, Command, Event, Side
 from sip_hooks.flows import Flow
 from sip_hooks.forwarding import respond
 from sip_hooks.framing import PING, PONG, Broken, Deframer
-from sip_hooks.message import parse
+from sip_hooks.message import Message, parse
+from sip_hooks.overload import SOURCE, Arrival, Overload
 from sip_hooks.proxy import Proxy
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener, Packet
+from sip_hooks.sources import Sources
+from sip_hooks.transaction import ServerKey, server_key
+from sip_hooks.urgency import Urgency, urgency
 
 __all__ = ["Engine", "EngineSettings", "Listener", "Packet"]
 
@@ -59,6 +65,10 @@ class Engine:
         self._closing: list[Flow] = []
         self._partial: dict[Flow, float] = {}  # since when each waits for the rest of a message; oldest first
         self._new_id = new_id
+        self.overload = Overload(b"db" + new_id(8).hex().encode())
+        self.sources = Sources(settings.limits)
+        self.is_emergency: Callable[[str], bool] = lambda user: False
+        """Whether a number or user, as it was dialled, is an emergency service: its call gets through."""
         self._ready: list[Packet] = []
         self.counters: Counter[str] = self._proxy.counters
         self.received: Counter[str] = Counter()
@@ -80,10 +90,24 @@ class Engine:
         """How many transactions are known."""
         return len(self._proxy.layer)
 
-    def receive_datagram(self, data: bytes, source: Address, listener: str, now: float) -> None:
-        """Act on one datagram that arrived at the listener of that name. Never raises on its contents."""
-        self._receive(data, source, self._listeners[listener], now)
+    def arrive(self, data: bytes, source: Address, listener: str, at: float) -> None:
+        """Let one datagram wait that arrived at the listener of that name. Never raises on its contents."""
+        self._arrive(data, source, self._listeners[listener], at)
+
+    def work(self, now: float) -> bool:
+        """Act on one message that waits. Returns whether there was one."""
+        arrival = self.overload.take(now)
+        if arrival is None:
+            return False
+        self._receive(arrival, now)
         self._settle(now)
+        return True
+
+    def receive_datagram(self, data: bytes, source: Address, listener: str, now: float) -> None:
+        """Act on one datagram at once."""
+        self.arrive(data, source, listener, now)
+        while self.work(now):
+            pass
 
     def connected(self, listener: str, address: Address) -> None:
         """Take a connection between that listener and `address`; a new one replaces an old one."""
@@ -92,7 +116,13 @@ class Engine:
         self._proxy.flows.open(flow)
 
     def receive_stream(self, data: bytes, source: Address, listener: str, now: float) -> None:
-        """Act on what arrived over a connection. Never raises on its contents."""
+        """Act on what arrived over a connection at once."""
+        self.arrive_stream(data, source, listener, now)
+        while self.work(now):
+            pass
+
+    def arrive_stream(self, data: bytes, source: Address, listener: str, at: float) -> None:
+        """Let the messages wait that are complete now. Never raises on their contents."""
         stream = self._streams.get((listener, source))
         if stream is None:
             return
@@ -100,17 +130,17 @@ class Engine:
         for found in stream.feed(data):
             self._partial.pop((listener, source), None)
             if isinstance(found, Broken):
-                self._refuse(found, source, on, now)
+                self._refuse(found, source, on, at)
             elif found == PING:
                 self.counters["keep-alives"] += 1
                 pinged = True
             else:
-                self._receive(found, source, on, now)
+                self._arrive(found, source, on, at)
         if pinged:
             self._proxy.layer.send(PONG, source, on)
         if stream.is_within_message:
-            self._partial.setdefault((listener, source), now)
-        self._settle(now)
+            self._partial.setdefault((listener, source), at)
+        self._settle(at)
 
     def disconnected(self, listener: str, address: Address, now: float) -> None:
         """A connection has gone, or one that was asked for could not be made."""
@@ -162,19 +192,60 @@ class Engine:
             return due
         return oldest + PATIENCE_SECONDS
 
-    def _receive(self, data: bytes, source: Address, listener: Listener, now: float) -> None:
+    def _arrive(self, data: bytes, source: Address, listener: Listener, at: float) -> None:
         if not data.strip(b"\r\n\0"):
             self.counters["keep-alives"] += 1
-            return
+        elif self.overload.acknowledges(data):
+            self.counters["ACKs of refusals"] += 1
+        else:
+            how = urgency(data, self.is_emergency)
+            is_phone = self._router.side_of(listener, source) is Side.PHONES
+            is_over = is_phone and not self.sources.allows(source[0], how is not Urgency.RUNNING, at)
+            if not self.overload.put(Arrival(data, source, listener, at, how, is_over)):
+                self.counters["dropped in overload"] += 1
+
+    def _receive(self, arrival: Arrival, now: float) -> None:
         try:
-            message = parse(data)
+            message = parse(arrival.data)
             self.received["request" if message.is_request else "response"] += 1
+            if arrival.urgency is Urgency.RUNNING:
+                if arrival.is_over and not self._is_running(message):
+                    self.counters["dropped over the limit of a source"] += 1
+                    return
+            elif self._shed(message, arrival, now):
+                return
             if message.is_request:
-                self._proxy.receive_request(message, source, listener, now)
+                self._proxy.receive_request(message, arrival.source, arrival.listener, now)
             else:
                 self._proxy.receive_response(message, now)
         except SipError:
             self.counters["unreadable datagrams"] += 1
+
+    def _is_running(self, message: Message) -> bool:
+        """Whether a message belongs to something that runs, or begins an emergency call."""
+        if not message.is_request:
+            return self._proxy.layer.awaits(message)
+        begins = message.method == b"INVITE" and not message.to_tag
+        return begins or self._is_known(message, server_key(message, message.method))
+
+    def _is_known(self, request: Message, key: ServerKey) -> bool:
+        """Whether a request repeats one that was let through, or its call crosses us already (a spiral)."""
+        return self._proxy.layer.has(key) or self._proxy.passes.has(request.call_id)
+
+    def _shed(self, request: Message, arrival: Arrival, now: float) -> bool:
+        """Refuse a request that has waited for too long, whose source sends too much, or that was refused."""
+        overload = self.overload
+        is_late = overload.is_late(arrival, now)
+        if not (is_late or arrival.is_over or overload.remembers(now)):
+            return False
+        key = server_key(request, request.method)
+        is_due = is_late or arrival.is_over
+        if not overload.was_refused(key) and (not is_due or self._is_known(request, key)):
+            return False
+        tag, retry = overload.refuse(key, SOURCE if arrival.is_over else arrival.urgency.value, now)
+        answer = respond(request, 503, b"Service Unavailable", arrival.source, tag, (retry,))
+        self._proxy.layer.send(answer, arrival.source, arrival.listener)
+        return True
 
     def _refuse(self, broken: Broken, source: Address, listener: Listener, now: float) -> None:
         """Say why and hang up (§18.3). Nobody knows what an answer would answer when Via is missing."""
@@ -206,7 +277,7 @@ class Engine:
             if own is None:
                 self._ready.append(packet)
                 continue
-            self._receive(packet.data, leaving.advertised, own, now)
+            self._receive(Arrival(packet.data, leaving.advertised, own, now, Urgency.RUNNING), now)
             pending.extendleft(reversed(self._take()))
 
     def _take(self) -> list[Packet]:

@@ -33,6 +33,10 @@ class PassTable:
         """Whether there is a pass of this name."""
         return token in self._by_token
 
+    def has(self, call_id: bytes) -> bool:
+        """Whether there is a pass of this Call-ID."""
+        return call_id in self._by_call_id
+
     def remove(self, call: Pass) -> None:
         """Forget a pass."""
         if self._by_call.pop(call.call, None) is None:

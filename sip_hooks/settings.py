@@ -82,6 +82,15 @@ class Trunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one source may do; 0 is no limit. An office behind one NAT is one source."""
+
+    requests_per_second: int = 50  # that open something new
+    messages_per_second: int = 500
+    connections: int = 512
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Everything the engine needs to know. The PBX, and phones or trunk, must have a listener; one "both"
     serves for two.
@@ -96,3 +105,4 @@ class EngineSettings:
     silent_limit_seconds: float = 12 * 3600.0  # a dialog that says nothing for so long is forgotten
     pbx_transport: Transport = "udp"
     trunk: Trunk | None = None
+    limits: Limits = Limits()  # of each source on the phones' side

@@ -18,6 +18,7 @@ from typing import Protocol
 from sip_hooks.address import canonical
 from sip_hooks.flows import Flow
 from sip_hooks.settings import Address, EngineSettings, Listener, Packet
+from sip_hooks.sources import source_of
 
 CONNECT_SECONDS = 4.0  # TLS handshake included; shorter than a caller's patience
 HANDSHAKE_SECONDS = 10.0
@@ -60,6 +61,9 @@ class Streams:
         self.encryption = encryption
         self.counters = counters
         self._listeners = {it.name: it for it in settings.listeners}
+        self._pbx = settings.pbx[0]
+        self._most_of_a_source = settings.limits.connections
+        self._of_sources: Counter[str] = Counter()  # connections, those being made included
         self._hub = hub
         self._connections: dict[Flow, _Connection] = {}
         self._waiting: dict[Flow, list[bytes]] = {}  # for a connection that is being made
@@ -118,6 +122,7 @@ class Streams:
 
     def lost(self, connection: _Connection) -> None:
         """A connection has gone."""
+        self._leave(connection.source)
         if self._connections.get(connection.flow) is connection:
             del self._connections[connection.flow]
             self._hub.closed(connection.flow)
@@ -135,12 +140,23 @@ class Streams:
             if address is None or len(self._connections) + len(self._tasks) >= MOST_CONNECTIONS:
                 self.counters["connections refused"] += 1
                 accepted.close()
-                continue
-            self._spawn(self._take(listener, accepted, address))
+            elif self._is_one_too_many(listener, address):
+                self.counters["connections over the limit of a source"] += 1
+                accepted.close()
+            else:
+                self._spawn(self._take(listener, accepted, address))
+
+    def _is_one_too_many(self, listener: Listener, address: Address) -> bool:
+        """Whether a source on the phones' side has as many connections as it may have."""
+        most = self._most_of_a_source
+        is_phone = listener.side == "phones" or (listener.side == "both" and address[0] != self._pbx)
+        return bool(most) and is_phone and self._of_sources[source_of(address[0])] >= most
 
     async def _take(self, listener: Listener, accepted: socket.socket, address: Address) -> None:
         _watch(accepted)
-        protocol = partial(_Connection, self, (listener.name, address))
+        source = source_of(address[0])
+        self._of_sources[source] += 1
+        protocol = partial(_Connection, self, (listener.name, address), source)
         encrypted = listener.transport == "tls"
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -151,7 +167,14 @@ class Streams:
             )
         except OSError:  # ssl.SSLError is one, and so is a timeout
             self.counters["failed handshakes"] += 1
+            self._leave(source)
             accepted.close()
+
+    def _leave(self, source: str) -> None:
+        if self._of_sources[source] > 1:
+            self._of_sources[source] -= 1
+        else:
+            del self._of_sources[source]
 
     async def _connect(self, flow: Flow) -> None:
         listener = self._listeners[flow[0]]
@@ -190,11 +213,12 @@ class Streams:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, from either end."""
+    """One connection, from either end. `source` is who has made it, "" for ourselves."""
 
-    def __init__(self, owner: Streams, flow: Flow) -> None:
+    def __init__(self, owner: Streams, flow: Flow, source: str = "") -> None:
         self._owner = owner
         self.flow = flow
+        self.source = source
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

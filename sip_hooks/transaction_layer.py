@@ -61,6 +61,14 @@ class TransactionLayer:
         """Return the server transaction a request belongs to; `method` as in `server_key`."""
         return self._servers.get(server_key(request, method))
 
+    def has(self, key: ServerKey) -> bool:
+        """Whether a request of this key has arrived before."""
+        return key in self._servers
+
+    def awaits(self, response: Message) -> bool:
+        """Whether a response answers a request of ours."""
+        return client_key(response) in self._clients
+
     def open_server(
         self, request: Message, source: Address, listener: Listener, now: float
     ) -> ServerTransaction:

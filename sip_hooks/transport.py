@@ -1,26 +1,27 @@
-"""The engine on real sockets: with `streams` the only file here that knows asyncio.
+"""The engine on real sockets: with `streams` and `datagrams` the only file here that knows asyncio.
 
 Order is all it adds: whatever the engine reports is handed to `on_event` before any packet of that moment
-leaves. It logs nothing; what is dropped is counted in `engine.counters`.
+leaves. What has arrived is taken in before anything is acted on, and acted on for a slice of time before
+others have their turn, so that the engine sees what is most urgent (`sip_hooks.overload`). It logs nothing;
+what is dropped is counted in `engine.counters`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
 
-from sip_hooks.address import canonical
+from sip_hooks.datagrams import Datagrams
 from sip_hooks.engine import Engine, EngineSettings
 from sip_hooks.events import Anchor, Command, Event
 from sip_hooks.flows import Flow
 from sip_hooks.settings import Address
-from sip_hooks.streams import Encryption, Streams, bound
+from sip_hooks.streams import Encryption, Streams
 
-_RECEIVE_BUFFER = 1 << 20  # bytes; a registration storm is a burst of small datagrams
+SLICE_SECONDS = 0.005
+"""For so long messages are acted on before sockets, timers and the rest of the process have their turn."""
 
 
 class Transport:
@@ -40,26 +41,22 @@ class Transport:
         self.engine = Engine(settings, new_id, lambda now: utc())
         self._settings = settings
         self._on_event = on_event
-        self._sockets: dict[str, asyncio.DatagramTransport] = {}
+        self._sockets: dict[str, Datagrams] = {}
         self._streams = Streams(settings, encryption or Encryption(), self, self.engine.counters)
         self._alarm: asyncio.TimerHandle | None = None
         self._is_settling = False
+        self._is_working = False
         self._is_open = False
 
     async def open(self) -> None:
         """Bind every listener. Raises OSError, with nothing left open, when one cannot be bound."""
-        loop = asyncio.get_running_loop()
         self._is_open = True
         try:
             for listener in self._settings.listeners:
                 if listener.is_stream:
                     self._streams.open(listener)
                     continue
-                udp = bound(listener, socket.SOCK_DGRAM)
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-                port = partial(_Port, self, listener.name)
-                transport, _ = await loop.create_datagram_endpoint(port, sock=udp)
-                self._sockets[listener.name] = transport
+                self._sockets[listener.name] = Datagrams(listener, self, self.engine.counters)
         except OSError:
             self.close()
             raise
@@ -78,6 +75,18 @@ class Transport:
         """Use these certificates for every connection that is made from now on."""
         self._streams.encryption = encryption
 
+    def heed(self, is_emergency: Callable[[str], bool]) -> None:
+        """Let calls through, whatever happens, in which this holds for a number or a user."""
+        self.engine.is_emergency = is_emergency
+
+    def is_shedding(self) -> bool:
+        """Whether requests were refused a moment ago, because more arrives than can be done."""
+        return self.engine.overload.is_shedding(self._now())
+
+    def longest_wait(self) -> float:
+        """How long, in seconds, a message has waited at most in the last ten seconds."""
+        return self.engine.overload.longest_wait(self._now())
+
     def restore(self, anchors: Mapping[int, Anchor]) -> None:
         """Say which media is left of calls in progress, by its reference; see `Engine.restore`."""
         self.engine.restore(anchors)
@@ -87,10 +96,28 @@ class Transport:
         self.engine.execute(command, self._now())
         self._settle()
 
-    def receive(self, data: bytes, source: Address, listener: str) -> None:
-        """Take one datagram."""
-        self.engine.receive_datagram(data, source, listener, self._now())
-        self._settle()
+    def arrived(self, data: bytes, source: Address, listener: str, at: float) -> None:
+        """Take in one datagram that has been waiting since `at`."""
+        self.engine.arrive(data, source, listener, at)
+
+    def work(self) -> None:
+        """Act on what has been taken in: at once, and if that takes long in slices."""
+        if not self._is_working:
+            self._is_working = True
+            self._work()
+
+    def _work(self) -> None:
+        self._is_working = False
+        now = self._now()
+        until = now + SLICE_SECONDS
+        while now < until:
+            if not self.engine.work(now):
+                return
+            self._settle()
+            now = self._now()
+        if self._is_open:
+            self._is_working = True
+            asyncio.get_running_loop().call_soon(self._work)
 
     def opened(self, flow: Flow) -> None:
         """A connection is there."""
@@ -99,8 +126,9 @@ class Transport:
     def received(self, flow: Flow, data: bytes) -> None:
         """Bytes arrived over a connection."""
         listener, source = flow
-        self.engine.receive_stream(data, source, listener, self._now())
+        self.engine.arrive_stream(data, source, listener, self._now())
         self._settle()
+        self.work()
 
     def closed(self, flow: Flow) -> None:
         """A connection has gone, or was not made."""
@@ -122,7 +150,7 @@ class Transport:
             self._is_settling = False
         for packet in self.engine.packets_to_send():
             if (transport := self._sockets.get(packet.listener)) is not None:
-                transport.sendto(packet.data, packet.destination)
+                transport.send(packet.data, packet.destination)
             elif self._is_open:
                 self._streams.send(packet)
         for flow in self.engine.connections_to_close():
@@ -152,24 +180,3 @@ class Transport:
         self._alarm = None
         self.engine.handle_timer(self._now())
         self._settle()
-
-
-class _Port(asyncio.DatagramProtocol):
-    """One listener's socket."""
-
-    def __init__(self, owner: Transport, name: str) -> None:
-        self._owner = owner
-        self._name = name
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        """A link-local source cannot be named in an answer, so what comes from one is dropped."""
-        try:
-            source = canonical(addr[0]) if ":" in addr[0] else addr[0]
-        except ValueError:
-            self._owner.engine.counters["link-local sources"] += 1
-        else:
-            self._owner.receive(data, (source, addr[1]), self._name)
-
-    def error_received(self, exc: Exception) -> None:
-        """A neighbour is not there (ECONNREFUSED), or a packet could not leave: its timers will tell."""
-        self._owner.engine.counters["socket errors"] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recorder.config.model import Config
 
-FIXED = ("tenant", "listeners", "pbx", "trunk", "media", "storage", "keys", "runtime", "clock")
+FIXED = ("tenant", "listeners", "pbx", "trunk", "limits", "media", "storage", "keys", "runtime", "clock")
 """Sockets, directories and clocks, which stay as they were opened. Of `media` the horizon may change."""
 
 

@@ -82,6 +82,14 @@ class Pbx(Section):
     verify: bool = Field(default=True, examples=["verify = true"])
 
 
+class Limits(Section):
+    """What one address on the phones' side may send; 0 is no limit. Running calls are not held to it."""
+
+    requests_per_second: int = Field(default=50, ge=0, examples=["requests_per_second = 50"])
+    messages_per_second: int = Field(default=500, ge=0, examples=["messages_per_second = 500"])
+    connections: int = Field(default=512, ge=0, examples=["connections = 512"])
+
+
 class Media(Section):
     """Where anchored media passes: bound addresses, even-odd port pairs, relay processes, commit horizon.
 
@@ -218,6 +226,7 @@ class Config(Section):
     )
     pbx: Pbx = Field(examples=["a section [pbx] with address and port"])
     trunk: Trunk | None = Field(default=None, examples=["a section [trunk] with address and evidence"])
+    limits: Limits = Field(default=Limits(), examples=["a section [limits]"])
     media: Media = Field(examples=["a section [media] with address and ports"])
     numbering: NumberingSection = Field(default=NumberingSection(), examples=["a section [numbering]"])
     private: Private = Field(examples=["a section [private] with prefix"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from recorder.config import Config, model
 from recorder.service import places
 from sip_hooks.address import host
-from sip_hooks.settings import EngineSettings, Listener, Trunk
+from sip_hooks.settings import EngineSettings, Limits, Listener, Trunk
 from sip_hooks.streams import Encryption, bound
 from storage.errors import Unavailable
 
@@ -32,6 +32,7 @@ def settings(config: Config) -> EngineSettings:
         token_key=places.token_key(config).read_bytes(),
         pbx_transport=config.pbx.transport,
         trunk=_trunk(config),
+        limits=Limits(**config.limits.model_dump()),
     )
 
 

@@ -128,6 +128,7 @@ class Observer:
             clock_moved_seconds=self.clock.offset().total_seconds(),
             ignored_approvals=booked.ignored_approvals if booked else 0,
             is_trunk_unwitnessed=self.config.trunk is not None and self.config.trunk.evidence == "none",
+            overloaded=bool(signalling.get("overloaded")),
         )
 
     def _machine(self) -> list[Sample]:

@@ -37,6 +37,7 @@ from recorder.metrics import Sample, answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.readiness import UNWITNESSED
 from recorder.relay.client import MediaClient, MediaUnavailable
+from recorder.rules import Directory
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
 from recorder.service.figures import OUTCOMES, slug
@@ -84,6 +85,7 @@ class Signalling:
         self._transport = Transport(
             settings(config), self._on_event, self._clock.now, encryption=encryption(config)
         )
+        self._transport.heed(Directory(config.scheme()).is_emergency)
 
     async def start(self) -> None:
         """Open the SIP listeners. Raises OSError when an address or port cannot be had.
@@ -162,6 +164,7 @@ class Signalling:
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
         if self._catalogue is not None:
             await self.look(self._catalogue)
+        self._transport.heed(Directory(config.scheme()).is_emergency)
         self._transport.encrypt(encryption(config))
         return {
             "recording": self._gate.approved,
@@ -183,6 +186,8 @@ class Signalling:
                 "media_connected": self._media.is_up,
                 "capture_connected": self._capture.is_up,
                 "notes_lost": self._books.lost,
+                "overloaded": self._transport.is_shedding(),
+                "refused": dict(self._transport.engine.overload.refused),
                 "counters": dict(self._transport.engine.counters),
             }
         if message.get("op") == "metrics":
@@ -241,6 +246,9 @@ class Signalling:
             sample("sip_transactions", engine.transactions),
             sample("sip_connections", engine.connections),
             sample("sip_messages_sent_total", engine.sent),
+            sample("sip_overloaded", self._transport.is_shedding()),
+            sample("sip_wait_seconds", self._transport.longest_wait()),
+            *counted("sip_requests_refused_total", engine.overload.refused),
             *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
             *counted("call_reasons_total", books.reasons),
             *counted("sip_messages_received_total", engine.received),

@@ -54,6 +54,7 @@ def test_each_condition_alone_makes_it_unready(change: dict[str, Any], code: str
         ({"clock_moved_seconds": 3.0}, "clock-moved"),
         ({"ignored_approvals": 1}, "approvals-ignored"),
         ({"is_trunk_unwitnessed": True}, "trunk-without-evidence"),
+        ({"overloaded": True}, "overloaded"),
     ],
 )
 def test_a_warning_is_said_and_leaves_it_ready(change: dict[str, Any], code: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.decision import Action, CallFacts, Direction, Kind, Outcome, Reason, Verdict, decide
 from recorder.numbering import Numbering
-from recorder.rules import compile_rules
+from recorder.rules import Directory, compile_rules
 from recorder.scheme import Agent, Exclusion, Line, Purpose, Scheme
 
 IN, OUT = Direction.INBOUND, Direction.OUTBOUND
@@ -322,3 +322,26 @@ def test_a_removed_line_opens_nothing_that_it_stood_in_the_way_of() -> None:
     assert decide(facts, compile_rules(both)).recorded() == ("coaching",)
     assert decide(facts, compile_rules(narrowed)).recorded() == ("coaching", "evidence")
     assert decide(facts, compile_rules(narrowed, both)).recorded() == ("coaching",)
+
+
+@pytest.mark.parametrize(
+    "dialled",
+    ["112", "0112", "+112", "+31112", "*31112", "144", "0144"],
+)
+def test_an_emergency_call_is_known_as_one_before_anything_is_decided(dialled: str) -> None:
+    assert Directory(SCHEME).is_emergency(dialled)
+
+
+@pytest.mark.parametrize("dialled", ["", "201", "1120", "+31612345112", "0612345112", "anne", "*31201", "12"])
+def test_a_number_that_only_ends_like_an_emergency_number_is_none(dialled: str) -> None:
+    assert not Directory(SCHEME).is_emergency(dialled)
+
+
+def test_emergency_numbers_may_be_a_range_or_a_beginning() -> None:
+    numbering = replace(SCHEME.numbering, emergency=("110-119", "80*"))
+    directory = Directory(replace(SCHEME, numbering=numbering))
+    assert [it for it in ("112", "115", "801", "120", "201") if directory.is_emergency(it)] == [
+        "112",
+        "115",
+        "801",
+    ]

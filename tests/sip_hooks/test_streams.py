@@ -17,6 +17,7 @@ from sip_hooks.engine import EngineSettings, Listener
 from sip_hooks.events import CallOffered, Event, ForwardCall
 from sip_hooks.framing import Deframer
 from sip_hooks.message import Message, parse
+from sip_hooks.settings import Limits
 from sip_hooks.settings import Transport as Name
 from sip_hooks.streams import Encryption
 from sip_hooks.transport import Transport
@@ -66,14 +67,22 @@ class Peer:
 class House:
     """The proxy: a listener for phones over `phones`, one for the PBX over `pbx`, and a PBX that listens."""
 
-    def __init__(self, phones: Name, pbx: Name, encryption: Encryption | None = None) -> None:
+    def __init__(
+        self, phones: Name, pbx: Name, encryption: Encryption | None = None, limits: Limits | None = None
+    ) -> None:
         self.port, self.own_port, self.pbx_port = free_tcp_port(), free_tcp_port(), free_tcp_port()
         listeners = (
             Listener("in", "phones", LOOPBACK, self.port, transport=phones),
             Listener("out", "pbx", LOOPBACK, self.own_port, transport=pbx),
         )
         settings = EngineSettings(
-            listeners, (LOOPBACK, self.pbx_port), frozenset(), (1, 2), b"k", pbx_transport=pbx
+            listeners,
+            (LOOPBACK, self.pbx_port),
+            frozenset(),
+            (1, 2),
+            b"k",
+            pbx_transport=pbx,
+            limits=limits or Limits(),
         )
         self.proxy = Transport(settings, self.take, lambda: EPOCH, encryption=encryption)
         self.counters = self.proxy.engine.counters
@@ -163,6 +172,17 @@ async def test_calls_to_a_phone_come_over_its_connection_and_to_the_pbx_over_one
         assert (await pbx.hear()).cseq == (2, b"REGISTER")
         assert house.callers.empty()
         assert house.proxy.engine.connections == 2
+
+
+async def test_one_address_has_no_more_connections_than_it_may() -> None:
+    house = House("tcp", "udp", limits=Limits(connections=2))
+    async with opened(house):
+        first, _ = await house.phone(), await house.phone()
+        await (await house.phone()).is_hung_up_on()
+        assert house.counters["connections over the limit of a source"] == 1
+        first.writer.close()
+        await soon(lambda: house.proxy.engine.connections == 1)
+        await house.answered(await house.phone())
 
 
 async def test_a_phone_over_tls_and_a_pbx_over_tls(authority: Authority, encryption: Encryption) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,9 @@ import pytest
 from sip_hooks.engine import EngineSettings, Listener
 from sip_hooks.events import CallAnswered, CallEnded, CallOffered, Event, ForwardCall, PassedUntouched
 from sip_hooks.message import parse
+from sip_hooks.overload import LIMITS
 from sip_hooks.transport import Transport
+from sip_hooks.urgency import Urgency
 from tests.fakes.sip import ANCHOR, EPOCH, field_of, reply, request, routes_of, sdp
 
 
@@ -120,6 +123,36 @@ async def test_a_failure_above_does_not_stop_the_call() -> None:
         house.phone.say(house.invite(), house.address)
         await house.pbx.hear()
         assert told[0] == "CallOffered could not be acted on"
+
+
+def stand_still(seconds: float) -> None:
+    """The process has no processor for a while."""
+    time.sleep(seconds)
+
+
+async def test_a_loop_that_stood_still_refuses_new_calls_and_lets_a_running_one_end() -> None:
+    async with opened() as house:
+        house.phone.say(house.invite(), house.address)
+        forwarded = await house.pbx.hear()
+        house.pbx.say(reply(forwarded, body=sdp()), house.address)
+        routes = routes_of(await house.phone.hear())
+        bye = request(
+            "BYE",
+            f"sip:202@127.0.0.1:{house.pbx.address[1]}",
+            sender=house.phone.address,
+            branch="z9hG4bKbye",
+            callee="<sip:202@pbx.example>;tag=b",
+            number=2,
+            headers=routes,
+        )
+        house.phone.say(
+            house.invite().replace(b"call-1", b"call-2").replace(b"phone1", b"phone2"), house.address
+        )
+        house.phone.say(bye, house.address)
+        stand_still(LIMITS[Urgency.CALL] + 0.05)
+        assert parse(await house.phone.hear()).status == 503
+        assert parse(await house.pbx.hear()).method == b"BYE"
+        assert house.proxy.is_shedding() and house.proxy.longest_wait() > LIMITS[Urgency.CALL]
 
 
 async def test_a_port_that_nobody_listens_to_is_no_crash() -> None:
