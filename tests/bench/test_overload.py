@@ -1,0 +1,21 @@
+"""Three times of what the engine can take: nobody who talks notices."""
+
+from __future__ import annotations
+
+from bench.undisturbed import Line, rush
+
+
+def test_when_three_times_the_capacity_arrives_no_running_call_suffers_and_most_of_the_capacity_is_used() -> (
+    None
+):
+    line = Line()
+    parts = rush(line, warm_up=0.5, seconds=3.0, hold=0.5)
+    full, many, after = (parts[name] for name in ("capacity", "overload", "recovery"))
+    assert full.refused == 0
+    assert many.refused > many.offered / 2
+    assert many.unanswered == many.failed == 0, "who is not let through is told so"
+    assert many.answered / many.seconds >= 0.75 * full.answered / full.seconds
+    assert after.last_refused < 2.0, "it is over soon after the load has fallen"
+    assert line.callers.under_way == 0
+    assert sum(it.in_dialog for it in parts.values()) > 3 * many.answered
+    assert sum(it.in_dialog_failed for it in parts.values()) == 0
