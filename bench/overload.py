@@ -2,7 +2,7 @@
 
 First the capacity: calls without a pause, as many at once as never wait long enough to be refused. Then three
 times as many calls a second for a minute, each for two seconds; then half the capacity, until nothing is
-refused. The calls are those of an extension whose description goes on untouched, with no media process at work.
+refused. The calls are those of an extension whose description goes on untouched: no media process works.
 
 capacity             calls a second that were answered, without a pause
 goodput_ratio        calls a second that were answered when three times the capacity arrived / capacity
