@@ -220,5 +220,6 @@ class TransactionLayer:
         transaction.due.clear()
         if isinstance(transaction, ServerTransaction):
             self._servers.pop(transaction.key, None)
+            transaction.client = None  # which knows it, too: neither waits for the collector to find them
         elif isinstance(transaction, ClientTransaction):
             self._clients.pop(transaction.key, None)

@@ -37,6 +37,7 @@ def begin(name: str, log_format: Format | None = None) -> notify.Notifier:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
+    gc.collect()  # of nothing: from now on what is collected is little, and so it is done often
     return notify.from_environment(os.environ, os.getpid())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -127,3 +128,18 @@ def test_a_thousand_calls_over_a_bad_network_come_to_their_end() -> None:
 @pytest.mark.parametrize("loss", [0.0, 0.1, 0.2])
 def test_the_same_seed_gives_the_same_datagrams(loss: float) -> None:
     assert check(60, seed=7, loss=loss) == check(60, seed=7, loss=loss)
+
+
+def test_what_is_over_is_gone_without_the_garbage_collector() -> None:
+    """Else memory grows until it comes, which takes minutes, and then it stops the loop."""
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        world = simulate(calls=60, seed=5, loss=0.1)
+        gc.collect()
+        left = {type(it).__name__ for it in gc.garbage if type(it).__module__.startswith("sip_hooks")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert world[1].events
+    assert not left
