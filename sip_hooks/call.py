@@ -6,7 +6,6 @@ edits of that message; what it returns are the events to be reported before the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +25,7 @@ from sip_hooks.events import (
     Disturbance,
     Event,
     Side,
+    conversation_of,
 )
 from sip_hooks.identity import Identity, Role, identities
 from sip_hooks.known import Known
@@ -122,7 +122,7 @@ class Pass(Timed):
             identities(invite).is_anonymous,
             unescape(self._tokens.original(parse_uri(invite.request_uri)).user).decode("latin-1"),
             description,
-            hashlib.sha256(self.call_id).hexdigest()[:32],
+            conversation_of(self.call_id),
             is_ours(end, settings.media_addresses, settings.media_ports),
             tuple(cause for cause, is_there in found.items() if is_there),
             (family_of(_media_address(end) or self.caller.source[0]), family_of(destination[0])),

@@ -14,6 +14,7 @@ out of it, so that an event that strays into a log or a traceback tells nothing 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +24,11 @@ from sip_hooks.address import Family
 from sip_hooks.identity import Identity
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
 from sip_hooks.settings import Address
+
+
+def conversation_of(call_id: bytes) -> str:
+    """What all passes of one dialog have in common, without their Call-ID: 32 hexadecimal digits."""
+    return hashlib.sha256(call_id).hexdigest()[:32]
 
 
 class Side(StrEnum):
@@ -61,7 +67,7 @@ class CallOffered:
     anonymous: bool  # the caller withholds its identity: Privacy header, or From anonymous
     dialled: str = field(repr=False)  # user part of the Request-URI, unescaped, prefix included
     description: Description | None = field(repr=False)  # the offer; None if it comes later (late offer)
-    conversation: str  # hash of the Call-ID: the passes of one dialog have it in common
+    conversation: str  # conversation_of its Call-ID
     already_anchored: bool  # the offer names a media port of ours: an earlier pass anchored it
     disturbances: tuple[
         Disturbance, ...

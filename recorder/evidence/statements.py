@@ -1,0 +1,25 @@
+"""What a source of evidence says, and how soon it has to be missed when it says nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+ASK_AFTER = timedelta(seconds=2)
+"""A source that has said nothing for so long is asked whether it is there."""
+LOST_AFTER = timedelta(seconds=4)
+"""A source that has said nothing for so long is lost. Less than the horizon of the trunk side, which is at
+least five seconds: what it no longer vouches for has not reached a clip by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Who is connected inside with one call on the trunk.
+
+    `conversation`: which call (`sip_hooks.events.conversation_of`). `inside`: every name and number of
+    whoever speaks there, None when that is not certain, or nobody. `at`: aware UTC, as of when it is true.
+    """
+
+    conversation: str
+    inside: frozenset[str] | None = field(repr=False)
+    at: datetime
