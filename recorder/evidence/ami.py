@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from recorder.evidence.statements import Statement
+from recorder.evidence.statements import Broken, Statement
 from recorder.evidence.switchboard import Switchboard
 from sip_hooks.events import conversation_of
 
@@ -25,10 +25,6 @@ _CONFERENCES = ("confbridge", "meetme")
 _ENDS = ("Local",)
 
 Fields = Mapping[str, str]
-
-
-class Broken(Exception):
-    """What comes is no manager interface, or it does not let us in; the text says why."""
 
 
 class AmiReader:

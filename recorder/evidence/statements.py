@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 ASK_AFTER = timedelta(seconds=2)
 """A source that has said nothing for so long is asked whether it is there."""
 LOST_AFTER = timedelta(seconds=4)
 """A source that has said nothing for so long is lost. Less than the horizon of the trunk side, which is at
 least five seconds: what it no longer vouches for has not reached a clip by then."""
+
+
+class Broken(Exception):
+    """What comes is not what it should be, or it does not let us in; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +28,20 @@ class Statement:
     conversation: str
     inside: frozenset[str] | None = field(repr=False)
     at: datetime
+
+
+class Reader(Protocol):
+    """One connection to a source, without I/O."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the source has let us in."""
+
+    def receive(self, data: bytes, now: datetime) -> list[Statement]:
+        """Take in bytes. Raises Broken."""
+
+    def to_send(self) -> bytes:
+        """What is to be written, once."""
+
+    def ask(self, now: datetime) -> None:
+        """Have everything said anew, as of now."""

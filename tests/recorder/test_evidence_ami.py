@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.evidence.ami import AmiReader, Broken
+from recorder.evidence.ami import AmiReader
+from recorder.evidence.statements import Broken
 from tests.fakes.asterisk import (
     BANNER,
     CALL,

@@ -1,0 +1,65 @@
+"""The calls between PBX and trunk: what a source of evidence says of them, and what makes it say so anew.
+
+A transfer inside the PBX is invisible on the trunk. What it may leave there is a discontinuity: a re-INVITE
+or an UPDATE that is no pure refresh, hold, INFO, another SSRC, a jump of timestamps, another codec. So each
+of these takes back what was vouched for, and only what is true as of a later instant counts again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from recorder.evidence.statements import Statement
+from sip_hooks.events import CallDisturbed, CallOffered, Event, MediaNegotiated
+
+
+@dataclass(slots=True)
+class _Leg:
+    conversation: str
+    certain_after: datetime
+
+
+class TrunkLegs:
+    """All calls on the trunk that run."""
+
+    def __init__(self) -> None:
+        self._legs: dict[str, _Leg] = {}
+
+    def __contains__(self, call: str) -> bool:
+        return call in self._legs
+
+    def offer(self, event: CallOffered) -> None:
+        """A call begins; nothing that is said of before counts."""
+        if event.is_trunk_leg:
+            self._legs[event.call] = _Leg(event.conversation, event.at)
+
+    def is_disturbed_by(self, event: Event, at: datetime) -> bool:
+        """Whether what was vouched for counts no longer. Nothing is taken for harmless."""
+        if event.call not in self._legs or not isinstance(event, (CallDisturbed, MediaNegotiated)):
+            return False
+        self.disturb(event.call, at)
+        return True
+
+    def disturb(self, call: str, at: datetime) -> None:
+        """Something happened after which it has to be said anew who speaks inside."""
+        self._legs[call].certain_after = max(at, self._legs[call].certain_after)
+
+    def meant_by(self, statement: Statement) -> str | None:
+        """The call that a statement is about, None if it counts for none: too old, or about more than one.
+
+        That nobody is certain any more counts whatever its age.
+        """
+        calls = [call for call, leg in self._legs.items() if leg.conversation == statement.conversation]
+        if len(calls) != 1:
+            return None
+        is_fresh = statement.at > self._legs[calls[0]].certain_after
+        return calls[0] if is_fresh or statement.inside is None else None
+
+    def all(self) -> list[str]:
+        """All of them."""
+        return list(self._legs)
+
+    def forget(self, call: str) -> None:
+        """A call is over."""
+        self._legs.pop(call, None)
