@@ -17,8 +17,8 @@ from typing import Any
 from recorder.calls import Calls
 from recorder.config import parse as configuration
 from recorder.effects import Effect, Forward, OpenMedia, TellCapture
+from recorder.policy import Policy
 from recorder.rules import compile_rules
-from recorder.session import Policy
 from sip_hooks.edits import Edits
 from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
 from sip_hooks.errors import SipError

@@ -11,10 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recorder.effects import Answer, CloseMedia, Effect, Forward
+from recorder.effects import Answer, AskForEvidence, CloseMedia, Effect, Forward
+from recorder.evidence.statements import Statement
 from recorder.facts import Lots
+from recorder.policy import Policy
 from recorder.restored import RestoredCall
-from recorder.session import Policy, Session
+from recorder.session import Session
+from recorder.trunk_legs import TrunkLegs
 from sip_hooks.events import Anchor, CallEnded, CallOffered, CallRestored, Event
 from sip_hooks.sdp import Obstacle
 
@@ -34,6 +37,7 @@ class Calls:
         self._lots: dict[str, Lots] = {}
         self._restored: dict[str, RestoredCall] = {}
         self._anchors: dict[str, Anchor] = {}
+        self._trunk = TrunkLegs()
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._restored)
@@ -57,6 +61,8 @@ class Calls:
         if session is None:
             return self._go_on(event, at)
         effects = session.on_event(event, at) + self._tell_others(event.call, session, at)
+        if self._trunk.is_disturbed_by(event):
+            effects += self._take_back(event.call, at)
         self._forget(event.call)
         return effects
 
@@ -68,6 +74,19 @@ class Calls:
             self._anchors |= {it.call: it.media for it in effects if isinstance(it, Forward) and it.media}
             return effects
         return [CloseMedia(number)] if ports is not None else []
+
+    def on_statement(self, statement: Statement, at: datetime) -> list[Effect]:
+        """A source of evidence says who speaks inside one call on the trunk side, None if not sure."""
+        call = self._trunk.meant_by(statement)
+        session = self._sessions.get(call or "")
+        if call is None or session is None:
+            return []
+        return session.vouch(statement.inside, at) + self._tell_others(call, session, at)
+
+    def on_evidence_lost(self, at: datetime) -> list[Effect]:
+        """The source of evidence has fallen silent: nobody says who speaks inside."""
+        calls = [call for call in self._trunk.all() if call in self._sessions]
+        return [effect for call in calls for effect in self._take_back(call, at)]
 
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
         """Another policy is in force from now on, for running calls too."""
@@ -141,6 +160,7 @@ class Calls:
         session = Session(self._checked(event), self._policy, self._new_id, lots, withheld)
         doubts = session.doubt(at) if any(self._sessions[it].is_doubtful for it in others) else []
         self._sessions[event.call] = session
+        self._trunk.offer(event)
         others.add(event.call)
         return doubts + self._tell_others(event.call, session, at) + session.begin()
 
@@ -169,6 +189,11 @@ class Calls:
             effects += [effect for it in others for effect in it.doubt(at)]
         return effects
 
+    def _take_back(self, call: str, at: datetime) -> list[Effect]:
+        """What was vouched for counts no longer; only what is true from now on does."""
+        self._trunk.disturb(call, at)
+        return [*self._sessions[call].vouch(None, at), AskForEvidence()]
+
     def _shown(self, id: str) -> Session | None:
         return next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
 
@@ -176,6 +201,7 @@ class Calls:
         session = self._sessions[call]
         if session.is_over:
             del self._sessions[call]
+            self._trunk.forget(call)
             self._anchors.pop(call, None)
             passes = self._passes[session.conversation]
             passes.discard(call)

@@ -65,6 +65,11 @@ class TellCapture:
 
 
 @dataclass(frozen=True, slots=True)
+class AskForEvidence:
+    """Let the source of evidence say anew who speaks inside the calls on the trunk side."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteOutcome:
     """A call on a flagged line is over: recorded, suppressed or failed, with reason codes.
 
@@ -113,7 +118,16 @@ class KeepInMind:
 
 
 Effect: TypeAlias = (
-    Forward | OpenMedia | SetRemote | Tap | CloseMedia | TellCapture | NoteOutcome | NoteWithheld | KeepInMind
+    Forward
+    | OpenMedia
+    | SetRemote
+    | Tap
+    | CloseMedia
+    | TellCapture
+    | AskForEvidence
+    | NoteOutcome
+    | NoteWithheld
+    | KeepInMind
 )
 
 

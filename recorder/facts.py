@@ -47,14 +47,16 @@ def first_facts(
     approved: bool,
     withheld_elsewhere: bool,
     draws: Mapping[str, int],
+    is_trunk_witnessed: bool = False,
 ) -> CallFacts:
     """What is known when the INVITE arrives."""
+    on_trunk = Vouching.AWAITED if is_trunk_witnessed else Vouching.IMPOSSIBLE
     outbound = Side.PHONES is offered.from_side or Side.TRUNK is offered.to_side
     facts = CallFacts(
         direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
         dialled=offered.dialled,
         anonymous=offered.anonymous,
-        vouching=Vouching.IMPOSSIBLE if offered.is_trunk_leg else Vouching.NOT_NEEDED,
+        vouching=on_trunk if offered.is_trunk_leg else Vouching.NOT_NEEDED,
         approved=approved,
         withheld_elsewhere=withheld_elsewhere,
         already_anchored=offered.already_anchored,
@@ -87,6 +89,19 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
     if len(everyone) > MOST_NAMES:
         return replace(facts, disturbances=facts.disturbances | {Disturbance.UNREADABLE.value})
     return replace(facts, inside=frozenset(inside), outside=frozenset(outside), everyone=frozenset(everyone))
+
+
+def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
+    """A source of evidence says who speaks inside on the trunk side, None that it does not know (any more).
+
+    Whoever it ever named stays named: who comes later makes a second agent, or an exclusion.
+    """
+    if facts.vouching not in (Vouching.AWAITED, Vouching.GIVEN):
+        return facts
+    if inside is None:
+        return replace(facts, vouching=Vouching.AWAITED)
+    inside_now, everyone = facts.inside | inside, facts.everyone | inside
+    return replace(facts, vouching=Vouching.GIVEN, inside=inside_now, everyone=everyone)
 
 
 def parties(facts: CallFacts) -> dict[str, str]:

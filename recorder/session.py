@@ -9,13 +9,13 @@ may not go on, none does, and a recording that had to stop is never taken up aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from purge.retention import deadline_day
 from recorder.account import KEPT_AS_COUNT, Account
-from recorder.decision import WITHHELD, Action, Direction, Reason, Rules, decide
+from recorder.decision import WITHHELD, Action, Direction, Reason, decide
 from recorder.effects import (
     Answer,
     CloseMedia,
@@ -26,9 +26,9 @@ from recorder.effects import (
     TellCapture,
 )
 from recorder.ends import Ends
-from recorder.facts import Lots, first_facts, parties, with_identities
+from recorder.facts import Lots, first_facts, parties, vouched, with_identities
+from recorder.policy import Policy
 from recorder.recordings import Recordings
-from sip_hooks.address import Family
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -42,20 +42,6 @@ from sip_hooks.events import (
     MediaNegotiated,
     PassedUntouched,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What is in force now. A new one may come while a call runs; the deadline of a recording stays."""
-
-    rules: Rules
-    approved: bool
-    scheme_hash: str
-    retention: Mapping[str, timedelta]
-    horizon: timedelta
-    media_addresses: Mapping[Family, str]
-    """What is written into descriptions, for each IP version in which we relay."""
-
 
 CHALLENGES = (401, 407)
 """Who is answered so calls again with credentials (RFC 3261 §22): that is the call."""
@@ -88,7 +74,7 @@ class Session:
         # An earlier pass has led the media to us in an IP version that the callee does not speak.
         self._is_bridge = offered.already_anchored and offered.families[0] != offered.families[1]
         draws = lots.drawn(policy.retention)
-        self._facts = first_facts(offered, policy.approved, withheld, draws)
+        self._facts = first_facts(offered, policy.approved, withheld, draws, policy.is_trunk_witnessed)
         self._verdict = decide(self._facts, policy.rules)
         self._media: Anchor | None = None
         self._number: int | None = None
@@ -218,8 +204,7 @@ class Session:
         if not granted:
             return Answer((), refused, [])
         self._facts = replace(self._facts, requested=self._facts.requested | granted)
-        effects = self._decide(at)
-        return Answer(tuple(sorted(granted)), refused, effects)
+        return Answer(tuple(sorted(granted)), refused, self._decide(at))
 
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
         """Somebody ends the recording of this call for good: for these purposes, or the whole of it.
@@ -238,6 +223,11 @@ class Session:
     def doubt(self, at: datetime) -> list[Effect]:
         """In another pass of the same conversation somebody cannot be read."""
         self._disturb(Disturbance.UNREADABLE.value)
+        return self._decide(at)
+
+    def vouch(self, inside: frozenset[str] | None, at: datetime) -> list[Effect]:
+        """A source of evidence says who speaks inside; None: nobody says so any more."""
+        self._facts = vouched(self._facts, inside)
         return self._decide(at)
 
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
@@ -357,7 +347,7 @@ class Session:
             "agent_side": "a" if self._facts.direction is Direction.OUTBOUND else "b",
             "parties": parties(self._facts),
             "codecs": self._ends.codecs(),
-            "horizon_ms": int(self._policy.horizon / timedelta(milliseconds=1)),
+            "horizon_ms": int(self._policy.horizon_of(self._facts) / timedelta(milliseconds=1)),
         }
 
     def _taint(self, at: datetime) -> list[Effect]:

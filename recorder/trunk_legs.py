@@ -26,20 +26,14 @@ class TrunkLegs:
     def __init__(self) -> None:
         self._legs: dict[str, _Leg] = {}
 
-    def __contains__(self, call: str) -> bool:
-        return call in self._legs
-
     def offer(self, event: CallOffered) -> None:
         """A call begins; nothing that is said of before counts."""
         if event.is_trunk_leg:
             self._legs[event.call] = _Leg(event.conversation, event.at)
 
-    def is_disturbed_by(self, event: Event, at: datetime) -> bool:
+    def is_disturbed_by(self, event: Event) -> bool:
         """Whether what was vouched for counts no longer. Nothing is taken for harmless."""
-        if event.call not in self._legs or not isinstance(event, (CallDisturbed, MediaNegotiated)):
-            return False
-        self.disturb(event.call, at)
-        return True
+        return event.call in self._legs and isinstance(event, (CallDisturbed, MediaNegotiated))
 
     def disturb(self, call: str, at: datetime) -> None:
         """Something happened after which it has to be said anew who speaks inside."""
@@ -53,7 +47,7 @@ class TrunkLegs:
         calls = [call for call, leg in self._legs.items() if leg.conversation == statement.conversation]
         if len(calls) != 1:
             return None
-        is_fresh = statement.at > self._legs[calls[0]].certain_after
+        is_fresh = statement.at >= self._legs[calls[0]].certain_after
         return calls[0] if is_fresh or statement.inside is None else None
 
     def all(self) -> list[str]:

@@ -11,12 +11,37 @@ from recorder.config.values import (
     Address,
     Network,
     Port,
+    RequiredFile,
     Section,
+    SomeTexts,
+    Text,
     to_horizon,
     to_tuple,
 )
 
-Evidence = Literal["none"]
+Evidence = Literal["ami", "esl", "none"]
+
+
+class Ami(Section):
+    """Asterisk's manager interface: who is connected with whom.
+
+    `trunk`: the endpoints of the trunk, as channels name them: "provider" of PJSIP/provider-00000001.
+    """
+
+    address: Address = Field(examples=['address = "192.0.2.20"'])
+    port: Port = Field(default=5038, examples=["port = 5038"])
+    user: Text = Field(examples=['user = "doelband"'])
+    secret_file: RequiredFile = Field(examples=['secret_file = "ami.secret"'])
+    trunk: SomeTexts = Field(examples=['trunk = ["provider"]'])
+
+
+class Esl(Section):
+    """FreeSWITCH's event socket: who is connected with whom. `trunk`: the sofia profiles of the trunk."""
+
+    address: Address = Field(examples=['address = "192.0.2.20"'])
+    port: Port = Field(default=8021, examples=["port = 8021"])
+    password_file: RequiredFile = Field(examples=['password_file = "esl.password"'])
+    trunk: SomeTexts = Field(examples=['trunk = ["external"]'])
 
 
 class Trunk(Section):
@@ -28,7 +53,11 @@ class Trunk(Section):
     sources: Annotated[tuple[Network, ...], BeforeValidator(to_tuple)] = Field(
         default=(), examples=['sources = ["198.51.100.0/28"]']
     )
-    evidence: Evidence = Field(examples=['evidence = "none": no call is recorded on the trunk side'])
+    evidence: Evidence = Field(
+        examples=['evidence = "ami", "esl", or "none": no call is recorded on the trunk side']
+    )
     horizon: Annotated[timedelta, BeforeValidator(to_horizon)] = Field(
         default=timedelta(seconds=5), examples=['horizon = "5 s"']
     )
+    ami: Ami | None = Field(default=None, examples=["a section [trunk.ami] with address, user, secret_file"])
+    esl: Esl | None = Field(default=None, examples=["a section [trunk.esl] with address, password_file"])

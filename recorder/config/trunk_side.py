@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from recorder.config.listening import facing, overlap
 from recorder.config.model import Config
@@ -12,20 +13,22 @@ from sip_hooks.address import family_of
 
 Found = Iterator[tuple[Key, str]]
 
+_SECTIONS = {"ami": "ami", "esl": "esl"}
+_SHORTEST = timedelta(seconds=5)
+
 
 def contradictions(config: Config) -> Found:
     """Everything that is refused: the key and what to write instead."""
     listeners, trunk = facing(config, "trunk"), config.trunk
     if trunk is None:
         if listeners or any(it.leads_to == "trunk" for it in config.listeners):
-            yield (
-                ("listeners",),
-                "a trunk is meant that is not there; write [trunk] with address and evidence",
-            )
+            text = "a trunk is meant that is not there"
+            yield ("listeners",), f"{text}; write [trunk] with address and evidence"
         return
     if not listeners:
         yield ("trunk",), 'no listener faces it; write a listener with side = "trunk"'
     yield from _neighbour(config, trunk)
+    yield from _evidence(trunk)
 
 
 def doubts(config: Config) -> Found:
@@ -51,3 +54,16 @@ def _neighbour(config: Config, trunk: Trunk) -> Found:
         over = trunk.transport
         text = f"no listener that faces the trunk speaks {over.upper()}"
         yield ("trunk", "transport"), f'{text}; write transport = "{over}" at a listener, or another here'
+
+
+def _evidence(trunk: Trunk) -> Found:
+    if trunk.evidence != "none" and trunk.horizon < _SHORTEST:
+        text = "a source that has fallen silent is noticed after four seconds"
+        yield ("trunk", "horizon"), f"{text}; write five seconds or more"
+    for evidence, name in _SECTIONS.items():
+        is_there, is_wanted = getattr(trunk, name) is not None, trunk.evidence == evidence
+        if is_wanted and not is_there:
+            yield ("trunk", "evidence"), f'"{evidence}" needs to know where; write a section [trunk.{name}]'
+        elif is_there and not is_wanted:
+            text = f'is not asked; write evidence = "{evidence}", or take this section away'
+            yield ("trunk", name), text

@@ -149,6 +149,7 @@ Address6 = Annotated[str, _of_family(6)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = Annotated[str, AfterValidator(_network)]
 Directory = Annotated[Path, BeforeValidator(to_path)]
+RequiredFile = Annotated[Path, BeforeValidator(to_path)]
 File = Annotated[Path | None, BeforeValidator(to_path)]
 
 

@@ -7,7 +7,9 @@ from collections import Counter
 
 import structlog
 
+from recorder.config import Config
 from recorder.effects import KeepInMind, NoteOutcome, NoteWithheld, Unfinished
+from recorder.service import places
 from recorder.service.unfinished import UnfinishedCalls
 from storage.catalog import Catalogue
 from storage.errors import Unavailable
@@ -120,3 +122,13 @@ def _outcome(note: NoteOutcome) -> CallOutcome:
         purposes=note.purposes,
         became={name: Became(Outcome(word), reasons) for name, (word, reasons) in note.became.items()},
     )
+
+
+async def opened_catalogue(config: Config) -> Catalogue:
+    """The catalogue, however long it takes."""
+    while True:
+        try:
+            return await Catalogue.open(places.catalogue(config))
+        except Exception as error:  # calls pass all the same; nothing is recorded meanwhile
+            log.error("catalogue not opened; calls pass, nothing is recorded", why=str(error))
+            await asyncio.sleep(RETRY_SECONDS)

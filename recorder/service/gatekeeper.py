@@ -8,9 +8,9 @@ import structlog
 
 from recorder.config import Config
 from recorder.gate import Approval, GateReason, GateStatus, authority, judge_approvals
+from recorder.policy import Policy
 from recorder.rules import compile_rules
 from recorder.scheme import Scheme, scheme_hash
-from recorder.session import Policy
 from storage import bundle
 from storage.catalog import Catalogue
 
@@ -44,6 +44,7 @@ class Gate:
             scheme_hash=before.scheme_hash,
             retention={name: min(before.retention[name], changed.retention[name]) for name in both},
             horizon=max(before.horizon, changed.horizon),
+            trunk_horizon=max(before.trunk_horizon, changed.trunk_horizon),
         )
         return replace(self, reason=RELOADED, policy=policy)
 
@@ -83,6 +84,7 @@ async def status_of(config: Config, catalogue: Catalogue, keys: bundle.Bundle) -
 
 
 def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approved: bool) -> Policy:
+    trunk = config.trunk
     return Policy(
         rules=compile_rules(*in_force),
         approved=approved,
@@ -90,6 +92,8 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
         retention={it.name: it.retention for it in scheme.purposes},
         horizon=config.media.horizon,
         media_addresses=config.media.advertised_addresses(),
+        trunk_horizon=trunk.horizon if trunk else config.media.horizon,
+        is_trunk_witnessed=trunk is not None and trunk.evidence != "none",
     )
 
 

@@ -22,6 +22,7 @@ from recorder.capture.orders import refusals
 from recorder.channel import Dialler, TooLarge
 from recorder.config import Config
 from recorder.effects import (
+    AskForEvidence,
     CloseMedia,
     Effect,
     Forward,
@@ -33,17 +34,18 @@ from recorder.effects import (
     Tap,
     TellCapture,
 )
+from recorder.evidence.statements import Statement
 from recorder.metrics import Sample, answered, counted, sample
 from recorder.notify import Notifier, keep_telling
-from recorder.readiness import UNWITNESSED
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.rules import Directory
 from recorder.service import gatekeeper, places
-from recorder.service.books import Books
+from recorder.service.books import Books, opened_catalogue
 from recorder.service.figures import OUTCOMES, slug
 from recorder.service.listening import encryption, settings
 from recorder.service.reloading import Reloader
 from recorder.service.unfinished import UnfinishedCalls
+from recorder.service.witnesses import Witnesses
 from sip_hooks.address import Family, family_of, host
 from sip_hooks.events import Anchor, Event, ForwardCall
 from sip_hooks.transport import Transport
@@ -55,7 +57,6 @@ log = structlog.get_logger()
 GATE_SECONDS = 1.0
 """How soon an approval or a withdrawal is acted on."""
 FLUSH_SECONDS = 2.0
-RETRY_SECONDS = 5.0
 RESTORE_SECONDS = 0.5
 """What the broker has to say what is left of calls in progress."""
 FORGET_SECONDS = 5.0
@@ -80,6 +81,7 @@ class Signalling:
             lambda: log.info("capture is there"),
             lambda: log.error("capture has gone, waiting for it; calls go on"),
         )
+        self._witnesses = Witnesses(config, self._vouched, self._unvouched, self._clock.now)
         self._capture_run: str | None = None
         self._left: dict[int, Anchor] = {}  # media of calls that were in progress before this process
         self._transport = Transport(
@@ -100,6 +102,7 @@ class Signalling:
             log.warning("the media broker did not say what is left; calls in progress are not held to it")
         self._transport.restore(self._left)
         await self._transport.open()
+        self._witnesses.start()
         if self._left:
             log.info("calls in progress go on; none of them is recorded", calls=len(self._left))
             self._spawn(self._forget_closed())
@@ -185,6 +188,7 @@ class Signalling:
                 "gate": self._gate.reason,
                 "media_connected": self._media.is_up,
                 "capture_connected": self._capture.is_up,
+                **self._witnesses.status(),
                 "notes_lost": self._books.lost,
                 "overloaded": self._transport.is_shedding(),
                 "refused": dict(self._transport.engine.overload.refused),
@@ -241,6 +245,7 @@ class Signalling:
             sample("recordings_running", sum(len(row["purposes"]) for row in shown)),
             sample("media_connected", self._media.is_up),
             sample("capture_connected", self._capture.is_up),
+            *self._witnesses.samples(),
             sample("ledger_notes_lost_total", books.lost),
             sample("ledger_notes_waiting", books.waiting),
             sample("sip_transactions", engine.transactions),
@@ -260,6 +265,7 @@ class Signalling:
         for note in self._calls.cut_off(self._clock.now()):
             self._act(note)
         self._transport.close()
+        self._witnesses.close()
         self._media.shut()
         self._capture.close()
 
@@ -271,6 +277,12 @@ class Signalling:
             log.error("event not acted on", event_type=type(event).__name__, error=type(error).__name__)
             self._carry_out(self._calls.abandon(event.call, self._clock.now()))
 
+    def _vouched(self, statement: Statement) -> None:
+        self._carry_out(self._calls.on_statement(statement, self._clock.now()))
+
+    def _unvouched(self) -> None:
+        self._carry_out(self._calls.on_evidence_lost(self._clock.now()))
+
     def _claim_media(self) -> None:
         """The broker has shut the taps of whom it lost: say which calls are ours, and which are recorded."""
         self._media.claim(self._calls.numbers())
@@ -278,7 +290,7 @@ class Signalling:
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            self._act(effect)
+            self._witnesses.ask() if isinstance(effect, AskForEvidence) else self._act(effect)
 
     def _act(self, effect: Effect) -> None:
         match effect:
@@ -344,7 +356,7 @@ def _log_gate(gate: gatekeeper.Gate) -> None:
 
 async def _keep_books(config: Config, books: Books, signalling: Signalling) -> None:
     """Open the catalogue, however long that takes, then write the ledger and watch the gate."""
-    catalogue = await _catalogue(config)
+    catalogue = await opened_catalogue(config)
     await books.settle(catalogue)
     writing = asyncio.create_task(books.write(catalogue))
     try:
@@ -356,15 +368,6 @@ async def _keep_books(config: Config, books: Books, signalling: Signalling) -> N
             await asyncio.wait_for(books.flush(), FLUSH_SECONDS)
         writing.cancel()
         await catalogue.close()
-
-
-async def _catalogue(config: Config) -> Catalogue:
-    while True:
-        try:
-            return await Catalogue.open(places.catalogue(config))
-        except Exception as error:  # calls pass all the same; nothing is recorded meanwhile
-            log.error("catalogue not opened; calls pass, nothing is recorded", why=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def run(config: Config, path: Path, notifier: Notifier) -> None:
@@ -383,8 +386,6 @@ async def run(config: Config, path: Path, notifier: Notifier) -> None:
     await signalling.start()
     listeners = [f"{it.transport} {host(it.address)}:{it.port}" for it in config.listeners]
     log.info("listening for SIP", listeners=listeners)
-    if config.trunk is not None and config.trunk.evidence == "none":
-        log.warning("no call is recorded on the trunk side", why=UNWITNESSED[2])
     notifier.ready(signalling.status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: signalling.status))
     upkeep = asyncio.create_task(_keep_books(config, books, signalling))

@@ -23,8 +23,9 @@ from recorder.effects import (
     TellCapture,
 )
 from recorder.facts import Lots
+from recorder.policy import Policy
 from recorder.rules import compile_rules
-from recorder.session import Policy, Session
+from recorder.session import Session
 from sip_hooks.events import (
     Anchor,
     CallAnswered,

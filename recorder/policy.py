@@ -1,0 +1,30 @@
+"""What is in force: the rules, whether the works council has approved them, the terms of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from recorder.decision import CallFacts, Rules, Vouching
+from sip_hooks.address import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is in force now. A new one may come while a call runs; the deadline of a recording stays."""
+
+    rules: Rules
+    approved: bool
+    scheme_hash: str
+    retention: Mapping[str, timedelta]
+    horizon: timedelta
+    media_addresses: Mapping[Family, str]
+    """What is written into descriptions, for each IP version in which we relay."""
+    trunk_horizon: timedelta = timedelta(seconds=5)
+    is_trunk_witnessed: bool = False
+    """Whether there is a source of evidence for calls on the trunk side."""
+
+    def horizon_of(self, facts: CallFacts) -> timedelta:
+        """How long the audio of a call waits in memory."""
+        return self.horizon if facts.vouching is Vouching.NOT_NEEDED else self.trunk_horizon
