@@ -5,22 +5,37 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import machine, relay
-from bench.load import Load
-from bench.measure import Plan, Result, measure
-from bench.peers import Peer
+from bench import machine, measure, relay, signalling
 from bench.processes import BenchError
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS: dict[str, tuple[dict[str, Peer], tuple[Load, ...], Callable[[Result], dict[str, float]]]] = {
-    "relay": (relay.PEERS, relay.LOADS, relay.ratios),
+
+Report = tuple[Mapping[str, float], Mapping[str, object]]
+"""The figures that a benchmark is run for, and everything that they were made from."""
+
+
+def _relay(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    loads = tuple(replace(it, seconds=wanted.seconds) for it in relay.LOADS)
+    result = measure.measure(relay.PEERS, measure.Plan(loads, wanted.rounds, wanted.lock), tell)
+    return relay.ratios(result), result.value()
+
+
+def _signalling(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    plan = signalling.Plan(wanted.rounds, wanted.seconds, not wanted.behind, wanted.lock)
+    result = signalling.measure(plan, tell)
+    return result.figures(), result.value()
+
+
+BENCHMARKS: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Report]] = {
+    "relay": _relay,
+    "signalling": _signalling,
 }
 
 
@@ -33,33 +48,30 @@ def main() -> int:
         "--seconds", type=float, default=10.0, help="measured in each run, after warm-up (10)"
     )
     parser.add_argument("--lock", type=Path, help="a file to lock during each round, on a shared machine")
+    parser.add_argument(
+        "--behind", action="store_true", help="signalling: do not go before other work of the machine"
+    )
     wanted = parser.parse_args()
     console = Console(stderr=True, highlight=False)
-    peers, loads, ratios = BENCHMARKS[wanted.name]
-    plan = Plan(tuple(replace(it, seconds=wanted.seconds) for it in loads), wanted.rounds, wanted.lock)
     try:
-        result = measure(peers, plan, lambda line: console.print(line, markup=False))
+        figures, everything = BENCHMARKS[wanted.name](wanted, lambda line: console.print(line, markup=False))
     except BenchError as error:
         console.print(f"Not measured: {error}", markup=False)
         return 1
-    found = ratios(result)
+    report = {
+        "benchmark": wanted.name,
+        **figures,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"python -m bench {wanted.name} --rounds={wanted.rounds} --seconds={wanted.seconds:g}",
+        "machine": machine.describe(),
+        **everything,
+    }
     file = RESULTS / f"{wanted.name}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(_report(wanted.name, plan, found, result), indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     console.print(f"Written to {file}", markup=False)
     return 0
-
-
-def _report(name: str, plan: Plan, found: dict[str, float], result: Result) -> dict[str, object]:
-    return {
-        "benchmark": name,
-        **found,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m bench {name} --rounds={plan.rounds} --seconds={plan.loads[0].seconds:g}",
-        "machine": machine.describe(),
-        **result.value(),
-    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def describe() -> dict[str, object]:
         "python": platform.python_version(),
         "gcc": (output_of("gcc", "-dumpfullversion") or "absent").strip(),
         "rtpengine": (output_of("rtpengine", "--version") or "absent").strip(),
+        "kamailio": (output_of("kamailio", "-v") or "absent").partition("\n")[0].strip(),
         "doelband": metadata.version("doelband"),
         "commit": (output_of("git", "describe", "--always", "--dirty") or "unknown").strip(),
     }

@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from bench.load import Load, Run, generator
 from bench.peers import Peer, Site
 from bench.processes import BenchError, build, scheduling
+
+T = TypeVar("T")
 
 PEER_CORE, GENERATOR_CORE = 0, 1
 _MEDIANS = (
@@ -82,9 +85,9 @@ def measure(peers: Mapping[str, Peer], plan: Plan, tell: Callable[[str], None]) 
     averages = []
     turns = [(peer, load) for load in plan.loads for peer in peers]
     for number in range(plan.rounds):
-        with _locked(plan.lock):
+        with locked(plan.lock):
             averages.append(round(os.getloadavg()[0], 2))
-            for peer, load in _turned(turns, number):
+            for peer, load in turned(turns, number):
                 run = once(peers[peer], load)
                 runs[peer][load.calls].append(run)
                 tell(
@@ -104,14 +107,16 @@ def once(peer: Peer, load: Load) -> Run:
                 return source.measure(running.ports, running.pids)
 
 
-def _turned(turns: Sequence[tuple[str, Load]], number: int) -> Iterator[tuple[str, Load]]:
+def turned(turns: Sequence[T], number: int) -> Iterator[T]:
+    """All turns, in an order that changes from round to round."""
     start = number * (len(turns) // 2 + 1) % len(turns)
     yield from turns[start:]
     yield from turns[:start]
 
 
 @contextlib.contextmanager
-def _locked(file: Path | None) -> Iterator[None]:
+def locked(file: Path | None) -> Iterator[None]:
+    """Hold a lock, where a machine is shared."""
     if file is None:
         yield
         return

@@ -1,8 +1,11 @@
-"""Who is compared. Each peer is a context manager that starts a relay on one core with calls open on it.
+"""Who is compared. Each peer is a context manager that starts a relay on one core with calls open on it, or
+a proxy.
 
 doelband    our relay worker, ordered by our broker and client as in production
 minimal     a C relay that does the least that can be done: the floor
 rtpengine   Debian's rtpengine in user space
+signalling  our signalling process in a whole installation; and no proxy at all
+kamailio    Debian's Kamailio as a stateful, record-routing proxy
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import Ports
+from bench.telephones import Ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,27 @@ class Running:
 
 
 Peer = Callable[[Site], AbstractContextManager[Running]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What a proxy gets: its core and the other one, whether it goes before all other work of the machine,
+    and an empty directory.
+    """
+
+    core: int
+    other_core: int
+    first: bool
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Proxying:
+    """A proxy that runs: the processes to account for, those that work for it, who meets whom."""
+
+    pids: tuple[int, ...]
+    beside: tuple[int, ...]
+    ends: Ends
+
+
+Proxy = Callable[[Stand], AbstractContextManager[Proxying]]
