@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sip_hooks.reading import remembered
+
 _SEPARATORS = str.maketrans("", "", " -.()/\u00a0")
 _SCHEMES = ("tel:", "sip:", "sips:")
 _DIALLED = frozenset("+0123456789*#")
@@ -63,6 +65,7 @@ def normalise(identity: str, numbering: Numbering) -> str:
     return number
 
 
+@remembered
 def forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """The certain readings: the address, the bare user, and the user's normal form."""
     text = _bare(identity)
@@ -70,6 +73,7 @@ def forms(identity: str, numbering: Numbering) -> frozenset[str]:
     return frozenset({text, user, normalise(user, numbering)} - {""})
 
 
+@remembered
 def outward_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """The readings of a number that may have been dialled with the prefix for an outside line."""
     found = forms(identity, numbering)
@@ -79,12 +83,14 @@ def outward_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     return found
 
 
+@remembered
 def extension_in(identity: str) -> str:
     """The number that a name begins with before a hyphen, else "": baresip calls itself "201-0x55d0"."""
     head, hyphen, _ = _bare(identity).partition("@")[0].partition("-")
     return head if hyphen and _is_digits(head) and not is_number(identity) else ""
 
 
+@remembered
 def is_number(identity: str) -> bool:
     """Whether an identity is a number or a feature code, and so somebody's or something's: not a name."""
     user = _bare(identity).partition("@")[0]
@@ -92,6 +98,7 @@ def is_number(identity: str) -> bool:
     return bool(dialled) and not _is_host(user) and _DIALLED.issuperset(dialled)
 
 
+@remembered
 def possible_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """Every reading that anybody might have meant, for vetoes: a plus or a prefix too many or too few."""
     user = _bare(identity).partition("@")[0]
@@ -117,10 +124,11 @@ class NumberSet:
 
     def holds(self, found: Iterable[str]) -> bool:
         """Whether any of these forms is in the set."""
-        return any(self._holds(form) for form in found)
+        forms = frozenset(found)
+        return not self.exact.isdisjoint(forms) or any(self._covers(form) for form in forms)
 
-    def _holds(self, form: str) -> bool:
-        if form in self.exact or form.startswith(self.beginnings):
+    def _covers(self, form: str) -> bool:
+        if form.startswith(self.beginnings):
             return True
         ends = (it for it in self.ranges if len(it[0]) == len(form) and _is_dialable(form))
         return any(low <= form <= high for low, high in ends)

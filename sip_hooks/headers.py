@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sip_hooks import reading
 from sip_hooks.errors import MessageError
 from sip_hooks.uri import (
     ALPHA,
@@ -78,6 +79,7 @@ _INSIDE_QUOTES = re.compile(rb'["\\]')
 _AMBIGUOUS_DISPLAY = b',;"@'
 
 
+@reading.remembered
 def canonical(name: bytes) -> bytes:
     """Return a header name in its long form and lower case: ``b"v"`` becomes ``b"via"``."""
     lowered = name.lower()
@@ -89,13 +91,14 @@ def is_token(value: bytes) -> bool:
     return bool(value) and not value.translate(None, TOKEN)
 
 
-def split_list(value: bytes) -> list[tuple[int, int]]:
+@reading.remembered
+def split_list(value: bytes) -> tuple[tuple[int, int], ...]:
     """Return the spans ``(start, end)`` of the members of a comma-separated list, white space outside.
 
     Commas in quoted strings and between angle brackets do not separate. An empty member raises.
     """
     if not value:
-        return []
+        return ()
     cuts = [-1]
     position = 0
     while found := _OUTSIDE.search(value, position):
@@ -106,7 +109,7 @@ def split_list(value: bytes) -> list[tuple[int, int]]:
         else:
             position = _closing(value, position, special)
     cuts.append(len(value))
-    return [_trimmed(value, left + 1, right) for left, right in pairwise(cuts)]
+    return tuple(_trimmed(value, left + 1, right) for left, right in pairwise(cuts))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -123,6 +126,7 @@ class NameAddr:
         return param_value(self.params, name)
 
 
+@reading.remembered
 def parse_name_addr(value: bytes) -> NameAddr:
     """Parse a name-addr or addr-spec with its header parameters (RFC 3261 §20.10, §20.20, §20.39)."""
     display, start = _display(value)
@@ -151,6 +155,7 @@ def uri_in(value: bytes) -> Uri:
         return parse_uri(inside)
 
 
+@reading.remembered
 def tag_in(value: bytes) -> bytes:
     """Return the tag of a From or To, also when the rest of it cannot be read; ``b""`` when there is none."""
     try:
@@ -184,6 +189,7 @@ class Via:
         return branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE)
 
 
+@reading.remembered
 def parse_via(value: bytes) -> Via:
     """Parse one Via member; white space around the slashes and the colon is legal."""
     head, semicolon, rest = value.partition(b";")
@@ -198,6 +204,7 @@ def parse_via(value: bytes) -> Via:
     return Via(words[0].upper(), host, port, params, param_value(params, b"branch") or None, value)
 
 
+@reading.remembered
 def parse_cseq(value: bytes) -> tuple[int, bytes]:
     """Return a CSeq's 32-bit number and method (RFC 3261 §20.16)."""
     number, _, method = value.replace(b"\t", b" ").partition(b" ")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, TypeAlias
 
+from sip_hooks import reading
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import HeaderField, Message, parse_fragment, split_members
@@ -137,13 +138,17 @@ def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
     if not members:
         yield name
     for member in members:
-        if header.name == b"x-fs-display-number":
-            yield from _claims(role, name, parse_uri(b"tel:" + member.value))
-            continue
-        party = parse_name_addr(member.value)
-        # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
-        named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
-        yield from _claims(named or role, name, party.uri)
+        yield from _of_member(name, member.value, role)
+
+
+@reading.remembered
+def _of_member(name: str, value: bytes, role: Role) -> tuple[_Claim, ...]:
+    if name == "x-fs-display-number":
+        return tuple(_claims(role, name, parse_uri(b"tel:" + value)))
+    party = parse_name_addr(value)
+    # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
+    named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
+    return tuple(_claims(named or role, name, party.uri))
 
 
 def _legible(header: HeaderField, role: Role) -> Iterator[Identity]:

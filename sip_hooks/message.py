@@ -7,8 +7,11 @@ representable and still wrong is the validator's business (``sip_hooks.validity`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from sip_hooks import reading
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import (
     LISTS,
@@ -31,8 +34,7 @@ MAXIMUM_MEMBERS = 256
 _CRLF = b"\r\n"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class HeaderField:
+class HeaderField(NamedTuple):
     """One header field. Offsets are into the buffer it was read from; ``end`` is after its CRLF.
 
     ``name`` is canonical, or ``b""`` for a line that is no header field. ``value`` has each CRLF of a fold
@@ -46,14 +48,21 @@ class HeaderField:
     value_end: int
     value: bytes
 
+    def __repr__(self) -> str:
+        """Without the value: it holds numbers."""
+        return f"HeaderField({self.name!r})"
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Member:
+
+class Member(NamedTuple):
     """One member of a list header, with its offsets into the message's buffer."""
 
     start: int
     end: int
     value: bytes
+
+    def __repr__(self) -> str:
+        """Without the value: it holds numbers."""
+        return f"Member({self.start}, {self.end})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,21 +81,20 @@ class Message:
     reason: bytes
     version: bytes
     headers: tuple[HeaderField, ...]
+    by_name: Mapping[bytes, list[HeaderField]]  # the same
     headers_start: int
     body_start: int
     body: bytes
     is_short: bool
 
     def fields(self, name: bytes) -> list[HeaderField]:
-        """Return all fields of this name, in order."""
-        return [header for header in self.headers if header.name == name]
+        """Return all fields of this name, in order; of the name ``b""`` all lines that are no field."""
+        return self.by_name.get(name, [])
 
     def field(self, name: bytes) -> HeaderField | None:
         """Return the first field of this name."""
-        for header in self.headers:
-            if header.name == name:
-                return header
-        return None
+        found = self.by_name.get(name)
+        return found[0] if found else None
 
     def first(self, name: bytes) -> bytes | None:
         """Return the first field's whole value."""
@@ -95,7 +103,10 @@ class Message:
 
     def members(self, name: bytes) -> list[Member]:
         """Return the members of a header in order, over all its fields; lists are split at their commas."""
-        members = [member for header in self.fields(name) for member in split_members(header)]
+        found = self.by_name.get(name)
+        if not found:
+            return []
+        members = [member for header in found for member in split_members(header)]
         if len(members) > MAXIMUM_MEMBERS:
             raise MessageError("a list has too many members")
         return members
@@ -179,8 +190,11 @@ def parse(raw: bytes) -> Message:
         raise MessageError("the header fields of a message are larger than 32 KiB")
     line = raw[start:line_end]
     headers = parse_fields(raw, line_end + 2, head_end)
+    by_name: dict[bytes, list[HeaderField]] = {}
+    for header in headers:
+        by_name.setdefault(header.name, []).append(header)
     body_start = head_end + 2
-    length = _content_length(headers)
+    length = _content_length(by_name.get(b"content-length", []))
     available = len(raw) - body_start
     size = available if length is None else min(length, available)
     is_request = line[:4].upper() != b"SIP/"
@@ -194,6 +208,7 @@ def parse(raw: bytes) -> Message:
         reason,
         version,
         headers,
+        by_name,
         line_end + 2,
         body_start,
         raw[body_start : body_start + size],
@@ -231,17 +246,23 @@ def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
 
 
 def _field(raw: bytes, start: int, end: int) -> HeaderField:
-    name, colon, value = raw[start : end - 2].partition(b":")
-    at = start + len(name) + 1
-    name = name.rstrip(b" \t")
-    if not colon or not is_token(name):
+    text, colon, value = raw[start : end - 2].partition(b":")
+    name = _name(text) if colon else b""
+    if not name:
         return HeaderField(b"", start, end, end - 2, end - 2, b"")
     if _CRLF in value:
         value = value.replace(_CRLF, b"  ")
     stripped = value.lstrip(b" \t")
-    at += len(value) - len(stripped)
+    at = start + len(text) + 1 + len(value) - len(stripped)
     stripped = stripped.rstrip(b" \t")
-    return HeaderField(canonical(name), start, end, at, at + len(stripped), stripped)
+    return HeaderField(name, start, end, at, at + len(stripped), stripped)
+
+
+@reading.remembered
+def _name(text: bytes) -> bytes:
+    """Return what stands before a colon in canonical form, ``b""`` when it is no header name."""
+    name = text.rstrip(b" \t")
+    return canonical(name) if is_token(name) else b""
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
@@ -262,12 +283,9 @@ def _status_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
     return b"", b"", version, parse_uint(code, 699), reason
 
 
-def _content_length(headers: tuple[HeaderField, ...]) -> int | None:
-    """Return the first readable Content-Length; the validator judges the others."""
-    for header in headers:
-        if header.name == b"content-length":
-            try:
-                return parse_uint(header.value, 0xFFFFFFFF)
-            except MessageError:
-                return None
-    return None
+def _content_length(found: list[HeaderField]) -> int | None:
+    """Return the first Content-Length if it can be read; the validator judges the others."""
+    try:
+        return parse_uint(found[0].value, 0xFFFFFFFF) if found else None
+    except MessageError:
+        return None

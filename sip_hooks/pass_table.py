@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sip_hooks import reading
 from sip_hooks.call import Pass
 from sip_hooks.events import Side
 from sip_hooks.identity import Role
@@ -46,6 +47,8 @@ class PassTable:
         others.remove(call)
         if not others:
             del self._by_call_id[call.call_id]
+        if not self._by_call:
+            reading.forget()
 
     def named(self, call: str) -> Pass | None:
         """Return the pass that events call so."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sip_hooks import reading
 from sip_hooks.address import host, in_brackets
 from sip_hooks.errors import MessageError
 
@@ -99,6 +100,7 @@ class Uri:
         return self.raw[:start] + user + self.raw[start + len(self.user) :]
 
 
+@reading.remembered
 def parse_uri(raw: bytes) -> Uri:
     """Parse one URI without surrounding brackets. Unknown schemes are kept opaque.
 

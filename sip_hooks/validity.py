@@ -58,15 +58,14 @@ def _framing(message: Message) -> Problem | None:
         return _bad("a header has a lone CR or LF")
     if message.is_short:
         return _bad("the body is shorter than Content-Length")
-    if any(not header.name for header in message.headers):
+    if message.fields(b""):
         return _bad("a line is no header field")
     return None
 
 
 def _singles(message: Message) -> Problem | None:
-    names = [header.name for header in message.headers]
     for name in _SINGLE:
-        if names.count(name) > 1:
+        if len(message.fields(name)) > 1:
             return _bad(f"{name.decode()} occurs twice")
     return None
 

@@ -1,0 +1,51 @@
+"""What is remembered of values that were read holds numbers: it must not outlast the calls."""
+
+from __future__ import annotations
+
+import gc
+
+from sip_hooks import reading
+from sip_hooks.message import parse
+from sip_hooks.transaction import Transaction
+from sip_hooks.uri import parse_uri
+from tests.fakes.sip import PBX, Bench, answered, invite, only, reply, request, within
+
+
+def test_no_number_is_remembered_when_the_last_call_is_forgotten() -> None:
+    bench = Bench()
+    answered(bench)
+    only(bench.receive(within("BYE")))
+    assert reading.held() > 0
+    bench.wait(40)
+    assert bench.engine.calls == 0
+    assert reading.held() == 0
+
+
+def test_what_is_remembered_does_not_grow_without_end() -> None:
+    reading.forget()
+    for number in range(2 * reading.MOST):
+        parse_uri(b"sip:%d@10.0.0.9" % number)
+    assert reading.held() == reading.MOST
+
+
+def test_a_transaction_that_is_over_is_freed_at_once_and_not_when_the_collector_comes_by() -> None:
+    bench = Bench()
+    before = transactions()
+    gc.disable()
+    try:
+        bench.receive(reply(only(bench.receive(request("OPTIONS"))).data), PBX)
+        assert transactions() > before
+        bench.wait(70)
+        assert transactions() == before
+    finally:
+        gc.enable()
+
+
+def transactions() -> int:
+    """How many there are in this process."""
+    return sum(isinstance(it, Transaction) for it in gc.get_objects())
+
+
+def test_a_message_that_is_read_again_says_the_same() -> None:
+    data = invite()
+    assert parse(data).by_name == parse(data).by_name
