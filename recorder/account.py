@@ -52,17 +52,18 @@ class Account:
             return [NoteWithheld(ended_at.date(), unfinished.kind, self.call)]
         details = verdict.details + tuple(sorted(self.failures))
         failures = {it for name in self.recordings.purposes() for it in self.recordings[name].failures}
+        has_audio = self.recordings.have_audio()
         return [
             NoteOutcome(
                 call=self.call,
                 started_at=self.started_at,
                 line=unfinished.line,
                 agent=unfinished.agent,
-                outcome=_ended(verdict.outcome, self.failures | failures),
+                outcome=_ended(verdict.outcome, self.failures | failures, has_audio),
                 reasons=(*(it.value for it in verdict.reasons), *details, *sorted(failures)),
                 seconds=(ended_at - (answered_at or ended_at)).total_seconds(),
                 purposes=self.recordings.purposes(),
-                became={name: self._became(name, verdict, details) for name in sorted(verdict.purposes)},
+                became={name: self._became(name, verdict, details) for name in self._purposes(verdict)},
             )
         ]
 
@@ -70,20 +71,32 @@ class Account:
         if kind := KEPT_AS_COUNT.get(verdict.kind):
             counts = self.is_counted_by(self.call)
             return Unfinished(self.started_at.date(), kind=kind) if counts else None
+        begun = next((self.recordings[it].plan for it in self.recordings.purposes()), None)
+        if begun is not None:  # whoever came into the call since does not undo that there is a clip
+            return Unfinished(self.started_at, begun["line"], begun["agent"])
         if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:
             return None
         return Unfinished(self.started_at, verdict.line, verdict.agent)
 
+    def _purposes(self, verdict: Verdict) -> list[str]:
+        return sorted({*verdict.purposes, *self.recordings.purposes()})
+
     def _became(
         self, purpose: str, verdict: Verdict, details: tuple[str, ...]
     ) -> tuple[Ended, tuple[str, ...]]:
-        of_purpose = verdict.purposes[purpose]
-        failures = self.recordings[purpose].failures if purpose in self.recordings else set()
-        reasons = (*(it.value for it in of_purpose.reasons), *details, *sorted(failures))
-        return _ended(of_purpose.outcome, self.failures | failures), reasons
+        of_purpose = verdict.purposes.get(purpose)
+        said, outcome = (
+            (of_purpose.reasons, of_purpose.outcome) if of_purpose else (verdict.reasons, verdict.outcome)
+        )
+        recording = self.recordings.get(purpose)
+        failures = recording.failures if recording else set()
+        reasons = (*(it.value for it in said), *details, *sorted(failures))
+        has_audio = recording is not None and recording.seconds > 0
+        return _ended(outcome, self.failures | failures, has_audio), reasons
 
 
-def _ended(outcome: Outcome, failures: set[str]) -> Ended:
+def _ended(outcome: Outcome, failures: set[str], has_audio: bool) -> Ended:
+    """What there is a clip of was recorded, also if that ended before the call did; reasons say why."""
     if failures or outcome is Outcome.FAILED:
         return "failed"
-    return "recorded" if outcome is Outcome.RECORDING else "suppressed"
+    return "recorded" if has_audio or outcome is Outcome.RECORDING else "suppressed"

@@ -158,7 +158,7 @@ class Calls:
         withheld = any(self._sessions[it].withholds for it in others)
         lots = self._lots.setdefault(event.conversation, Lots(self._draw))
         session = Session(self._checked(event), self._policy, self._new_id, lots, withheld)
-        doubts = session.doubt(at) if any(self._sessions[it].is_doubtful for it in others) else []
+        doubts = session.distrust(at) if any(self._sessions[it].is_doubtful for it in others) else []
         self._sessions[event.call] = session
         self._trunk.offer(event)
         others.add(event.call)
@@ -186,7 +186,7 @@ class Calls:
         if session.withholds:
             effects += [effect for it in others for effect in it.withhold(at)]
         if session.is_doubtful:
-            effects += [effect for it in others for effect in it.doubt(at)]
+            effects += [effect for it in others for effect in it.distrust(at)]
         return effects
 
     def _take_back(self, call: str, at: datetime) -> list[Effect]:

@@ -5,7 +5,8 @@ reason does is one row of `EFFECTS`. Every rule is asked. One veto outweighs all
 recorded only if every permit names it. Silence refrains. Neither rules nor opinions have an order.
 
 `decide` is pure. The session replaces the facts at every event, decides afresh and acts on the difference.
-Facts only grow during a call (identities are united, disturbances are kept), so a veto is never taken back.
+What is said of the parties only grows during a call (identities are united, disturbances are kept), so a veto
+is never taken back. Doubts and newcomers come and go: they make wait, and no more than that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Direction(StrEnum):
@@ -94,6 +95,8 @@ class Reason(StrEnum):
     ALREADY_ANCHORED = "already-anchored"
     STOPPED = "stopped"
     DISTURBED = "disturbed"
+    DOUBTFUL = "doubtful"
+    NEWCOMER = "newcomer-unknown"
     OBSTACLE = "obstacle"
     FAILURE = "failure"
     NOT_PERMITTED = "not-permitted-by-every-line"
@@ -103,6 +106,25 @@ class Reason(StrEnum):
     NOT_REQUESTED = "not-requested"
     NOT_ANSWERED = "not-answered"
     LINE_ALLOWS = "line-allows"
+
+
+class Doubt(StrEnum):
+    """Why it is not certain now who speaks on a leg, or will be after a moment. Each may be settled."""
+
+    ON_HOLD = "on-hold"  # a party does not listen: music, or somebody else, until it does again
+    TRANSFER = "transfer"  # a REFER was sent, and has not failed (yet)
+    TAKEOVER = "takeover"  # Replaces names a dialog that we do not know, or this one
+
+
+class Newcomer(NamedTuple):
+    """Somebody whom a header names since the answer, in the place of whom it named before."""
+
+    side: Literal["inside", "outside"]
+    header: str
+    names: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Newcomer({self.side!r}, {self.header!r})"
 
 
 class Effect(NamedTuple):
@@ -134,6 +156,8 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.NO_EVIDENCE: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.NO_EVIDENCE_SOURCE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
+        Reason.DOUBTFUL: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
+        Reason.NEWCOMER: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         # a business call, and something in the way
         Reason.ALREADY_ANCHORED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.NONE),
         Reason.STOPPED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
@@ -158,6 +182,9 @@ WITHHELD = frozenset(
 )
 """The verdicts of these kinds name no line, no agent and no purpose, so that nobody can write them down."""
 
+NEVER = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.RELATED, Kind.INTERNAL})
+"""The kinds of calls that are never recorded again once they were of this kind, whatever follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
@@ -171,6 +198,8 @@ class CallFacts:
     `vouching`: whether anybody besides signalling says who speaks inside.
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
     `obstacles` make media impossible to anchor or to keep, `failures` are our own.
+    `doubts` come and go (Doubt); `newcomers` are who a header names now and did not at the answer, when it
+    was `settled` who our own side and the other one were.
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
     `requested`: the purposes for which somebody has asked; `stopped`: those that somebody has ended for
     good, None for the whole call.
@@ -189,6 +218,9 @@ class CallFacts:
     withheld_elsewhere: bool = False
     obstacles: frozenset[str] = frozenset()
     disturbances: frozenset[str] = frozenset()
+    doubts: frozenset[Doubt] = frozenset()
+    newcomers: frozenset[Newcomer] = frozenset()
+    settled: tuple[frozenset[str], frozenset[str]] = field(default=(frozenset(), frozenset()), repr=False)
     failures: frozenset[str] = frozenset()
     draws: Mapping[str, int] = field(default_factory=dict)
     requested: frozenset[str] = frozenset()

@@ -57,6 +57,11 @@ class Ends:
         """Both parties have said where they want their media."""
         return self._caller is not None and bool(self._forks)
 
+    def are_held(self) -> bool:
+        """Whether one of the two, once known, does not both speak and listen (RFC 3264 §8.4)."""
+        ends = self._caller, next(reversed(self._forks.values()), None)
+        return any(end is not None and end.direction != "sendrecv" for end in ends)
+
     def are_recordable(self) -> bool:
         """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
         known = [{row[1] for row in side} & RECORDABLE for side in self.codecs().values()]

@@ -5,17 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Literal
 
-from recorder.decision import CallFacts, Direction, Vouching
+from recorder.decision import CallFacts, Direction, Doubt, Newcomer, Vouching
+from recorder.numbering import is_number
 from recorder.scheme import SAMPLE_SCALE
 from sip_hooks.events import CallOffered, Disturbance, Side
-from sip_hooks.identity import NAMES_OTHERS, Identity
+from sip_hooks.identity import NAMES_OTHERS, Identity, Role
 
 MOST_NAMES = 256
 """Of one call: each is weighed again at every event, so somebody who names thousands would halt all calls."""
 
 NAME_CHARACTERS = 128
 """The most that is kept of a party's name: it goes into one message to the capture process."""
+
+RAISES: Mapping[Disturbance, Doubt] = MappingProxyType(
+    {
+        Disturbance.HOLD: Doubt.ON_HOLD,  # from the offer on; what is answered tells whether it came to that
+        Disturbance.REFER: Doubt.TRANSFER,
+        Disturbance.REPLACES: Doubt.TAKEOVER,
+    }
+)
+"""What may pass."""
+HARMLESS = frozenset(
+    {
+        Disturbance.UPDATE,  # what it says of parties and media is reported by itself
+        Disturbance.REINVITE_CHANGED,
+        Disturbance.IDENTITY_CHANGED,  # the newcomers are judged
+    }
+)
+"""What is judged by what it says, and not for what it is. All other disturbances are for good."""
 
 
 class Lots:
@@ -63,9 +82,10 @@ def first_facts(
         obstacles=frozenset(it.value for it in said.obstacles)
         if (said := offered.description)
         else frozenset(),
-        disturbances=frozenset(it.value for it in offered.disturbances),
         draws=draws,
     )
+    for cause in offered.disturbances:
+        facts = disturbed(facts, cause, ())
     return with_identities(facts, offered.identities)
 
 
@@ -78,7 +98,7 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
     with the Contact of the one who called (pyVoIP does).
     """
     inside, outside, everyone = set(facts.inside), set(facts.outside), set(facts.everyone)
-    ours = "caller" if facts.direction is Direction.OUTBOUND else "callee"
+    ours = our_role(facts)
     for identity in identities:
         names = {name for name in (identity.value, identity.address) if name}
         everyone |= names
@@ -102,6 +122,57 @@ def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
         return replace(facts, vouching=Vouching.AWAITED)
     inside_now, everyone = facts.inside | inside, facts.everyone | inside
     return replace(facts, vouching=Vouching.GIVEN, inside=inside_now, everyone=everyone)
+
+
+def our_role(facts: CallFacts) -> Role:
+    """Which of the two parties is ours."""
+    return "caller" if facts.direction is Direction.OUTBOUND else "callee"
+
+
+def settled(facts: CallFacts) -> CallFacts:
+    """The call is answered: whom it is with now is who the parties are until a header says otherwise."""
+    return replace(facts, settled=(facts.inside, facts.outside))
+
+
+def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
+    """A message within the answered call says who the parties are now.
+
+    What each header says takes the place of what it said before; who was there at the answer is no newcomer.
+    """
+    named: dict[tuple[Literal["inside", "outside"], str], set[str]] = {}
+    ours = our_role(facts)
+    for identity in identities:
+        if identity.header not in NAMES_OTHERS:
+            side: Literal["inside", "outside"] = "inside" if identity.role == ours else "outside"
+            known = facts.settled[side == "outside"]
+            found = named.setdefault((side, identity.header), set())
+            found |= set() if _is_among(identity, known) else {identity.value, identity.address} - {""}
+    kept = {it for it in facts.newcomers if (it.side, it.header) not in named}
+    new = {Newcomer(side, header, frozenset(names)) for (side, header), names in named.items() if names}
+    return with_identities(replace(facts, newcomers=frozenset(kept | new)), identities)
+
+
+def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identity]) -> CallFacts:
+    """Something has happened that puts the parties or the media in doubt, or may."""
+    if doubt := RAISES.get(cause):
+        facts = replace(facts, doubts=facts.doubts | {doubt})
+    elif cause not in HARMLESS:
+        facts = replace(facts, disturbances=facts.disturbances | {cause.value})
+    if cause is Disturbance.IDENTITY_CHANGED and any(facts.settled):
+        return with_newcomers(facts, identities)
+    return with_identities(facts, identities, may_permit=False)
+
+
+def transferred(facts: CallFacts, is_done: bool) -> CallFacts:
+    """What became of a transfer: one party is another now, or all is as it was."""
+    facts = replace(facts, doubts=facts.doubts - {Doubt.TRANSFER})
+    return replace(facts, disturbances=facts.disturbances | {Disturbance.REFER.value}) if is_done else facts
+
+
+def _is_among(identity: Identity, known: frozenset[str]) -> bool:
+    """A number is the same at every host, a name is not; where a message goes is read by its user alone."""
+    by_user = identity.header in ("contact", "request-uri") or is_number(identity.value)
+    return (identity.value if by_user or not identity.address else identity.address) in known
 
 
 def parties(facts: CallFacts) -> dict[str, str]:

@@ -11,13 +11,15 @@ from typing import Any
 class Recording:
     """One purpose's recording, part by part. `plan` is what the capture process is told of it.
 
-    `is_running`: we want it to go on. `is_ended`: capture has said its last word of it, or never will.
+    `is_running`: we want it to go on, though it may be paused. `is_ended`: capture has said its last word of
+    it, or never will. `seconds`: how much of it is sealed.
     """
 
     plan: dict[str, Any]
     clip: str | None = None  # the clip of the part that `plan` names, once it is open
     is_running: bool = True
     is_ended: bool = False
+    seconds: float = 0.0
     failures: set[str] = field(default_factory=set)
 
     @property
@@ -49,6 +51,10 @@ class Recordings:
     def __getitem__(self, purpose: str) -> Recording:
         return self._of[purpose]
 
+    def get(self, purpose: str) -> Recording | None:
+        """The recording for this purpose, if there is one."""
+        return self._of.get(purpose)
+
     def purposes(self) -> tuple[str, ...]:
         """All purposes that have a recording, sorted."""
         return tuple(sorted(self._of))
@@ -74,6 +80,10 @@ class Recordings:
         self._of[purpose].is_running = False
         return self._of[purpose].id
 
+    def have_audio(self) -> bool:
+        """Whether anything of any was sealed."""
+        return any(it.seconds for it in self._of.values())
+
     def end(self) -> None:
         """None goes on."""
         for it in self._of.values():
@@ -93,7 +103,9 @@ class Recordings:
             found.plan["part"] = message.get("part", found.plan["part"])  # a crash may have left one before
             return False
         found.is_ended = True
+        found.seconds += float(message.get("seconds") or 0)
         if message["event"] == "failed":
+            found.is_running = False
             found.failures.add(str(message.get("reason", "capture")))
         return True
 

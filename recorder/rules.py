@@ -46,6 +46,7 @@ def _rules_of(scheme: Scheme) -> Rules:
         look.exclusions,
         look.internal,
         look.outside_evidence,
+        look.newcomers,
         look.placement,
         look.nobody_else,
         *(_untold(purpose) for purpose in scheme.purposes if not purpose.announcement_exemption),
@@ -114,9 +115,14 @@ class _Lookup:
         """A party outside is a whole telephone number, a listed pattern, or a caller who withholds it."""
         if facts.direction is Direction.INBOUND and facts.anonymous:
             return
-        found = {form for it in _other_party(facts) for form in outward_forms(it, self.scheme.numbering)}
-        if not any(is_e164(form) for form in found) and not self.outside.holds(found):
+        if not self._is_outside(_other_party(facts)):
             yield Opinion(Reason.OUTSIDE_UNKNOWN)
+
+    def newcomers(self, facts: CallFacts) -> Iterator[Opinion]:
+        """Whom a header names since the answer needs evidence of their own: that of before was another's."""
+        for side, _, names in facts.newcomers:
+            if not (self._is_outside(names) if side == "outside" else self.placed(names)[0]):
+                yield Opinion(Reason.NEWCOMER)
 
     def placement(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 1.3, 3.2: one enrolled agent, on flagged lines that are the agent's; permits what they do."""
@@ -147,6 +153,11 @@ class _Lookup:
         business = [numbers for name, numbers, _ in self.lines if name in lines]
         if any(not self._is_placed(it, extensions, business) for it in facts.inside):
             yield Opinion(Reason.ANOTHER_OF_US)
+
+    def _is_outside(self, identities: Iterable[str]) -> bool:
+        """Whether any of these is certainly a party outside."""
+        found = {form for it in identities for form in outward_forms(it, self.scheme.numbering)}
+        return any(is_e164(form) for form in found) or self.outside.holds(found)
 
     def is_ours(self, identities: Iterable[str]) -> bool:
         return self._any_possible(self.ours, identities)
@@ -280,6 +291,11 @@ def _undisturbed(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.DISTURBED, details=tuple(sorted(facts.disturbances)))
 
 
+def _certain(facts: CallFacts) -> Iterator[Opinion]:
+    if facts.doubts:
+        yield Opinion(Reason.DOUBTFUL, details=tuple(sorted(facts.doubts)))
+
+
 def _possible(facts: CallFacts) -> Iterator[Opinion]:
     if facts.obstacles:
         yield Opinion(Reason.OBSTACLE, details=tuple(sorted(facts.obstacles)))
@@ -296,6 +312,7 @@ CALL_RULES: Rules = (
     _anchored_once,
     _not_stopped,
     _undisturbed,
+    _certain,
     _possible,
 )
 """The rules that no scheme can change."""

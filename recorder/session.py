@@ -1,34 +1,26 @@
 """One call: events become facts, facts a verdict, and the difference to the verdict before becomes effects.
 
 Nothing here reads a clock, draws chance or waits. The signalling process feeds events in and carries the
-effects out, in order. A call is anchored at its first offer or never. Each of its purposes is recorded from
-the answer on, or from when somebody asks, while the verdict says so without interruption. When one of them
-may not go on, none does, and a recording that had to stop is never taken up again.
+effects out, in order. A call is anchored at its first offer or never. How far its recording has come is a
+phase of `recorder.leg`, whose table says what a verdict makes of it: each purpose is recorded from the answer
+on, or from when somebody asks; a doubt pauses them all, and a veto ends them all for good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from purge.retention import deadline_day
 from recorder.account import KEPT_AS_COUNT, Account
-from recorder.decision import WITHHELD, Action, Direction, Reason, decide
-from recorder.effects import (
-    Answer,
-    CloseMedia,
-    Effect,
-    Forward,
-    OpenMedia,
-    Tap,
-    TellCapture,
-)
+from recorder.decision import WITHHELD, Action, Doubt, Reason, decide
+from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
 from recorder.ends import Ends
-from recorder.facts import Lots, first_facts, parties, vouched, with_identities
+from recorder.facts import Lots, disturbed, first_facts, settled, transferred, vouched, with_identities
+from recorder.leg import TABLE, Phase, word
 from recorder.policy import Policy
-from recorder.recordings import Recordings
+from recorder.taping import Taping
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -39,8 +31,10 @@ from sip_hooks.events import (
     CallRedirected,
     Disturbance,
     Event,
+    MediaKept,
     MediaNegotiated,
     PassedUntouched,
+    TransferEnded,
 )
 
 CHALLENGES = (401, 407)
@@ -77,19 +71,19 @@ class Session:
         self._facts = first_facts(offered, policy.approved, withheld, draws, policy.is_trunk_witnessed)
         self._verdict = decide(self._facts, policy.rules)
         self._media: Anchor | None = None
-        self._number: int | None = None
         self._ends = Ends()
-        self._recordings = Recordings()
+        self._taping = Taping(self.id, offered.at, self._ends, new_id)
+        self._recordings = self._taping.recordings
+        self._phase = Phase.HOLD
         self._account = Account(self.id, offered.at, self._recordings, set(), lots.is_counted_by)
         self._was_challenged = False
-        self._is_stopped = False
         self._is_abandoned = False
         self._reported = False
 
     @property
     def number(self) -> int | None:
         """The number that relay and capture know the call by; None when its media passes us by."""
-        return self._number if self._ended_at is None else None
+        return self._taping.number if self._ended_at is None else None
 
     @property
     def withholds(self) -> bool:
@@ -125,7 +119,7 @@ class Session:
             "direction": self._facts.direction.value,
             "line": verdict.line,
             "agent": verdict.agent,
-            "state": "recording" if self._recordings.running() else "not recorded",
+            "state": self._state(),
             "purposes": list(self._recordings.running()),
             "reasons": [it.value for it in verdict.reasons],
             "by_purpose": {name: [it.value for it in one.reasons] for name, one in verdict.purposes.items()},
@@ -141,18 +135,18 @@ class Session:
         if not set(self._families) <= self._policy.media_addresses.keys():
             self._fail("no-media-address")
             return Forward(self._call, self._verdict.strip, None)
-        self._number = int.from_bytes(self._new_id(8)) >> 1
-        return OpenMedia(self._call, self._number, self._families)
+        self._taping.number = int.from_bytes(self._new_id(8)) >> 1
+        return OpenMedia(self._call, self._taping.number, self._families)
 
     def media_opened(self, ports: tuple[int, int] | None) -> list[Effect]:
         """The relay's ports shown to caller and callee, or None: the call goes on without us."""
         if ports is None:
-            self._number = None
+            self._taping.number = None
             self._fail("no-media-ports")
             return [Forward(self._call, self._verdict.strip, None)]
         to_caller, to_callee = (self._policy.media_addresses[it] for it in self._families)
-        assert self._number is not None
-        self._media = Anchor((to_caller, ports[0]), (to_callee, ports[1]), self._number)
+        assert self._taping.number is not None
+        self._media = Anchor((to_caller, ports[0]), (to_callee, ports[1]), self._taping.number)
         return [Forward(self._call, self._verdict.strip, self._media)]
 
     def on_event(self, event: Event, at: datetime) -> list[Effect]:
@@ -166,22 +160,33 @@ class Session:
             effects = self._on_media(event)
         elif isinstance(event, PassedUntouched):
             effects = self._on_untouched()
-        elif isinstance(event, CallAnswered):
-            self._answered_at = event.at
-        elif isinstance(event, CallDisturbed):
-            self._disturb(event.cause.value)
-        if isinstance(event, (CallProgressed, CallRedirected, CallAnswered, CallDisturbed)):
-            self._facts = with_identities(self._facts, event.identities, isinstance(event, CallAnswered))
-        is_described = self._number is None or self._ends.are_known()  # else the ACK carries the answer
+        else:
+            self._learn(event)
+        is_described = (
+            self._taping.number is None or self._ends.are_known()
+        )  # else the ACK carries the answer
         self._facts = replace(self._facts, answered=self._answered_at is not None and is_described)
         return effects + self._decide(at)
+
+    def _learn(self, event: Event) -> None:
+        """What an event says of the parties."""
+        if isinstance(event, MediaKept):
+            self._look_for_hold()
+        elif isinstance(event, CallDisturbed):
+            self._facts = disturbed(self._facts, event.cause, event.identities)
+        elif isinstance(event, TransferEnded):
+            self._facts = transferred(self._facts, event.is_done)
+        elif isinstance(event, CallAnswered):
+            self._answered_at = event.at
+            self._facts = settled(with_identities(self._facts, event.identities))
+        elif isinstance(event, (CallProgressed, CallRedirected)):
+            self._facts = with_identities(self._facts, event.identities, may_permit=False)
 
     def abandon(self, at: datetime) -> list[Effect]:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
         self._is_abandoned = True
         self._account.failures.add("internal-error")  # not decided afresh: that may be what cannot be done
-        self._is_stopped = True
-        return self._taint(at) if self._recordings.running() else []
+        return self._suppress(at)
 
     def cut_off(self, at: datetime) -> list[Effect]:
         """The service stops while this call runs."""
@@ -190,8 +195,7 @@ class Session:
 
     def resume_media(self) -> list[Effect]:
         """The media broker was out of reach and has shut every tap."""
-        is_tapped = self._recordings.running() and self._number is not None
-        return [Tap(self._number or 0, "all")] if is_tapped else []
+        return self._taping.reopen()
 
     def request(self, purposes: Iterable[str], at: datetime) -> Answer:
         """Somebody asks that this call be recorded from now on; without `purposes`, for all on demand.
@@ -220,9 +224,19 @@ class Session:
         self._facts = replace(self._facts, withheld_elsewhere=True)
         return self._decide(at)
 
-    def doubt(self, at: datetime) -> list[Effect]:
+    def distrust(self, at: datetime) -> list[Effect]:
         """In another pass of the same conversation somebody cannot be read."""
-        self._disturb(Disturbance.UNREADABLE.value)
+        self._facts = disturbed(self._facts, Disturbance.UNREADABLE, ())
+        return self._decide(at)
+
+    def doubt(self, doubt: Doubt, at: datetime) -> list[Effect]:
+        """It is not certain any more who speaks: nothing is taken until this is settled."""
+        self._facts = replace(self._facts, doubts=self._facts.doubts | {doubt})
+        return self._decide(at)
+
+    def settle(self, doubt: Doubt, at: datetime) -> list[Effect]:
+        """There is positive evidence that this doubt is over."""
+        self._facts = replace(self._facts, doubts=self._facts.doubts - {doubt})
         return self._decide(at)
 
     def vouch(self, inside: frozenset[str] | None, at: datetime) -> list[Effect]:
@@ -239,7 +253,10 @@ class Session:
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of one of this call's recordings."""
-        return self._report_when_done() if self._recordings.on_capture(message) else []
+        if not self._recordings.on_capture(message):
+            return []
+        idle = self._taping.shut_if_idle() if self._ended_at is None else []
+        return idle + self._report_when_done()
 
     def on_capture_back(self, is_restarted: bool) -> list[Effect]:
         """The capture process can be reached again.
@@ -247,12 +264,14 @@ class Session:
         If it was restarted, a running recording goes on in a new part. Of what has ended meanwhile nothing
         more will be heard. Else it goes on where it was.
         """
-        self._recordings.on_capture_back(is_restarted)
-        running = self._recordings.running()
-        return [TellCapture(self._begin_message(running))] if running else self._report_when_done()
+        return (
+            self._taping.on_capture_back(is_restarted, self._facts, self._policy) + self._report_when_done()
+        )
 
-    def _disturb(self, cause: str) -> None:
-        self._facts = replace(self._facts, disturbances=self._facts.disturbances | {cause})
+    def _state(self) -> str:
+        if not self._recordings.running():
+            return "not recorded"
+        return "paused" if self._phase is Phase.PAUSED else "recording"
 
     def _fail(self, failure: str) -> None:
         self._facts = replace(self._facts, failures=self._facts.failures | {failure})
@@ -260,23 +279,23 @@ class Session:
 
     def _on_untouched(self) -> list[Effect]:
         self._fail("not-anchored")
-        if self._number is None:
-            return []
-        number, self._number, self._media = self._number, None, None
-        return [CloseMedia(number)]
+        number, self._taping.number, self._media = self._taping.number, None, None
+        return [] if number is None else [CloseMedia(number)]
 
     def _on_media(self, event: MediaNegotiated) -> list[Effect]:
         if event.obstacles:
             found = frozenset(it.value for it in event.obstacles)
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | found)
-        if self._number is None:
+        if self._taping.number is None:
             return []
         self._ends.learn(event)
-        effects: list[Effect] = [*self._ends.remotes(self._number)]
-        if self._recordings.running():
-            message = {"op": "codecs", "session": self._number, "codecs": self._ends.codecs()}
-            effects.append(TellCapture(message))
-        return effects
+        self._look_for_hold()
+        return [*self._ends.remotes(self._taping.number), *self._taping.renegotiated()]
+
+    def _look_for_hold(self) -> None:
+        """Somebody on hold hears music, or somebody else."""
+        held = {Doubt.ON_HOLD} if self._ends.are_held() else set()
+        self._facts = replace(self._facts, doubts=self._facts.doubts - {Doubt.ON_HOLD} | held)
 
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
@@ -284,19 +303,59 @@ class Session:
         return [*self._act(at), *self._account.keep(self._verdict)]
 
     def _act(self, at: datetime) -> list[Effect]:
+        self._look_for_media()
+        effects = self._end_stopped(at)
+        before, phase = self._phase, TABLE[self._phase][word(self._verdict)]
+        if phase is Phase.SUPPRESSED:
+            return effects + self._suppress(at)
+        self._phase = phase
+        if phase is Phase.PAUSED and before is Phase.RECORDING:
+            return effects + self._taping.pause(self._facts, self._policy, at)
+        if phase is Phase.RECORDING and before is Phase.PAUSED:
+            effects += self._taping.resume(at)
+        return effects + self._follow_purposes(at)
+
+    def _follow_purposes(self, at: datetime) -> list[Effect]:
+        """What is to be recorded now and is not begins; what is not permitted any more takes all with it."""
+        if self._phase not in (Phase.ELIGIBLE, Phase.RECORDING):
+            return []
         wanted = self._verdict.recorded()
-        if wanted and self._media is None:
+        if set(self._recordings.running()) - set(wanted):
+            return self._suppress(at)
+        new = tuple(purpose for purpose in wanted if purpose not in self._recordings)
+        if not new:
+            return []
+        self._phase = Phase.RECORDING
+        return self._taping.begin(new, self._verdict, self._facts, self._policy, at)
+
+    def _look_for_media(self) -> None:
+        """What is wanted of media that does not pass through us, or cannot be kept, has failed."""
+        if self._verdict.recorded() and self._media is None:
             self._fail("not-anchored")
-            wanted = ()
-        if wanted and not self._recordings.purposes() and not self._ends.are_recordable():
+        elif self._verdict.recorded() and not self._recordings.purposes() and not self._ends.are_recordable():
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
             self._verdict = decide(self._facts, self._policy.rules)
-            wanted = ()
-        if lost := set(self._recordings.running()) - set(wanted):
-            is_ours = all(self._is_only_stopped(purpose) for purpose in lost)
-            return self._end(sorted(lost), at) if is_ours else self._taint(at)
-        new = tuple(purpose for purpose in wanted if purpose not in self._recordings)
-        return self._record(new, at) if new and not self._is_stopped else []
+
+    def _end_stopped(self, at: datetime) -> list[Effect]:
+        """Those recordings end that nothing but somebody's wish ends; the call's others may go on."""
+        lost = [it for it in self._recordings.running() if self._is_only_stopped(it)]
+        if not lost:
+            return []
+        effects = self._taping.stop(lost, at)
+        if not self._recordings.running():
+            self._phase = Phase.HOLD
+        return effects
+
+    def _is_only_stopped(self, purpose: str) -> bool:
+        found = self._verdict.purposes.get(purpose)
+        return found is not None and found.reasons == (Reason.STOPPED,) and self._facts.stopped is not None
+
+    def _suppress(self, at: datetime) -> list[Effect]:
+        """For good."""
+        self._phase = Phase.SUPPRESSED
+        if not self._recordings.running():
+            return []
+        return self._taping.taint(self._verdict.reasons[0].value if self._verdict.reasons else "unlisted", at)
 
     def _on_demand(self) -> set[str]:
         """The purposes that wait for somebody to ask."""
@@ -307,7 +366,7 @@ class Session:
         """Why this purpose is not recorded, although somebody asks for it; nothing if it is, or may be."""
         if purpose in self._recordings.running():
             return ()
-        if self._is_stopped or self._is_abandoned or purpose in self._recordings:
+        if self._phase is Phase.SUPPRESSED or purpose in self._recordings:
             return ("stopped-before",)
         asked = replace(self._facts, requested=self._facts.requested | {purpose})
         verdict = decide(asked, self._policy.rules)
@@ -320,67 +379,12 @@ class Session:
             return ("not-anchored",)
         return () if self._ends.are_recordable() else ("codec",)
 
-    def _record(self, purposes: tuple[str, ...], at: datetime) -> list[Effect]:
-        assert self._number is not None
-        for purpose in purposes:
-            day = deadline_day(self._started_at, self._policy.retention[purpose])
-            plan = {
-                "recording": self._new_id(16).hex(),
-                "call": self.id,
-                "purpose": purpose,
-                "line": self._verdict.line,
-                "agent": self._verdict.agent,
-                "started_at": at.isoformat(),
-                "deadline_day": day.isoformat(),
-                "scheme_hash": self._policy.scheme_hash,
-                "part": 1,
-                "previous": None,
-            }
-            self._recordings.add(purpose, plan)
-        return [TellCapture(self._begin_message(purposes)), Tap(self._number, "all")]
-
-    def _begin_message(self, purposes: tuple[str, ...]) -> dict[str, Any]:
-        return {
-            "op": "begin",
-            "session": self._number,
-            "recordings": self._recordings.plans(purposes),
-            "agent_side": "a" if self._facts.direction is Direction.OUTBOUND else "b",
-            "parties": parties(self._facts),
-            "codecs": self._ends.codecs(),
-            "horizon_ms": int(self._policy.horizon_of(self._facts) / timedelta(milliseconds=1)),
-        }
-
-    def _taint(self, at: datetime) -> list[Effect]:
-        """Stop for good: what is younger than the horizon is dropped, what is older stays sealed."""
-        assert self._number is not None
-        self._recordings.end()
-        self._is_stopped = True
-        reason = self._verdict.reasons[0].value if self._verdict.reasons else "unlisted"
-        message = {"op": "taint", "session": self._number, "reason": reason, "ended_at": at.isoformat()}
-        return [Tap(self._number, "none"), TellCapture(message)]
-
-    def _is_only_stopped(self, purpose: str) -> bool:
-        """Whether nothing but somebody's wish ends this purpose's recording, and the call's may go on."""
-        found = self._verdict.purposes.get(purpose)
-        return found is not None and found.reasons == (Reason.STOPPED,) and self._facts.stopped is not None
-
-    def _end(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
-        """These recordings end, the others go on."""
-        message = {"op": "stop", "session": self._number, "reason": "stopped", "ended_at": at.isoformat()}
-        ids = [self._recordings.stop(purpose) for purpose in purposes]
-        effects: list[Effect] = [TellCapture({**message, "recording": id}) for id in ids]
-        return effects if self._recordings.running() else [Tap(self._number or 0, "none"), *effects]
-
     def _on_end(self, event: CallEnded) -> list[Effect]:
         self._ended_at = event.at
         self._was_challenged = event.cause == "rejected" and event.status in CHALLENGES
-        effects: list[Effect] = []
-        if self._recordings.running():
-            self._recordings.end()
-            message = {"op": "finish", "session": self._number, "ended_at": event.at.isoformat()}
-            effects = [Tap(self._number or 0, "none"), TellCapture(message)]
-        if self._number is not None:
-            effects.append(CloseMedia(self._number))
+        effects = self._taping.finish(event.at)
+        if self._taping.number is not None:
+            effects.append(CloseMedia(self._taping.number))
         return effects + self._report_when_done()
 
     def _report_when_done(self) -> list[Effect]:

@@ -191,6 +191,21 @@ class _Leg:
         self.end = position
         return [gap]
 
+    def drop_after(self, tick: int) -> int:
+        """Overwrite what arrived at `tick` or later; how many packets that were."""
+        count = 0
+        for run in (*self._past, *self._runs.values()):
+            late = [number for number, (_, packet) in run.held.items() if packet.arrival >= tick]
+            for number in late:
+                run.held.pop(number)[1].wipe()
+            count += len(late)
+        return count
+
+    def begin_anew(self) -> None:
+        """What follows is not reckoned from what was before, nor is what did not come between missed."""
+        self._past += self._runs.values()
+        self._runs = {}
+
     def held(self) -> Iterator[Packet]:
         for run in (*self._past, *self._runs.values()):
             yield from (packet for _, packet in run.held.values())
@@ -240,8 +255,20 @@ class Timeline:
 
     def close(self, end: int) -> list[Audio | Gap | Quality]:
         """Gaps up to tick `end` on both channels, and how good the reception was; nothing held is written."""
-        padding = [record for leg in self._legs for record in leg.pad(end)]
-        return [*padding, *(leg.quality() for leg in self._legs)]
+        return [*self.pad(end), *(leg.quality() for leg in self._legs)]
+
+    def pad(self, position: int) -> list[Audio | Gap]:
+        """Gaps up to a tick, on both channels."""
+        return [record for leg in self._legs for record in leg.pad(position)]
+
+    def drop_after(self, tick: int) -> int:
+        """Overwrite what is held and arrived at `tick` or later; how many packets that were."""
+        return sum(leg.drop_after(tick) for leg in self._legs)
+
+    def begin_anew(self) -> None:
+        """After a pause: packets are placed by arrival again."""
+        for leg in self._legs:
+            leg.begin_anew()
 
     def held(self) -> tuple[int, int | None]:
         """Octets that are held, and the arrival of the oldest packet among them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from recorder.decision import Reason
+from recorder.decision import Doubt, Reason
 from sip_hooks.events import Disturbance
 from sip_hooks.sdp import Obstacle
 
@@ -30,6 +30,8 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.ALREADY_ANCHORED: "the call crosses us twice and is recorded at the other crossing",
         Reason.STOPPED: "somebody stopped the recording",
         Reason.DISTURBED: "something happened after which it is not certain who speaks",
+        Reason.DOUBTFUL: "it was not certain who speaks",
+        Reason.NEWCOMER: "who came into the call later is neither known to be outside nor the agent",
         Reason.OBSTACLE: "the media could not be recorded",
         Reason.FAILURE: "something of ours failed",
         Reason.NOT_PERMITTED: "not every line of the call permits this purpose",
@@ -73,6 +75,14 @@ DISTURBANCES: Mapping[Disturbance, str] = MappingProxyType(
     }
 )
 
+DOUBTS: Mapping[Doubt, str] = MappingProxyType(
+    {
+        Doubt.ON_HOLD: "the call was on hold",
+        Doubt.TRANSFER: "one party was transferring the other (REFER)",
+        Doubt.TAKEOVER: "the call took another one over, or another one took it over (Replaces)",
+    }
+)
+
 FAILURES: Mapping[str, str] = MappingProxyType(
     {
         "no-media-address": "there is no media address for the IP version of a party ([media])",
@@ -106,6 +116,7 @@ FAILURES: Mapping[str, str] = MappingProxyType(
 _ALL: Mapping[str, str] = {
     **{it.value: text for it, text in OBSTACLES.items()},
     **{it.value: text for it, text in DISTURBANCES.items()},
+    **{it.value: text for it, text in DOUBTS.items()},
     **FAILURES,
     **{it.value: text for it, text in REASONS.items()},
 }

@@ -24,7 +24,9 @@ from sip_hooks.events import (
     CallRedirected,
     Disturbance,
     Event,
+    MediaKept,
     Side,
+    TransferEnded,
     conversation_of,
 )
 from sip_hooks.identity import Identity, Role, identities
@@ -35,6 +37,7 @@ from sip_hooks.registration import ContactTokens
 from sip_hooks.sdp import MediaEnd
 from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timed
+from sip_hooks.transfer import Transfers
 from sip_hooks.uri import parse_uri, unescape
 
 _BY_METHOD = {
@@ -44,7 +47,6 @@ _BY_METHOD = {
 }
 _MOST_FORKS = 64
 _TAKEOVERS = ((b"replaces", Disturbance.REPLACES), (b"join", Disturbance.JOIN))
-_TOLD_ALREADY = (b"BYE", b"REFER", b"INFO")  # nothing comes after the first; all of the others is reported
 
 
 @dataclass(slots=True, repr=False)
@@ -60,6 +62,7 @@ class Pass(Timed):
     __slots__ = (
         "_known",
         "_tokens",
+        "_transfers",
         "call",
         "call_id",
         "callee_side",
@@ -97,6 +100,7 @@ class Pass(Timed):
         self.heard_at = 0.0
         self._tokens = tokens
         self._known = Known()
+        self._transfers = Transfers()
 
     # --- the INVITE that opens it
 
@@ -143,8 +147,12 @@ class Pass(Timed):
         for name, cause in _TAKEOVERS:
             if request.field(name) is not None:
                 yield CallDisturbed(self.call, cause, named)
-        if request.method not in _TOLD_ALREADY:
+        if request.method != b"BYE":
             yield from self._judge(named, unreadable)
+        if request.method == b"REFER":
+            self._transfers.sent(exchange.sender)
+        elif request.method == b"NOTIFY":
+            yield from self._settle(self._transfers.notified(request, exchange.sender))
         yield from self.negotiation.request(request, edits, exchange)
 
     # --- responses
@@ -154,7 +162,10 @@ class Pass(Timed):
         if exchange.is_opening:
             yield from self._opening_response(response, edits, exchange, at)
             return
+        if response.cseq[1] == b"REFER":
+            yield from self._settle(self._transfers.answered(response.status))
         if response.status >= 300:
+            yield from self.fail(exchange)
             if wants_body_protected(response):
                 yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
             return
@@ -217,6 +228,11 @@ class Pass(Timed):
         self.is_ended = True
         return CallEnded(self.call, at, cause, status)
 
+    def fail(self, exchange: Exchange) -> Iterator[Event]:
+        """Yield what is to be reported when a request within the dialog is refused, or never answered."""
+        if exchange.offer is not None:
+            yield MediaKept(self.call)
+
     # --- forks
 
     def fork(self, response: Message, source: Address, listener: Listener, routes: tuple[bytes, ...]) -> None:
@@ -265,11 +281,16 @@ class Pass(Timed):
         uri = parse_uri(registered.uri)
         return Identity(identity.role, identity.header, uri.identity(), uri.address())
 
+    def _settle(self, is_done: bool | None) -> Iterator[Event]:
+        """Report what became of the transfers under way, if that is known now."""
+        if is_done is not None:
+            yield TransferEnded(self.call, is_done)
+
     def _judge(self, named: tuple[Identity, ...], unreadable: bool) -> Iterator[Event]:
         """Report what a message within the dialog says of either party that was not known."""
         if unreadable:
             yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
-        if any(self._known.is_news(each) for each in named):
+        if self._known.tells(named):
             yield CallDisturbed(self.call, Disturbance.IDENTITY_CHANGED, named)
         self._known.note(named)
 

@@ -150,12 +150,31 @@ class MediaNegotiated:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaKept:
+    """An offer within the dialog was refused, or will never be answered: media is as it was before it."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallDisturbed:
     """Something that puts the parties' identity or media in doubt is about to be forwarded."""
 
     call: str
     cause: Disturbance
     identities: tuple[Identity, ...]  # from the disturbing message, Refer-To and Referred-By included
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded:
+    """What became of a REFER within the dialog (CallDisturbed told of it), as far as anybody says.
+
+    Not done: it was refused, or a NOTIFY tells that the new call failed (RFC 3515 §2.4.5). Comes once for all
+    that are under way: while another is, nobody knows which of them a NOTIFY means.
+    """
+
+    call: str
+    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +195,9 @@ Event: TypeAlias = (
     | CallRedirected
     | CallAnswered
     | MediaNegotiated
+    | MediaKept
     | CallDisturbed
+    | TransferEnded
     | CallEnded
 )
 

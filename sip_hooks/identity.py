@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal, TypeAlias
 
@@ -45,7 +45,16 @@ _OF_SENDER = frozenset(
     )
 )
 NAMES_OTHERS = frozenset(
-    ("diversion", "history-info", "referred-by", "refer-to", "x-fs-display-number", "ext", "target")
+    (
+        "diversion",
+        "history-info",
+        "referred-by",
+        "refer-to",
+        "x-fs-display-number",
+        "ext",
+        "target",
+        "sipfrag",
+    )
 )
 """Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
 
@@ -65,7 +74,8 @@ class Identity:
 
     ``role``: whom the header speaks of; the caller is the From side of this message.
     ``header``: the long name in lower case; ``request-uri`` for the request line; ``ext`` (RFC 3966 §5.1)
-    and ``target`` (RFC 4458) for what these parameters of any of its URIs add.
+    and ``target`` (RFC 4458) for what these parameters of any of its URIs add; ``sipfrag`` for what a message
+    fragment in the body says: it is of another call.
     ``value``: :meth:`sip_hooks.uri.Uri.identity`. ``address``: ``user@host`` in lower case, or ``""``.
     """
 
@@ -183,8 +193,8 @@ def _of_body(message: Message) -> Iterator[_Claim]:
         except MessageError:
             yield "sipfrag"
         else:
-            yield from _of_request_line(fragment)
-            yield from _of_fields(fragment)
+            for claim in (*_of_request_line(fragment), *_of_fields(fragment)):
+                yield replace(claim, header="sipfrag") if isinstance(claim, Identity) else claim
     elif kind.startswith(b"multipart/") and message.method == b"NOTIFY":
         yield "sipfrag"
 

@@ -4,6 +4,8 @@ Three things are told apart. What a header says that names a party is known of t
 other one has that name, or that some hop or a ringing fork had it, does not make it old. What a header
 says of others (Diversion, History-Info, …) can only forbid; it is old once it has been reported at all.
 And where a message is sent (Contact and Request-URI) repeats what was learned from either side.
+
+A header that has brought news is followed from then on: that it names again whom it named before is a change.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ _NUMBER = frozenset("+0123456789*#")
 
 
 class Known:
-    """The names of one pass so far."""
+    """The names of one pass so far. `_changed`: what a header that has brought news said of a party last."""
 
-    __slots__ = ("_of", "_said")
+    __slots__ = ("_changed", "_of", "_said")
 
     def __init__(self) -> None:
         self._of: dict[Role, set[str]] = {"caller": set(), "callee": set()}
         self._said: set[str] = set()
+        self._changed: dict[tuple[Role, str], set[str]] = {}
 
     def note(self, named: Iterable[Identity], *, is_certain: bool = True) -> None:
         """These have been reported. What a ringing fork says (not `is_certain`) is not yet the callee."""
@@ -36,6 +39,17 @@ class Known:
             self._said |= names
             if is_certain and each.header not in NAMES_OTHERS:
                 self._of[each.role] |= names
+
+    def tells(self, named: tuple[Identity, ...]) -> bool:
+        """Whether this message says of anybody what was not known, or was not so any more."""
+        now: dict[tuple[Role, str], set[str]] = {}
+        for each in named:
+            if each.header not in NAMES_OTHERS:
+                now.setdefault((each.role, each.header), set()).add(each.value)
+        news = {(each.role, each.header) for each in named if self.is_news(each)}
+        back = {key for key, names in now.items() if self._changed.get(key, names) != names}
+        self._changed |= {key: now[key] for key in (news | back) & now.keys()}
+        return bool(news | back)
 
     def is_news(self, identity: Identity) -> bool:
         """Whether this says something that was not known. A number is the same at every host."""

@@ -352,6 +352,8 @@ class Proxy:
             return
         if owed is not None and exchange.is_opening:
             self._end(exchange.call, _CAUSES[owed.status], owed.status, now)
+        else:
+            self._report(exchange.call, exchange.call.fail(exchange))
 
     # --- time
 

@@ -6,13 +6,16 @@ finish      what arrived until the end is committed, the clip is sealed as `comp
 taint, stop what is held is overwritten, the clip ends where it was last certain
 codec       audio that cannot be kept: as a taint, and reported as failed
 suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
+pause       what arrived before is kept and committed in its time, nothing of what arrives until the resume;
+            the clip has a mark at both instants, and what follows lies as much later as it was said
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.capture.codecs import Codecs, Use
@@ -20,7 +23,7 @@ from recorder.capture.orders import Begin
 from recorder.capture.track import ClipVault, Tell, Track
 from recorder.rtp import Header
 from recorder.timeline import Packet, Timeline
-from storage.records import CLOCK_RATE, Audio, Codec, Gap, Quality, Record
+from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
@@ -40,6 +43,8 @@ class CapturedRecording:
         self.begin = begin
         self._counts: Counter[str] = Counter() if counts is None else counts
         self.is_suspended = False
+        self._is_paused = False
+        self._marks: deque[Pause | Resume] = deque()
         self.refused_codec = False
         self._codecs = begin.codecs
         self._origin_ns = now_ns - (now - begin.started_at) // timedelta(microseconds=1) * 1000
@@ -77,12 +82,12 @@ class CapturedRecording:
         """
         arrival = self._tick(arrival_ns)
         use = self._codecs[side].use(header.payload_type)
-        if use is Use.REFUSE:
+        if use is Use.REFUSE and not self._is_paused:
             self.refused_codec = True
-        if use is not Use.KEEP or arrival < 0:
+        if use is not Use.KEEP or arrival < 0 or self._is_paused:
             payload[:] = bytes(len(payload))
             payload = bytearray()
-        if arrival >= 0:
+        if arrival >= 0 and not self._is_paused:
             self._timeline.hold(
                 self.begin.channels[side],
                 Packet(arrival, header.ssrc, header.sequence, header.timestamp, header.payload_type, payload),
@@ -91,7 +96,31 @@ class CapturedRecording:
     def commit(self, now_ns: int) -> None:
         """Write what is older than the horizon."""
         if self._is_opened and not self.is_suspended and not self._is_over:
-            self._write(self._timeline.commit(self._tick(now_ns) - self._horizon))
+            self._commit(self._tick(now_ns) - self._horizon)
+
+    def pause(self, at: datetime, now_ns: int) -> None:
+        """Keep nothing of what arrived from `at` on. Ordered at `now_ns`."""
+        if not self._is_paused and not self._is_over:
+            self._is_paused = True
+            tick = max(self._end(at, now_ns), 0)
+            self._timeline.drop_after(tick)
+            self._marks.append(Pause(tick))
+
+    def resume(self, at: datetime, now_ns: int) -> None:
+        """Keep again what arrives from now on."""
+        if self._is_paused and not self._is_over:
+            self._is_paused = False
+            self._timeline.begin_anew()
+            self._marks.append(Resume(self._tick(now_ns)))
+
+    def _commit(self, until: int) -> None:
+        """Write what is older than this, and the marks in between in their places."""
+        while self._marks and self._marks[0].position <= until:
+            mark = self._marks.popleft()
+            self._write(self._timeline.commit(mark.position - 1))
+            mark = replace(mark, position=max(mark.position, self._timeline.end))
+            self._write([*self._timeline.pad(mark.position), mark])
+        self._write(self._timeline.commit(until))
 
     def held(self, now_ns: int) -> tuple[int, float]:
         """Octets of audio in RAM, and by how many seconds the oldest is past the horizon."""
@@ -118,7 +147,7 @@ class CapturedRecording:
         """Commit what had arrived by `ended_at`, overwrite the rest, seal. Ordered at `now_ns`."""
         await opened
         end = self._end(ended_at, now_ns)
-        self._write(self._timeline.commit(end))
+        self._commit(end)
         self.drop()
         if self._timeline.kept:
             self._write(self._timeline.close(end))

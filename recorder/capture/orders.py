@@ -3,6 +3,8 @@
     begin    session, recordings, agent_side, parties, codecs, horizon_ms
                                          record this call; more recordings of it may follow
     codecs   session, codecs             its payload types were negotiated anew
+    pause    session, at                 what arrives from then on is not kept, until a resume
+    resume   session, at                 it goes on in the same recordings
     finish   session, ended_at           it is over: commit what is held, seal
     stop     session, recording, reason, ended_at
                                          one of its recordings ends: drop what is held of it, seal
@@ -67,6 +69,11 @@ def begins_of(message: Mapping[str, Any]) -> tuple[Begin, ...]:
 def ending_of(message: Mapping[str, Any]) -> Ending:
     """Read a `finish`, `stop` or `taint` order. Raises OrderError."""
     return _checked(_ending_of, message)
+
+
+def instant_of(message: Mapping[str, Any]) -> datetime:
+    """Read when a `pause` or `resume` order was given. Raises OrderError."""
+    return _checked(lambda order: _instant(order["at"]), message)
 
 
 def codecs_of(message: Mapping[str, Any]) -> tuple[Codecs, Codecs]:

@@ -32,6 +32,7 @@ from recorder.capture.orders import (
     begins_of,
     codecs_of,
     ending_of,
+    instant_of,
     refusals,
     session_of,
 )
@@ -212,7 +213,14 @@ class Capture:
                 _refuse(client, message, "internal")
 
     def _carry_out(self, client: Channel, message: Message) -> None:
-        acts = {"codecs": self._renegotiate, "finish": self._finish, "stop": self._stop, "taint": self._taint}
+        acts = {
+            "codecs": self._renegotiate,
+            "pause": self._pause,
+            "resume": self._resume,
+            "finish": self._finish,
+            "stop": self._stop,
+            "taint": self._taint,
+        }
         operation = message.get("op")
         if operation == "begin":
             self._begin(client, message)
@@ -228,7 +236,7 @@ class Capture:
             if begin.session in self._tainted:
                 _refuse(client, message | {"recordings": [row]}, "tainted")
             elif known is not None and known.purpose == begin.plan.purpose:
-                _resume(known, client)
+                _go_on(known, client)
             elif known is not None or begin.plan.purpose in {it.purpose for it in found.values()}:
                 _refuse(client, message | {"recordings": [row]}, "session-in-use")
             else:
@@ -259,6 +267,18 @@ class Capture:
         self._drain()
         for running in found:
             running.recording.renegotiate(codecs)
+
+    def _pause(self, message: Message) -> None:
+        found, at = self._of(session_of(message)), instant_of(message)
+        self._drain()  # what came before is kept, and what came after must be there to be dropped
+        for running in found:
+            running.recording.pause(at, self._now_ns())
+
+    def _resume(self, message: Message) -> None:
+        found, at = self._of(session_of(message)), instant_of(message)
+        self._drain()
+        for running in found:
+            running.recording.resume(at, self._now_ns())
 
     def _finish(self, message: Message) -> None:
         ending = ending_of(message)
@@ -353,7 +373,7 @@ class Capture:
         return task
 
 
-def _resume(running: _Running, client: Channel) -> None:
+def _go_on(running: _Running, client: Channel) -> None:
     """Signalling has come back: the same part goes on, with what was held meanwhile."""
     if running.grace is not None:
         running.grace.cancel()

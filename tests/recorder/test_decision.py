@@ -14,7 +14,9 @@ from recorder.decision import (
     Action,
     CallFacts,
     Direction,
+    Doubt,
     Kind,
+    Newcomer,
     Opinion,
     Outcome,
     PurposeVerdict,
@@ -165,7 +167,8 @@ INSIDE = {
 OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "internal": "270"}
 DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
 SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
-MORE = (*SWITCHES, "elsewhere", "stopped", "unvouched")
+NEWCOMER = Newcomer("outside", "p-asserted-identity", frozenset({"queue"}))
+MORE = (*SWITCHES, "elsewhere", "stopped", "unvouched", "doubt", "newcomer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,8 @@ class Case:
             obstacles=frozenset({"ice"} if "obstacle" in self.on else ()),
             stopped=None if "stopped" in self.on else frozenset(),
             disturbances=frozenset({"refer"} if "disturbed" in self.on else ()),
+            doubts=frozenset({Doubt.TRANSFER} if "doubt" in self.on else ()),
+            newcomers=frozenset({NEWCOMER} if "newcomer" in self.on else ()),
             failures=frozenset({"no-ports"} if "failure" in self.on else ()),
         )
 
@@ -231,7 +236,8 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
     if kind is not None:
         return kind, 3 if kind is Kind.PRIVATE else 0, None, Outcome.NONE
     certain = case.outside in ("number", "pattern") or (not case.outbound and "anonymous" in case.on)
-    uncertain = not certain or (case.outbound and "anonymous" in case.on) or "unvouched" in case.on
+    uncertain = not certain or (case.outbound and "anonymous" in case.on)
+    uncertain = uncertain or not case.on.isdisjoint({"unvouched", "doubt", "newcomer"})
     kind = Kind.UNCERTAIN if uncertain else Kind.BUSINESS
     kind = kind if "approved" in case.on else Kind.UNAPPROVED
     if "already" in case.on:

@@ -138,7 +138,7 @@ def test_a_veto_ends_every_recording_and_nobody_can_ask_again(before: bool) -> N
     calls, call = running()
     if before:
         calls.request(call, ["assessment"], ASKED)
-    effects = list(calls.on_event(CallDisturbed(CALL, Disturbance.REFER, ()), ASKED))
+    effects = list(calls.on_event(CallDisturbed(CALL, Disturbance.JOIN, ()), ASKED))
     assert [it["op"] for it in orders(effects)] == ["taint"]
     assert calls.summaries()[0]["purposes"] == []
     answer = calls.request(call, ["assessment"], ASKED)
@@ -206,7 +206,7 @@ def test_what_nobody_asked_for_is_suppressed_with_that_reason() -> None:
 
 def test_a_tainted_call_whose_clips_a_crash_of_capture_took_is_written_down_all_the_same() -> None:
     calls, _ = running()
-    calls.on_event(CallDisturbed(CALL, Disturbance.REFER, ()), ASKED)
+    calls.on_event(CallDisturbed(CALL, Disturbance.JOIN, ()), ASKED)
     calls.on_capture_back(is_restarted=True)
     (note,) = of_kind(list(calls.on_event(CallEnded(CALL, END, "bye", 200), END)), NoteOutcome)
     assert note.outcome == "failed" and "capture-lost" in note.reasons

@@ -185,12 +185,12 @@ def test_a_response_speaks_of_the_callee() -> None:
 )
 def test_a_fragment_names_somebody_too(fragment: bytes) -> None:
     found = read(b"c: message/sipfrag;version=2.0\r\n", b"NOTIFY sip:201@pbx SIP/2.0", fragment)
-    assert (named(found)[3:], found.unreadable) == ([("caller", "from", "7", "7@pbx")], ())
+    assert (named(found)[3:], found.unreadable) == ([("caller", "sipfrag", "7", "7@pbx")], ())
 
 
 def test_the_request_line_of_a_fragment_counts() -> None:
     found = read(b"c: message/sipfrag\r\n", body=b"INVITE sip:7@pbx SIP/2.0\r\n")
-    assert named(found)[3:] == [("callee", "request-uri", "7", "7@pbx")]
+    assert named(found)[3:] == [("callee", "sipfrag", "7", "7@pbx")]
 
 
 def test_a_fragment_may_be_a_status_alone() -> None:

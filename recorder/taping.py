@@ -1,0 +1,130 @@
+"""What relay and capture are told of one call: its recordings begin, pause, go on and end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from purge.retention import deadline_day
+from recorder.decision import CallFacts, Direction, Verdict, Vouching
+from recorder.effects import Effect, Tap, TellCapture
+from recorder.ends import Ends
+from recorder.facts import parties
+from recorder.policy import Policy
+from recorder.recordings import Recordings
+
+
+class Taping:
+    """The tap and the recordings of one call. `number`: what relay and capture know the call by.
+
+    A tap is open only while a recording runs that is not paused. It is shut before capture is told why.
+    """
+
+    def __init__(self, call: str, started_at: datetime, ends: Ends, new_id: Callable[[int], bytes]) -> None:
+        self.recordings = Recordings()
+        self.number: int | None = None
+        self._call = call
+        self._started_at = started_at
+        self._ends = ends
+        self._new_id = new_id
+        self._paused_at: datetime | None = None
+
+    def begin(
+        self, purposes: tuple[str, ...], verdict: Verdict, facts: CallFacts, policy: Policy, at: datetime
+    ) -> list[Effect]:
+        """These begin now."""
+        for purpose in purposes:
+            day = deadline_day(self._started_at, policy.retention[purpose])
+            plan = {
+                "recording": self._new_id(16).hex(),
+                "call": self._call,
+                "purpose": purpose,
+                "line": verdict.line,
+                "agent": verdict.agent,
+                "started_at": at.isoformat(),
+                "deadline_day": day.isoformat(),
+                "scheme_hash": policy.scheme_hash,
+                "part": 1,
+                "previous": None,
+            }
+            self.recordings.add(purpose, plan)
+        return [TellCapture(self._begin_message(purposes, facts, policy)), self._tap("all")]
+
+    def pause(self, facts: CallFacts, policy: Policy, at: datetime) -> list[Effect]:
+        """Nothing that arrives from now on is kept. On the trunk side nothing that is held is, either: what
+        is seen there may be late by that much.
+        """
+        is_seen = facts.vouching is Vouching.NOT_NEEDED
+        self._paused_at = at if is_seen else at - policy.horizon_of(facts)
+        return self._if_running(self._tap("none"), self._tell("pause", at=self._paused_at.isoformat()))
+
+    def resume(self, at: datetime) -> list[Effect]:
+        """The same recordings go on."""
+        self._paused_at = None
+        return self._if_running(self._tell("resume", at=at.isoformat()), self._tap("all"))
+
+    def taint(self, reason: str, at: datetime) -> list[Effect]:
+        """Stop all for good: what is younger than the horizon is dropped, what is older stays sealed."""
+        self.recordings.end()
+        return [self._tap("none"), self._tell("taint", reason=reason, ended_at=at.isoformat())]
+
+    def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
+        """These recordings end, the others go on."""
+        ids = [self.recordings.stop(purpose) for purpose in purposes]
+        when = at.isoformat()
+        told: list[Effect] = [self._tell("stop", reason="stopped", ended_at=when, recording=id) for id in ids]
+        return told if self.recordings.running() else [self._tap("none"), *told]
+
+    def finish(self, at: datetime) -> list[Effect]:
+        """The call is over."""
+        if not self.recordings.running():
+            return []
+        self.recordings.end()
+        return [self._tap("none"), self._tell("finish", ended_at=at.isoformat())]
+
+    def renegotiated(self) -> list[Effect]:
+        """The codecs may be others than before."""
+        return [self._tell("codecs", codecs=self._ends.codecs())] if self.recordings.running() else []
+
+    def reopen(self) -> list[Effect]:
+        """The broker has shut every tap."""
+        is_open = self.recordings.running() and self._paused_at is None and self.number is not None
+        return [self._tap("all")] if is_open else []
+
+    def shut_if_idle(self) -> list[Effect]:
+        """Capture has given a recording up: nobody listens any more, perhaps."""
+        is_idle = not self.recordings.running() and self.number is not None
+        return [self._tap("none")] if is_idle else []
+
+    def on_capture_back(self, is_restarted: bool, facts: CallFacts, policy: Policy) -> list[Effect]:
+        """Capture can be reached again; what it does not know any more begins in a new part."""
+        self.recordings.on_capture_back(is_restarted)
+        running = self.recordings.running()
+        if not running:
+            return []
+        begun: list[Effect] = [TellCapture(self._begin_message(running, facts, policy))]
+        paused_at = self._paused_at
+        return begun if paused_at is None else [*begun, self._tell("pause", at=paused_at.isoformat())]
+
+    def _if_running(self, *effects: Effect) -> list[Effect]:
+        """Of what capture has given up nothing more is to be told, nor is anything to be tapped for it."""
+        return list(effects) if self.recordings.running() else []
+
+    def _tap(self, level: Literal["none", "all"]) -> Tap:
+        assert self.number is not None
+        return Tap(self.number, level)
+
+    def _tell(self, order: str, **rest: Any) -> TellCapture:
+        return TellCapture({"op": order, "session": self.number, **rest})
+
+    def _begin_message(self, purposes: tuple[str, ...], facts: CallFacts, policy: Policy) -> dict[str, Any]:
+        return {
+            "op": "begin",
+            "session": self.number,
+            "recordings": self.recordings.plans(purposes),
+            "agent_side": "a" if facts.direction is Direction.OUTBOUND else "b",
+            "parties": parties(facts),
+            "codecs": self._ends.codecs(),
+            "horizon_ms": int(policy.horizon_of(facts) / timedelta(milliseconds=1)),
+        }
