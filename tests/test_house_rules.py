@@ -33,7 +33,7 @@ Rule = Callable[[Path, str], Iterable[str]]
 
 
 def python_files() -> list[Path]:
-    folders = (*PACKAGES, "tests", "demo", "bench", "soak", "fuzz")
+    folders = (*PACKAGES, "tests", "demo", "bench", "soak", "fuzz", "simulate")
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
@@ -138,7 +138,7 @@ def test_a_broken_rule_is_found(rule: Rule, path: str, text: str) -> None:
 
 
 def test_tests_mirror_the_packages() -> None:
-    allowed = {*PACKAGES, "end_to_end", "fakes", "demo", "bench", "soak", "fuzz"}
+    allowed = {*PACKAGES, "end_to_end", "fakes", "demo", "bench", "soak", "fuzz", "simulate"}
     folders = {
         path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"
     }

@@ -1,0 +1,95 @@
+"""What must not be in a clip, and what must: written from what is said and shown, in no word of the code.
+
+A history is a list of entries, each about one leg: one dialog, however often it crosses the proxy.
+
+    speak     from now on these people speak on the leg, and nobody else (the truth; nobody is told)
+    answered  a message that answers the call reached the proxy
+    ended     a message that ends it
+    named     a message that names these people, in any header, reached the proxy
+    doubt     a message after which others may speak: transfer, hold, take-over, feature code
+    clear     a message that ends the doubt: the transfer failed, the held call goes on with the same people
+    change    somebody else who may be recorded came in; from here on nothing is owed
+    refresh   a message that changes nothing
+    private   the call is private, or an emergency: its media does not even come near us
+    barred    not a frame of the call may be kept, not even of what was before
+    stopped   somebody who may has ended the recording for good
+
+Never: a frame before the answer or after the end; a frame of a private call; a frame of a leg on which
+somebody who is never recorded was named, from one horizon before on; a frame in which such a person speaks
+while there is doubt, from one horizon before on; a frame of anybody while there is doubt.
+Owed: all frames of agent and customer from the answer to the end, but those one horizon before and all after
+somebody is named or comes in, and those one horizon before and all during doubt.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from simulate.intervals import Interval, common, without
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a history. `never`: whether anybody concerned may never be recorded."""
+
+    at: float
+    leg: str
+    word: str
+    never: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Of one leg: what must not be committed, and what must."""
+
+    forbidden: list[Interval]
+    owed: list[Interval]
+    hidden: list[Interval]  # somebody who may never be recorded speaks, and no message shows it
+
+
+def demands(history: Iterable[Entry], end: float, horizon: float, lasting: bool) -> dict[str, Demand]:
+    """Judge each leg. `lasting`: a doubt never ends, so nothing is owed after it."""
+    legs: dict[str, list[Entry]] = defaultdict(list)
+    for entry in sorted(history, key=lambda entry: entry.at):
+        legs[entry.leg].append(entry)
+    return {leg: _judge(entries, end, horizon, lasting) for leg, entries in legs.items()}
+
+
+def _judge(entries: list[Entry], end: float, horizon: float, lasting: bool) -> Demand:
+    def first(*words: str, never: bool = False) -> float:
+        return min((it.at for it in entries if it.word in words and it.never >= never), default=end)
+
+    everything = (-horizon, end)
+    if any(it.word in ("private", "barred") for it in entries):
+        return Demand([everything], [], [])
+    answered, over = first("answered"), first("ended")
+    named = first("named", never=True)
+    doubts = _doubts(entries, end)
+    spoken = [*(it for it in entries if it.word == "speak"), Entry(end, "", "speak")]
+    bad = [(one.at, next.at) for one, next in pairwise(spoken) if one.never]
+    shown = [(start - horizon, stop) for start, stop in [*doubts, (named, end)] if start < end]
+    silent = [(-horizon, answered), (over, end)]
+    forbidden = [*silent, *doubts, *common(bad, shown)]
+    forbidden += [(at - horizon, end) for at in (named, first("stopped")) if at < end]
+    nothing_more = min(
+        named, first("change", "stopped", *(["doubt", "refresh"] if lasting else [])), *(it for it, _ in bad)
+    )
+    until = min(over, nothing_more - horizon if nothing_more < over else over)
+    owed = without([(answered, until)], [(start - horizon, stop) for start, stop in doubts])
+    return Demand(forbidden, owed if answered < end else [], without(bad, shown))
+
+
+def _doubts(entries: list[Entry], end: float) -> list[Interval]:
+    found: list[Interval] = []
+    since, depth = 0.0, 0
+    for entry in entries:
+        if entry.word == "doubt":
+            since = entry.at if depth == 0 else since
+            depth += 1
+        elif entry.word == "clear" and depth:
+            depth -= 1
+            found += [(since, entry.at)] if depth == 0 else []
+    return [*found, (since, end)] if depth else found

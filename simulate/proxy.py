@@ -1,0 +1,136 @@
+"""The SIP core and all sessions as one node of the network: bytes in, bytes out, effects carried out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Any
+
+from recorder.calls import Calls
+from recorder.effects import (
+    CloseMedia,
+    Effect,
+    Forward,
+    KeepInMind,
+    NoteOutcome,
+    NoteWithheld,
+    OpenMedia,
+    SetRemote,
+    Tap,
+    TellCapture,
+)
+from recorder.policy import Policy
+from simulate.link import Link
+from simulate.recording import Media
+from sip_hooks.engine import Engine, EngineSettings, Listener
+from sip_hooks.events import CallOffered, Event, ForwardCall
+from sip_hooks.settings import Address
+
+US: Address = ("10.0.0.1", 5060)
+PBX: Address = ("10.0.0.2", 5060)
+EPOCH = datetime(2026, 1, 5, 9, tzinfo=UTC)
+SETTINGS = EngineSettings((Listener("a", "both", *US),), PBX, frozenset({US[0]}), (20000, 60000), b"k" * 32)
+
+Send = Callable[[bytes, Address], None]
+Tell = Callable[[str, object], None]
+
+
+class Proxy:
+    """`send(data, destination)` lets a packet leave; `tell(kind, what)` hears of events and effects."""
+
+    def __init__(self, link: Link, chance: Random, policy: Policy, send: Send, tell: Tell) -> None:
+        drawn = count(1)
+
+        def new_id(size: int) -> bytes:
+            return hashlib.shake_128(b"%d" % next(drawn)).digest(size)
+
+        self._link, self._send, self._tell, self._chance = link, send, tell, chance
+        self.engine = Engine(SETTINGS, new_id, lambda now: EPOCH + timedelta(seconds=now))
+        self.calls = Calls(policy, new_id, lambda below: chance.randrange(below))
+        self.media = Media(policy.horizon / timedelta(seconds=1))
+        self.conversations: dict[int, str] = {}  # by session number
+        self.notes: list[NoteOutcome | NoteWithheld] = []
+        self.media_fails = chance.random() < 0.01
+        self._offered: dict[str, str] = {}  # conversation by call
+        self._ports = count(20000, 4)
+
+    def receive(self, data: bytes, source: Address) -> None:
+        """A datagram arrives."""
+        self.engine.receive_datagram(data, source, "a", self._link.now)
+        self._settle()
+
+    def stop(self) -> None:
+        """Somebody ends all recordings, as `doelband ctl calls stop` does."""
+        for row in self.calls.summaries():
+            self._carry_out(self.calls.stop(row["call"], (), self._at()) or ())
+
+    def handle_timer(self) -> None:
+        """What is due happens."""
+        self.engine.handle_timer(self._link.now)
+        self._settle()
+
+    def _settle(self) -> None:
+        while (event := self.engine.next_event()) is not None:
+            self._hear(event)
+        for packet in self.engine.packets_to_send():
+            self._send(packet.data, packet.destination)
+
+    def _hear(self, event: Event) -> None:
+        self._tell("event", event)
+        if isinstance(event, CallOffered):
+            self._offered[event.call] = event.conversation
+        self._carry_out(self.calls.on_event(event, self._at()))
+
+    def _at(self) -> datetime:
+        return EPOCH + timedelta(seconds=self._link.now)
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            self._act(effect)
+
+    def _act(self, effect: Effect) -> None:
+        now = self._link.now
+        match effect:
+            case Forward(call, strip, media):
+                self.engine.execute(ForwardCall(call, strip, media), now)
+            case OpenMedia(call, number):
+                self.conversations[number] = self._offered[call]
+                port = next(self._ports)
+                ports = None if self.media_fails else (port, port + 2)
+                self._carry_out(self.calls.media_opened(call, number, ports))
+            case Tap(number, level):
+                self._tell("effect", effect)
+                self.media.tap(number, level, now)
+            case TellCapture(message):
+                self._tell("capture", message)
+                self.media.tell(message, now)
+                self._answer(message)
+            case CloseMedia(number):
+                self.media.tap(number, "none", now)
+            case NoteOutcome() | NoteWithheld():
+                self._tell("effect", effect)
+                self.notes.append(effect)
+            case SetRemote() | KeepInMind():
+                pass
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        """What capture tells, a moment later."""
+        if message["op"] == "begin":
+            said = [
+                {"event": "opened", "recording": row["recording"], "clip": "c" * 32}
+                for row in message["recordings"]
+            ]
+        elif message["op"] in ("finish", "taint", "stop"):
+            ended = [id for id, clip in self.media.clips.items() if clip.session == message["session"]]
+            said = [{"event": "sealed", "recording": message.get("recording", id)} for id in ended]
+        else:
+            return
+        for each in said:
+            self._link.later(0.01, partial(self._captured, each))
+
+    def _captured(self, message: dict[str, Any]) -> None:
+        self._carry_out(self.calls.on_capture(message))

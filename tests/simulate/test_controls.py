@@ -1,0 +1,115 @@
+"""Each rule is switched off, and the simulator notices: who notices nothing proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from recorder.decision import Rule
+from recorder.session import Session
+from simulate import branching, openings, turns, uncertain
+from simulate.history import Opening, Turn, happen, seeded
+from simulate.people import policy
+from sip_hooks import call, identity
+from sip_hooks.identity import Identities
+
+QUIET: Sequence[Turn] = [turns.refreshes]
+ATTEMPTS = 150
+
+# By the name of the rule, on which path it shows that it is missing.
+RULES: dict[str, tuple[Opening, Sequence[Turn]]] = {
+    "private_prefix": (openings.private, QUIET),
+    "emergency": (openings.emergency, QUIET),
+    "exclusions": (openings.forwarded_by_never, QUIET),
+    "internal": (openings.calls_never, QUIET),
+    "outside_evidence": (uncertain.feature_code, QUIET),
+    "placement": (openings.calls_customer, QUIET),
+    "nobody_else": (uncertain.guest, QUIET),
+    "_untold.<locals>.<lambda>": (openings.calls_customer, QUIET),
+    "_chosen.<locals>.not_requested": (openings.calls_customer, QUIET),
+    "_withheld_elsewhere": (branching.twice_masked, QUIET),
+    "_approval": (openings.customer_calls, QUIET),
+    "_inside_known": (uncertain.hidden_inside, QUIET),
+    "_answered": (openings.customer_calls, QUIET),
+    "_not_stopped": (openings.customer_calls, [turns.stops]),
+    "_undisturbed": (openings.customer_calls, [turns.moves_media]),
+    "_possible": (uncertain.keyed, QUIET),
+}
+
+UNSEEN = {"_anchored_once", "_inside_vouched_for"}
+"""The first sees to it that a conversation is accounted for once; the pass that it concerns has no agent at
+its end. The second is about the trunk side, where no history happens."""
+
+HEADERS: dict[str, Opening] = {
+    "from": openings.customer_calls,
+    "p-asserted-identity": openings.answered_by_never,
+    "p-preferred-identity": openings.answered_by_never,
+    "remote-party-id": openings.answered_by_never,
+    "x-fs-display-number": openings.answered_by_never,
+    "diversion": openings.forwarded_by_never,
+    "history-info": openings.forwarded_by_never,
+    "referred-by": openings.forwarded_by_never,
+    "p-called-party-id": openings.shared_line,
+}
+"""Not Contact, To and Request-URI: each says again what another of them says, also of the next message."""
+
+CAUSES: dict[str, Turn] = {
+    "refer": turns.mentions,
+    "hold": turns.holds,
+    "identity-changed": turns.takes_the_phone,
+    "reinvite-changed": turns.moves_media,
+    "info": turns.presses_feature_code,
+}
+
+
+def name_of(rule: Rule) -> str:
+    """A rule is called by its name within its class or maker."""
+    return rule.__qualname__.removeprefix("_Lookup.")
+
+
+def is_caught(opening: Opening, then: Sequence[Turn], **more: Any) -> bool:
+    """Whether any of some histories on this path does not hold."""
+    outcomes = (happen(seeded(6, it), among=[opening], then=then, **more) for it in range(ATTEMPTS))
+    return any(not outcome.holds for outcome in outcomes)
+
+
+def test_every_rule_has_a_control() -> None:
+    assert {name_of(rule) for rule in policy().rules} == RULES.keys() | UNSEEN
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_is_taken_out_is_missed(name: str) -> None:
+    kept = tuple(rule for rule in policy().rules if name_of(rule) != name)
+    opening, then = RULES[name]
+    assert is_caught(opening, then, in_force=replace(policy(), rules=kept))
+    assert not is_caught(opening, then)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_that_is_not_read_is_missed(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = identity.identities
+
+    def blind(message: Any) -> Identities:
+        found = read(message)
+        return replace(found, named=tuple(it for it in found.named if it.header != header))
+
+    monkeypatch.setattr(call, "identities", blind)
+    assert is_caught(HEADERS[header], QUIET)
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_disturbance_that_is_not_heeded_is_missed(cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    disturb: Callable[[Session, str], None] = Session._disturb
+    monkeypatch.setattr(Session, "_disturb", lambda self, it: None if it == cause else disturb(self, it))
+    assert is_caught(openings.customer_calls, [CAUSES[cause]])
+
+
+def test_a_second_answer_that_is_not_heeded_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    disturb: Callable[[Session, str], None] = Session._disturb
+    monkeypatch.setattr(
+        Session, "_disturb", lambda self, it: None if it == "second-answer" else disturb(self, it)
+    )
+    assert is_caught(branching.two_answers, QUIET)
