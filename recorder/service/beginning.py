@@ -7,15 +7,18 @@ import os
 import resource
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from recorder import notify, presence
-from recorder.config import Config
 from recorder.service import places
 from recorder.service.children import follow_supervisor
 from recorder.service.journal import Format, start_logging
 from storage.errors import NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from recorder.config import Config
 
 log = structlog.get_logger()
 

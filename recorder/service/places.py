@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recorder.config import Config
-from storage import keyring as keyring_module
 from storage.reserve import Reserve
+
+if TYPE_CHECKING:  # a relay, too, asks where things lie, and is to be there again at once
+    from recorder.config import Config
+    from storage import keyring as keyring_module
 
 
 def catalogue(config: Config) -> Path:
@@ -41,6 +44,8 @@ def recorder_key(config: Config) -> Path:
 
 def keyring(config: Config) -> keyring_module.Places:
     """The keys, in the words of the keyring."""
+    from storage import keyring as keyring_module
+
     return keyring_module.Places(
         config.keys.directory, config.keys.epoch_key_directory, config.storage.directory
     )
