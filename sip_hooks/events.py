@@ -137,8 +137,9 @@ class MediaNegotiated:
     """A description is about to leave: where the two parties of one fork now want their media.
 
     Comes only for calls with media (ForwardCall.media), before the message that carries the description
-    leaves, so that the relay knows both ends first. It is repeated whenever either end changes
-    (re-INVITE, UPDATE, PRACK), and once more for the 2xx that answers the call.
+    leaves, so that the relay knows both ends first. It is repeated when an offer that changes either end is
+    answered (in a re-INVITE, UPDATE, PRACK or ACK), when a description has a new obstacle, and once more for
+    the 2xx that answers the call. After a late offer the caller's end is known from the ACK on.
     """
 
     call: str

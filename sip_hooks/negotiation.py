@@ -22,6 +22,9 @@ from sip_hooks.identity import Role
 from sip_hooks.message import Message
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
 
+_NEGOTIATING = (b"INVITE", b"ACK", b"PRACK", b"UPDATE")
+"""Where a description is of a session. In an OPTIONS it only says what somebody can do (RFC 3261 §11.2)."""
+
 
 @dataclass(slots=True, repr=False)
 class Turn:
@@ -74,7 +77,7 @@ class Negotiation:
         if turn.offer is not None:
             yield from self._answer(response, turn.offer, dialog, edits, is_established=is_established)
             return
-        description = description_in(response)
+        description = description_in(response) if response.cseq[1] == b"INVITE" else None
         if description is None:
             return
         offer = Offer(turn.answerer, description.end, description.stream)
@@ -94,8 +97,8 @@ class Negotiation:
             return
         speaker: Role = "callee" if offer.speaker == "caller" else "caller"
         yield from self._disturb(speaker, description, dialog, is_established)
-        if not offer.is_direct and not self._lead(message, description, speaker, edits):
-            yield CallDisturbed(self._call, Disturbance.UNANCHORED, ())
+        if not offer.is_direct:
+            yield from self._send(message, description, speaker, edits)
         is_final = _is_final(message)
         if is_final or not is_established:
             dialog.settle(offer, description.end, is_final=is_final)
@@ -113,21 +116,26 @@ class Negotiation:
     ) -> Iterator[Event]:
         if self.media is None:
             return
-        is_protected = message.is_request and protects_body(message)
-        can_be_led = can_be_anchored(description) and not is_protected
-        offer.is_direct = not (can_be_led and self._lead(message, description, offer.speaker, edits))
-        if offer.is_direct:
-            cause = Disturbance.AUTH_INT if is_protected else Disturbance.UNANCHORED
-            yield CallDisturbed(self._call, cause, ())
+        if can_be_anchored(description):
+            found = list(self._send(message, description, offer.speaker, edits))
+        else:
+            found = [CallDisturbed(self._call, Disturbance.UNANCHORED, ())]
+        offer.is_direct = bool(found)
+        yield from found
 
-    def _lead(self, message: Message, description: Description, speaker: Role, edits: Edits) -> bool:
-        """Show the other party our address where media passes through us. Returns False where that fails."""
-        if self.media is not None:
-            try:
-                edits.set_body(anchored(message, description, speaker, self.media))
-            except MessageError:
-                return False
-        return True
+    def _send(
+        self, message: Message, description: Description, speaker: Role, edits: Edits
+    ) -> Iterator[CallDisturbed]:
+        """Show the other party our address where media passes through us, or report why that cannot be."""
+        if self.media is None:
+            return
+        if message.is_request and message.method != b"ACK" and protects_body(message):  # no ACK is challenged
+            yield CallDisturbed(self._call, Disturbance.AUTH_INT, ())
+            return
+        try:
+            edits.set_body(anchored(message, description, speaker, self.media))
+        except MessageError:
+            yield CallDisturbed(self._call, Disturbance.UNANCHORED, ())
 
     def tell(self, dialog: Dialog | None, obstacles: frozenset[Obstacle]) -> Iterator[Event]:
         """Report where the parties of a fork want their media, unless that has been said already."""

@@ -62,6 +62,7 @@ def test_the_one_description_of_the_session_is_found_with_all_its_bytes(body: by
         (parts(OURS).replace(b"--x\r\n", b"--xy\r\n"), KIND),
         (parts(OURS + b"\r\n--xy"), KIND),
         (parts(b"Content-Type: text/plain\r\n" + OURS), KIND),
+        (parts(OURS.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain\r\n\r\n", 1)), KIND),
         (parts(b"Content-Transfer-Encoding: base64\r\n" + OURS), KIND),
         (parts(b"Content-Disposition: early-session\r\n" + OURS), KIND),  # RFC 3959
         (parts(b"Content-Type: multipart/mixed;boundary=y\r\n\r\n" + parts(OURS, boundary=b"y")), KIND),

@@ -80,13 +80,50 @@ def test_a_late_offer_in_a_reliable_18x_is_answered_in_the_prack() -> None:
     bench = Bench()
     forwarded = offered(bench, b"")
     early = replied(bench, forwarded, 183, ANSWER)
-    assert CALLER in early
+    assert CALLER in early and ports(bench) == (None, 6000)
     prack = only(bench.receive(within("PRACK", headers=tuple(routes_of(early)), body=sdp()))).data
     assert CALLEE in prack
     assert ports(bench) == (4000, 6000)
     replied(bench, prack, 200, b"")
     replied(bench, forwarded, 200, b"")
     assert bench.of(MediaNegotiated)[-1].answered and ports(bench) == (4000, 6000)
+    assert causes(bench) == []
+
+
+def test_a_late_offer_that_is_only_repeated_asks_for_no_second_answer() -> None:
+    """The PRACK of a further 18x may carry an offer of its own (RFC 3262 §5)."""
+    bench = Bench()
+    forwarded = offered(bench, b"")
+    early = replied(bench, forwarded, 183, ANSWER)
+    routes = tuple(routes_of(early))
+    bench.receive(within("PRACK", headers=routes, body=sdp()))
+    replied(bench, forwarded, 183, ANSWER)
+    data = within("PRACK", number=3, headers=routes, branch="z9hG4bKp3", body=sdp("10.0.0.9", 4010))
+    prack = only(bench.receive(data)).data
+    assert CALLEE in prack and ports(bench) == (4000, 6000)
+    assert CALLER in replied(bench, prack, 200, sdp("10.0.0.8", 6010))
+    assert ports(bench) == (4010, 6010)
+
+
+def test_an_offer_that_was_never_answered_is_not_answered_by_who_made_it() -> None:
+    bench = Bench()
+    forwarded = offered(bench, b"")
+    answer = replied(bench, forwarded, 200, ANSWER)
+    acked(bench, answer, b"")
+    routes = tuple(f"Route: {value}" for value in field_of(forwarded, "record-route"))
+    sent = only(bench.receive(from_callee("INVITE", routes, body=sdp("10.0.0.8", 6010)), PBX)).data
+    bench.receive(reply(sent, tag="", body=sdp()))
+    bench.receive(from_callee("ACK", routes, body=sdp("10.0.0.8", 6010)), PBX)
+    assert ports(bench) == (4000, 6010)
+
+
+def test_the_ack_of_a_late_offer_is_anchored_whatever_digest_it_carries() -> None:
+    """Nobody may challenge an ACK (RFC 3261 §22.1), so phones repeat the credentials of the INVITE in it."""
+    bench = Bench()
+    answer = replied(bench, offered(bench, b""), 200, ANSWER)
+    headers = [*routes_of(answer), 'Authorization: Digest username="201", qop=auth-int']
+    ack = request("ACK", TARGET, branch="z9hG4bKa", callee=DIALOG, headers=headers, body=sdp())
+    assert CALLEE in only(bench.receive(ack)).data
     assert causes(bench) == []
 
 
@@ -302,6 +339,37 @@ def test_keys_in_an_offer_are_told_before_it_is_answered() -> None:
     assert CALLEE in only(bench.receive(reinvite(answer, offer))).data, "it is relayed all the same"
     assert bench.of(MediaNegotiated)[-1].obstacles == {Obstacle.SRTP}
     assert ports(bench) == (4000, 6000)
+
+
+# --- what is no offer
+
+
+def test_what_somebody_is_able_to_is_no_offer() -> None:
+    """Some PBXs ask with OPTIONS whether a call is still there; the answer describes no session."""
+    bench = Bench()
+    _, answer = answered(bench)
+    told = len(bench.events)
+    sent = only(bench.receive(within("OPTIONS", headers=tuple(routes_of(answer))))).data
+    able = sdp("10.0.0.8", 0)
+    assert body_of(replied(bench, sent, 200, able)) == able
+    assert bench.events[told:] == []
+
+
+def test_an_ack_that_repeats_the_offer_changes_nothing() -> None:
+    bench = Bench()
+    forwarded, answer = answered(bench)
+    told = len(bench.events)
+    assert body_of(acked(bench, answer, sdp())) == body_of(forwarded)
+    assert bench.events[told:] == []
+
+
+def test_an_answer_that_a_digest_protects_is_not_rewritten() -> None:
+    bench = Bench()
+    early = replied(bench, offered(bench, b""), 183, ANSWER)
+    headers = (*routes_of(early), 'Proxy-Authorization: Digest username="201", qop=auth-int')
+    prack = only(bench.receive(within("PRACK", headers=headers, body=sdp()))).data
+    assert body_of(prack) == sdp()
+    assert causes(bench) == [Disturbance.AUTH_INT]
 
 
 # --- multipart
