@@ -180,7 +180,7 @@ class Killer:
         if calls and self._plan.drain:
             yield f"the media broker still holds {calls} calls"
         for name, now in (await asyncio.to_thread(self._service.usage)).items():
-            excused = calls * SOCKETS if name in ("supervisor", "relay-0") else 0
+            excused = calls * SOCKETS if name in ("supervisor", "relay") else 0
             more = now.descriptors - self._idle.get(name, now.descriptors) - excused
             if more > _FEW:
                 yield f"{name} holds {more} descriptors more than before"

@@ -61,7 +61,7 @@ class Service(Recorder):
     def kill(self, kind: Kind) -> dict[str, int]:
         """SIGKILL one process, or all of them at once; returns the process ids that are gone, by name."""
         pids = self.pids()
-        names = list(pids) if kind == "everything" else ["relay-0" if kind == "relay" else kind]
+        names = list(pids) if kind == "everything" else [kind]
         gone = {name: pid for name in names if (pid := pids[name]) is not None}
         for pid in gone.values():
             with contextlib.suppress(ProcessLookupError):
@@ -109,8 +109,9 @@ class Service(Recorder):
             client.shut()
 
     def usage(self) -> dict[str, Usage]:
-        """Every running process by name."""
-        return {name: _usage(pid) for name, pid in self.pids().items() if pid is not None}
+        """Every running process by name, of the relays the one that has the calls."""
+        pids = {name: pid for name, pid in self.pids().items() if not name.startswith("relay-")}
+        return {name: _usage(pid) for name, pid in pids.items() if pid is not None}
 
 
 def _usage(pid: int) -> Usage:

@@ -42,7 +42,11 @@ class Supervisor:
         self._children = [
             self._child("keys", "keys", *configured),
             self._child("capture", "capture", *configured),
-            *(self._child(f"relay-{it}", "relay", "--socket", door) for it in range(config.media.workers)),
+            # one more than there are places: it waits, and takes over at once when another ends
+            *(
+                self._child(f"relay-{it}", "relay", "--socket", door)
+                for it in range(config.media.workers + 1)
+            ),
             self._child("purge", "purge", "work", *configured),
             *([self._child("watch", "watch", *configured)] if config.watch else []),
             self._child("signalling", "signalling", *configured),

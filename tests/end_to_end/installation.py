@@ -19,7 +19,8 @@ from demo.__main__ import media_range
 from demo.installation import AGENT, BUSINESS_NUMBER, CUSTOMER, DOCTOR, HOME, PREFIX, Installation, until
 from demo.phone import free_port
 from demo.telephony import pbx
-from recorder import control
+from recorder import control, presence
+from recorder.service import places
 from storage.signing import create_key, public_bytes, public_text
 
 __all__ = ["AGENT", "BUSINESS_NUMBER", "CUSTOMER", "DOCTOR", "HOME", "PREFIX"]
@@ -134,10 +135,13 @@ class Recorder(Installation):
             return {}
 
     def pids(self) -> dict[str, int | None]:
-        """Every process by its name, the supervisor too; None for one that is starting."""
+        """Every process by its name, the supervisor too; None for one that is starting. "relay": the one that
+        has the calls, whichever of the children it is.
+        """
         status = self.answer("supervisor", "status")
         processes = {it["name"]: it["pid"] for it in status.get("processes", [])}
-        return {"supervisor": status.get("pid"), **processes}
+        relay = presence.holder(places.presence(self.directory / "run", "relay-0"))
+        return {"supervisor": status.get("pid"), "relay": relay, **processes}
 
     def clips(self, purpose: str = "coaching") -> list[dict[str, Any]]:
         """The catalogue's clips of a purpose, the newest first; read by ourselves, since tests ask often."""

@@ -166,14 +166,17 @@ def test_the_catalogue_locked_while_a_call_begins_and_ends(fragile: Recorder) ->
     until(lambda: fragile.tell("calls")["ended"], lambda it: len(it) == ledger + 1, PATIENCE_SECONDS)
 
 
-def test_a_relay_killed_starts_again_and_the_audio_goes_on(fragile: Recorder) -> None:
+def test_a_relay_killed_is_replaced_by_one_that_waits_and_the_audio_goes_on(fragile: Recorder) -> None:
     """Its sockets are open elsewhere: what arrived while it was away is passed on late, not lost, but for
     what it had in its hands.
     """
 
     async def disaster() -> None:
-        gone = await asyncio.to_thread(kill, fragile, "relay-0")
-        await eventually(lambda: fragile.pids()["relay-0"] not in (None, gone))
+        await eventually(lambda: None not in fragile.pids().values())
+        before = (await asyncio.to_thread(fragile.pids)).values()
+        gone = await asyncio.to_thread(kill, fragile, "relay")
+        await eventually(lambda: fragile.pids()["relay"] not in (None, gone))
+        assert (await asyncio.to_thread(fragile.pids))["relay"] in before
 
     clips = len(fragile.clips())
     asyncio.run(call_during(fragile, disaster, lost=1))

@@ -26,7 +26,7 @@ OWN = ("council.key", "management.key")
 
 def ring_file(recorder: Recorder) -> Path:
     """The relay's ring, as the kernel shows it (to its own user and to root)."""
-    pid = recorder.pids()["relay-0"]
+    pid = recorder.pids()["relay"]
     found = {it.stat().st_ino: it for it in _descriptors(pid or 0) if RING in str(it.readlink())}
     assert len(found) == 1, "one relay, one ring"
     return found.popitem()[1]
