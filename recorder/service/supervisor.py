@@ -39,6 +39,7 @@ class Supervisor:
         self._media = Media(config)
         configured = ["--config", str(config_path)]
         door = str(places.relays(config))
+        relays = range(config.media.workers + 1)  # one waits, and takes over at once when another ends
         self._children = [
             self._child("keys", "keys", *configured),
             self._child("capture", "capture", *configured),
