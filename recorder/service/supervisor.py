@@ -43,11 +43,7 @@ class Supervisor:
         self._children = [
             self._child("keys", "keys", *configured),
             self._child("capture", "capture", *configured),
-            # one more than there are places: it waits, and takes over at once when another ends
-            *(
-                self._child(f"relay-{it}", "relay", "--socket", door)
-                for it in range(config.media.workers + 1)
-            ),
+            *(self._child(f"relay-{it}", "relay", "--socket", door) for it in relays),
             self._child("purge", "purge", "work", *configured),
             *([self._child("watch", "watch", *configured)] if config.watch else []),
             self._child("signalling", "signalling", *configured),
