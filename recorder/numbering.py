@@ -125,13 +125,15 @@ class NumberSet:
     def holds(self, found: Iterable[str]) -> bool:
         """Whether any of these forms is in the set."""
         forms = frozenset(found)
-        return not self.exact.isdisjoint(forms) or any(self._covers(form) for form in forms)
+        return not self.exact.isdisjoint(forms) or any(map(self._covers, forms))
 
     def _covers(self, form: str) -> bool:
         if form.startswith(self.beginnings):
             return True
-        ends = (it for it in self.ranges if len(it[0]) == len(form) and _is_dialable(form))
-        return any(low <= form <= high for low, high in ends)
+        for low, high in self.ranges:
+            if low <= form <= high and len(low) == len(form) and _is_dialable(form):
+                return True
+        return False
 
 
 def number_set(patterns: Iterable[str], numbering: Numbering) -> NumberSet:

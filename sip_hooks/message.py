@@ -231,31 +231,32 @@ def parse_fragment(raw: bytes) -> Message:
 
 def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
     """Parse the header fields in ``raw[start:end]``, each ending in CRLF; folds belong to the line before."""
-    spans: list[list[int]] = []
+    fields: list[HeaderField] = []
     position = start
     for line in raw[start:end].split(_CRLF)[:-1]:
         after = position + len(line) + 2
-        if line[:1] in (b" ", b"\t") and spans:
-            spans[-1][1] = after
+        if line[:1] in (b" ", b"\t") and fields:
+            first = fields[-1].start
+            fields[-1] = _field(raw[first : after - 2].replace(_CRLF, b"  "), first)
         else:
-            spans.append([position, after])
+            fields.append(_field(line, position))
         position = after
-    if len(spans) > MAXIMUM_FIELDS:
+    if len(fields) > MAXIMUM_FIELDS:
         raise MessageError("a message has more than 256 header fields")
-    return tuple(_field(raw, start, end) for start, end in spans)
+    return tuple(fields)
 
 
-def _field(raw: bytes, start: int, end: int) -> HeaderField:
-    text, colon, value = raw[start : end - 2].partition(b":")
+def _field(line: bytes, start: int) -> HeaderField:
+    """Read one line, unfolded, that stands at ``start``."""
+    text, colon, value = line.partition(b":")
     name = _name(text) if colon else b""
+    end = start + len(line)
     if not name:
-        return HeaderField(b"", start, end, end - 2, end - 2, b"")
-    if _CRLF in value:
-        value = value.replace(_CRLF, b"  ")
+        return HeaderField(b"", start, end + 2, end, end, b"")
     stripped = value.lstrip(b" \t")
-    at = start + len(text) + 1 + len(value) - len(stripped)
+    at = end - len(stripped)
     stripped = stripped.rstrip(b" \t")
-    return HeaderField(name, start, end, at, at + len(stripped), stripped)
+    return HeaderField(name, start, end + 2, at, at + len(stripped), stripped)
 
 
 @reading.remembered

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sip_hooks import reading
 from sip_hooks.address import UNSPECIFIED, canonical, family_of
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import is_token
@@ -121,6 +122,7 @@ class Description:
     stream: int | None = field(default=None, compare=False)
 
 
+@reading.remembered
 def describe(body: bytes, stream: int | None = None) -> Description:
     """Say what a description asks for, and what stands in the way of anchoring it. Never raises.
 
@@ -207,8 +209,7 @@ def _applied(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def _is_ice(line: Line) -> bool:
-    name = line.value.partition(b":")[0].lower()
-    return name in _ICE or name.startswith(b"ice-")
+    return line.name in _ICE or line.name.startswith(b"ice-")
 
 
 def _whole(body: bytes, line: Line) -> tuple[int, int]:
@@ -222,7 +223,7 @@ def _obstacles(session: Session, audio: Media | None) -> set[Obstacle]:
     speaking = [media for media in active if media.kind == b"audio"] or ([audio] if audio else [])
     spoken = [*session.lines, *(line for media in speaking for line in media.lines)]
     lines = [line for line in spoken if line.kind == b"a"]
-    names = {line.value.partition(b":")[0].lower() for line in lines}
+    names = {line.name for line in lines}
     protocols = [media.protocol for media in speaking]
     is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in spoken)
     is_bundled = len(active) > 1 and any(line.value[:13].upper() == b"GROUP:BUNDLE " for line in lines)
@@ -239,7 +240,7 @@ def _obstacles(session: Session, audio: Media | None) -> set[Obstacle]:
 def _has_dtls(session: tuple[Line, ...], *media: Media) -> bool:
     """Whether keys of any of these come by DTLS (RFC 5763)."""
     lines = (*session, *(line for each in media for line in each.lines))
-    return any(attributes(lines, name) for name in _DTLS) or any(b"TLS" in each.protocol for each in media)
+    return any(line.name in _DTLS for line in lines) or any(b"TLS" in each.protocol for each in media)
 
 
 def _media_end(session: Session, audio: Media) -> MediaEnd:
@@ -263,6 +264,7 @@ def _media_end(session: Session, audio: Media) -> MediaEnd:
     )
 
 
+@reading.remembered
 def _connection(value: bytes) -> str:
     """Read ``IN IP4 address`` or ``IN IP6 address``: one unicast address, canonical."""
     nettype, _, rest = value.partition(b" ")
@@ -312,6 +314,7 @@ def _codecs(audio: Media) -> list[Codec]:
     return [known.get(number, Codec(number, "", 0, 0)) for number in numbers]
 
 
+@reading.remembered
 def _rtpmap(value: bytes) -> Codec:
     number, _, encoding = value.partition(b" ")
     name, _, clock = encoding.strip(b" ").partition(b"/")

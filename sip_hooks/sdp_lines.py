@@ -6,7 +6,9 @@ Lines end in CRLF or in a bare LF. Only the shape is judged here, the meaning in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from sip_hooks import reading
 from sip_hooks.errors import MessageError
 from sip_hooks.uri import parse_uint
 
@@ -15,13 +17,17 @@ _MOST_FORMATS = 128
 """Of one stream: there are no more payload types."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Line:
-    """``kind=value``; ``start`` is the offset of the value in the body."""
+class Line(NamedTuple):
+    """``kind=value``; ``start``: the offset of the value. ``name``: of an attribute, in lower case."""
 
     kind: bytes
     value: bytes
     start: int
+    name: bytes
+
+    def __repr__(self) -> str:
+        """Without the value: it holds addresses."""
+        return f"Line({self.kind!r})"
 
     @property
     def end(self) -> int:
@@ -72,6 +78,7 @@ class Session:
         return [line for lines in sections for line in lines if line.kind == b"a"]
 
 
+@reading.remembered
 def parse_session(body: bytes) -> Session:
     """Parse a body; raises :class:`MessageError` where two readers could see different lines."""
     if body.count(b"\n") > MAXIMUM_LINES:
@@ -90,7 +97,8 @@ def parse_session(body: bytes) -> Session:
             raise MessageError("a description has a malformed line")
         if text[:1] == b"m":
             sections.append([])
-        sections[-1].append(Line(text[:1], text[2:], start))
+        name = text[2:].partition(b":")[0].lower() if text[:1] == b"a" else b""
+        sections[-1].append(Line(text[:1], text[2:], start, name))
     if not sections[0] or sections[0][0].kind != b"v" or sections[0][0].value != b"0":
         raise MessageError("a body is no session description")
     return Session(tuple(sections[0]), tuple(_media(section) for section in sections[1:]))
@@ -121,4 +129,4 @@ def lines_of(lines: tuple[Line, ...], kind: bytes) -> list[Line]:
 
 def attributes(lines: tuple[Line, ...], name: bytes) -> list[Line]:
     """Return the ``a=name`` and ``a=name:value`` lines, the name in any case."""
-    return [line for line in lines_of(lines, b"a") if line.value.partition(b":")[0].lower() == name]
+    return [line for line in lines if line.name == name]
