@@ -180,8 +180,11 @@ class Dialog:
             body,
         )
         key = request.method, request.number
-        self._said[key] = data, shows
-        if request.method == "INVITE" and 200 <= status < 300:
+        if not tag:
+            self._said[key] = data, shows
+        if tag:  # another branch than ours: it says so once
+            self._send(data, shows)
+        elif request.method == "INVITE" and 200 <= status < 300:
             self.is_up = True
             self._answer(data, request.number, shows)
         else:

@@ -17,9 +17,6 @@ from simulate.world import World, leaked, missing
 Opening: TypeAlias = Callable[[World], Talk | None]
 Turn: TypeAlias = Callable[[Talk], None]
 
-BLANKET = True
-"""Today every disturbance ends the recording for good, so nothing is owed after one."""
-
 OPENINGS: tuple[Opening, ...] = (
     *([openings.calls_customer] * 9),
     *([openings.customer_calls] * 9),
@@ -57,8 +54,8 @@ TURNS: tuple[Turn, ...] = (
     turns.connected_line,
     turns.connected_line,
     turns.changes_name,
+    turns.becomes_nobody,
     turns.takes_the_phone,
-    turns.moves_media,
     turns.changes_unseen,
     turns.presses_feature_code,
     turns.mentions,
@@ -75,7 +72,7 @@ AWAITED_OPENINGS: tuple[Opening, ...] = (
     uncertain.rung_late,
     uncertain.displayed_unlisted,
 )
-AWAITED_TURNS: tuple[Turn, ...] = (transfers.attended, transfers.three_way)
+AWAITED_TURNS: tuple[Turn, ...] = (turns.moves_media, transfers.attended, transfers.three_way)
 """Paths on which something leaks today; tests say so, and fail when it is mended."""
 
 
@@ -131,7 +128,7 @@ def happen(
 
 def judged(world: World, steps: tuple[str, ...]) -> Outcome:
     """What the oracle says of it."""
-    kept, demands = world.committed(), world.demands(BLANKET)
+    kept, demands = world.committed(), world.demands()
     leaks = {leg: found for leg, it in demands.items() if (found := leaked(it, kept.get(leg, [])))}
     lacks = {leg: found for leg, it in demands.items() if (found := missing(it, kept.get(leg, [])))}
     return Outcome(

@@ -18,7 +18,7 @@ def uri(world: World, person: Person) -> str:
 
 OWN = {
     "P-Asserted-Identity": "P-Asserted-Identity: <{0}>",
-    "several": "P-Asserted-Identity: <sip:0900@pbx.example>, <{0}>",
+    "several": "P-Asserted-Identity: <sip:+31880001122@pbx.example>, <{0}>",
     "P-Preferred-Identity": "P-Preferred-Identity: <{0}>",
     "Remote-Party-ID": "Remote-Party-ID: <{0}>;screen=yes;privacy=off",
     "mixed case": "p-asserted-IDENTITY:<{0}>",
@@ -26,8 +26,8 @@ OWN = {
 }
 OTHERS = {
     "Diversion": "Diversion: <{0}>;reason=unconditional",
-    "several": "Diversion: <sip:0900@pbx.example>;reason=no-answer, <{0}>;reason=unconditional",
-    "History-Info": "History-Info: <sip:0900@pbx.example>;index=1, <{0}>;index=1.1",
+    "several": "Diversion: <sip:+31880001122@pbx.example>;reason=no-answer, <{0}>;reason=unconditional",
+    "History-Info": "History-Info: <sip:+31880001122@pbx.example>;index=1, <{0}>;index=1.1",
     "Referred-By": "Referred-By: <{0}>",
     "compact": "b: <{0}>",
 }

@@ -9,14 +9,12 @@ A history is a list of entries, each about one leg: one dialog, however often it
     doubt     a message after which others may speak: transfer, hold, take-over, feature code
     clear     a message that ends the doubt: the transfer failed, the held call goes on with the same people
     change    somebody else who may be recorded came in; from here on nothing is owed
-    refresh   a message that changes nothing
     private   the call is private, or an emergency: its media does not even come near us
     barred    not a frame of the call may be kept, not even of what was before
     stopped   somebody who may has ended the recording for good
 
 Never: a frame before the answer or after the end; a frame of a private call; a frame of a leg on which
-somebody who is never recorded was named, from one horizon before on; a frame in which such a person speaks
-while there is doubt, from one horizon before on; a frame of anybody while there is doubt.
+somebody who is never recorded was named, from one horizon before on; a frame while there is doubt.
 Owed: all frames of agent and customer from the answer to the end, but those one horizon before and all after
 somebody is named or comes in, and those one horizon before and all during doubt.
 """
@@ -28,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from simulate.intervals import Interval, common, without
+from simulate.intervals import Interval, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +48,15 @@ class Demand:
     hidden: list[Interval]  # somebody who may never be recorded speaks, and no message shows it
 
 
-def demands(history: Iterable[Entry], end: float, horizon: float, lasting: bool) -> dict[str, Demand]:
-    """Judge each leg. `lasting`: a doubt never ends, so nothing is owed after it."""
+def demands(history: Iterable[Entry], end: float, horizon: float) -> dict[str, Demand]:
+    """Judge each leg."""
     legs: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(history, key=lambda entry: entry.at):
         legs[entry.leg].append(entry)
-    return {leg: _judge(entries, end, horizon, lasting) for leg, entries in legs.items()}
+    return {leg: _judge(entries, end, horizon) for leg, entries in legs.items()}
 
 
-def _judge(entries: list[Entry], end: float, horizon: float, lasting: bool) -> Demand:
+def _judge(entries: list[Entry], end: float, horizon: float) -> Demand:
     def first(*words: str, never: bool = False) -> float:
         return min((it.at for it in entries if it.word in words and it.never >= never), default=end)
 
@@ -70,13 +68,11 @@ def _judge(entries: list[Entry], end: float, horizon: float, lasting: bool) -> D
     doubts = _doubts(entries, end)
     spoken = [*(it for it in entries if it.word == "speak"), Entry(end, "", "speak")]
     bad = [(one.at, next.at) for one, next in pairwise(spoken) if one.never]
-    shown = [(start - horizon, stop) for start, stop in [*doubts, (named, end)] if start < end]
+    shown = [*doubts, *([(named - horizon, end)] if named < end else [])]
     silent = [(-horizon, answered), (over, end)]
-    forbidden = [*silent, *doubts, *common(bad, shown)]
+    forbidden = [*silent, *doubts]
     forbidden += [(at - horizon, end) for at in (named, first("stopped")) if at < end]
-    nothing_more = min(
-        named, first("change", "stopped", *(["doubt", "refresh"] if lasting else [])), *(it for it, _ in bad)
-    )
+    nothing_more = min(named, first("change", "stopped"), *(it for it, _ in bad))
     until = min(over, nothing_more - horizon if nothing_more < over else over)
     owed = without([(answered, until)], [(start - horizon, stop) for start, stop in doubts])
     return Demand(forbidden, owed if answered < end else [], without(bad, shown))

@@ -6,7 +6,7 @@ from simulate import naming
 from simulate.dialogue import Dialog
 from simulate.openings import Talk
 from simulate.people import CUSTOMERS, NEVER, Person
-from simulate.turns import reoffer, settle
+from simulate.turns import reoffer, resumes, settle
 
 
 def _notify(talk: Talk, end: Dialog, status: int, shows: str = "", named: Person | None = None) -> None:
@@ -25,18 +25,19 @@ def blind(talk: Talk) -> None:
     _notify(talk, talk.far, 100)
     world.wait(world.choose(0.1, 3.0))
     if world.chances(0.3):
-        _notify(talk, talk.far, 503, "" if other.is_never else "clear")
+        _notify(talk, talk.far, 503, "" if other.kind == "privileged" else "clear")
         return
     if world.chances(0.5):
         talk.speak(other)  # the PBX lets them meet before it hangs up
         world.wait(1.0)
-    _notify(talk, talk.far, 200, "", other if other.is_never and world.chances(0.5) else None)
+    _notify(talk, talk.far, 200, "", other if other.kind == "privileged" and world.chances(0.5) else None)
     talk.far.ask("BYE", shows=talk.shows("ended"))
     world.until(lambda: talk.phone.is_over)
 
 
 def _refer(talk: Talk, other: Person) -> list[tuple[str, str, bool, str]]:
-    return [*talk.shows("doubt"), *(talk.shows("named", other) if other.is_never else ())]
+    """That one of us who is merely not listed is to come does not say that he was there."""
+    return [*talk.shows("doubt"), *(talk.shows("named", other) if other.kind == "privileged" else ())]
 
 
 def consult(talk: Talk, other: Person, is_heard_by_both: bool = False) -> Dialog | None:
@@ -87,7 +88,7 @@ def three_way(talk: Talk) -> None:
     if second is None or not talk.is_up:
         return
     if is_held:
-        settle(world, reoffer(talk.phone, shows=talk.shows("clear")))
+        resumes(talk, talk.phone)
     talk.speak(talk.other, other)
     world.speak(second.leg, talk.agent, talk.other, other)
     if talk.other.is_never:

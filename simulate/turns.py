@@ -31,8 +31,7 @@ def refreshes(talk: Talk) -> None:
     if world.chances(0.5):
         settle(world, reoffer(end))
     else:
-        shows = talk.shows("refresh")
-        settle(world, end.ask("UPDATE", ["Session-Expires: 1800;refresher=uac"], shows=shows))
+        settle(world, end.ask("UPDATE", ["Session-Expires: 1800;refresher=uac"]))
 
 
 def glare(talk: Talk) -> None:
@@ -61,7 +60,14 @@ def holds(talk: Talk) -> None:
             settle(world, reoffer(end))
         talk.other = other
         return
-    settle(world, reoffer(end, shows=talk.shows("clear")))
+    resumes(talk, end)
+
+
+def resumes(talk: Talk, end: Dialog) -> None:
+    """The same people go on: certain when the other end has agreed."""
+    other = talk.far if end is talk.phone else talk.phone
+    other.replies["INVITE"] = 200, (), talk.shows("clear")
+    settle(talk.world, reoffer(end))
 
 
 def connected_line(talk: Talk) -> None:
@@ -69,13 +75,13 @@ def connected_line(talk: Talk) -> None:
     world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
     header = naming.any_of(world, other)
     if other is talk.other:
-        settle(world, talk.far.ask("UPDATE", [naming.own(world, other, False)], shows=talk.shows("refresh")))
+        settle(world, talk.far.ask("UPDATE", [naming.own(world, other, False)]))
         return
     early, late = world.choose((0.0, 0.0), (1.5, 0.0), (0.0, 1.0))
     if early:
         talk.speak(other)
         world.wait(early)
-    shows = talk.shows("named" if other.is_never else "change", other)
+    shows = talk.shows("named", other) if other.is_never else talk.shows("change") + talk.shows("clear")
     body = talk.far.sdp if world.chances(0.6) else ""
     asked = talk.far.ask(world.choose("INVITE", "UPDATE") if body else "UPDATE", [header], body, shows=shows)
     settle(world, asked)
@@ -90,6 +96,15 @@ def changes_name(talk: Talk) -> None:
     tag = talk.far.tags[0]
     talk.far.here = f"<sip:{world.choose(*other.users)}@{naming.HOST}>;tag={tag}"
     settle(world, talk.far.ask("UPDATE", (), talk.far.sdp, shows=talk.shows("named", other)))
+    talk.other = other
+    talk.speak(other)
+
+
+def becomes_nobody(talk: Talk) -> None:
+    """The PBX says that a queue, a parking place or a feature code is connected now: anybody may speak."""
+    world, other = talk.world, talk.world.choose(*NEVER)
+    header = f"P-Asserted-Identity: <sip:{world.choose('queue', '*80', '9')}@{naming.HOST}>"
+    settle(world, talk.far.ask("UPDATE", [header], shows=talk.shows("doubt")))
     talk.other = other
     talk.speak(other)
 

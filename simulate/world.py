@@ -144,11 +144,11 @@ class World:
 
     # --- what came of it
 
-    def demands(self, lasting: bool) -> dict[str, Demand]:
+    def demands(self) -> dict[str, Demand]:
         """What the oracle says of each leg. Without the works council's signature no call is to be kept."""
         if not self.is_approved:
             self.entries += [Entry(self.link.now, leg, "barred") for leg in self._legs.values()]
-        return demands(self.entries, self.link.now, HORIZON_SECONDS, lasting)
+        return demands(self.entries, self.link.now, HORIZON_SECONDS)
 
     def committed(self) -> dict[str, list[Interval]]:
         """By leg, what is in clips."""

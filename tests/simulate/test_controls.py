@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from recorder.decision import Rule
-from recorder.session import Session
-from simulate import branching, openings, turns, uncertain
+from recorder import session
+from recorder.decision import CallFacts, Rule
+from recorder.facts import disturbed
+from simulate import branching, openings, transfers, turns, uncertain
 from simulate.history import Opening, Turn, happen, seeded
 from simulate.people import policy
 from sip_hooks import call, identity
-from sip_hooks.identity import Identities
+from sip_hooks.events import Disturbance
+from sip_hooks.identity import Identities, Identity
 
 QUIET: Sequence[Turn] = [turns.refreshes]
 ATTEMPTS = 150
@@ -35,7 +37,9 @@ RULES: dict[str, tuple[Opening, Sequence[Turn]]] = {
     "_inside_known": (uncertain.hidden_inside, QUIET),
     "_answered": (openings.customer_calls, QUIET),
     "_not_stopped": (openings.customer_calls, [turns.stops]),
-    "_undisturbed": (openings.customer_calls, [turns.moves_media]),
+    "_undisturbed": (openings.customer_calls, [turns.presses_feature_code]),
+    "_certain": (openings.customer_calls, [transfers.blind]),
+    "newcomers": (openings.customer_calls, [turns.becomes_nobody]),
     "_possible": (uncertain.keyed, QUIET),
 }
 
@@ -56,12 +60,13 @@ HEADERS: dict[str, Opening] = {
 }
 """Not Contact, To and Request-URI: each says again what another of them says, also of the next message."""
 
-CAUSES: dict[str, Turn] = {
-    "refer": turns.mentions,
-    "hold": turns.holds,
-    "identity-changed": turns.takes_the_phone,
-    "reinvite-changed": turns.moves_media,
-    "info": turns.presses_feature_code,
+CAUSES: dict[str, tuple[Opening, Sequence[Turn]]] = {
+    "refer": (openings.customer_calls, [transfers.blind]),
+    "replaces": (openings.customer_calls, [transfers.taken_over]),
+    "join": (openings.customer_calls, [transfers.taken_over]),
+    "identity-changed": (openings.customer_calls, [turns.takes_the_phone]),
+    "info": (openings.customer_calls, [turns.presses_feature_code]),
+    "second-answer": (branching.two_answers, QUIET),
 }
 
 
@@ -102,14 +107,8 @@ def test_a_header_that_is_not_read_is_missed(header: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_disturbance_that_is_not_heeded_is_missed(cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    disturb: Callable[[Session, str], None] = Session._disturb
-    monkeypatch.setattr(Session, "_disturb", lambda self, it: None if it == cause else disturb(self, it))
-    assert is_caught(openings.customer_calls, [CAUSES[cause]])
+    def deaf(facts: CallFacts, happened: Disturbance, named: Iterable[Identity]) -> CallFacts:
+        return facts if happened == cause else disturbed(facts, happened, named)
 
-
-def test_a_second_answer_that_is_not_heeded_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    disturb: Callable[[Session, str], None] = Session._disturb
-    monkeypatch.setattr(
-        Session, "_disturb", lambda self, it: None if it == "second-answer" else disturb(self, it)
-    )
-    assert is_caught(branching.two_answers, QUIET)
+    monkeypatch.setattr(session, disturbed.__name__, deaf)
+    assert is_caught(*CAUSES[cause])
