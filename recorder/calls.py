@@ -17,7 +17,7 @@ from recorder.facts import Lots
 from recorder.policy import Policy
 from recorder.restored import RestoredCall
 from recorder.session import Session
-from recorder.trunk_legs import TrunkLegs
+from recorder.trunk_legs import TrunkLegs, may_be_one
 from sip_hooks.events import Anchor, CallEnded, CallOffered, CallRestored, Event
 from sip_hooks.sdp import Obstacle
 
@@ -162,6 +162,8 @@ class Calls:
         self._sessions[event.call] = session
         self._trunk.offer(event)
         others.add(event.call)
+        if self._is_half_of_withheld(event.call, session):
+            doubts += session.withhold(at)
         return doubts + self._tell_others(event.call, session, at) + session.begin()
 
     def _checked(self, event: CallOffered) -> CallOffered:
@@ -181,13 +183,29 @@ class Calls:
         """A pass that keeps its conversation out takes the other passes with it. One in which somebody cannot
         be read may hide just that.
         """
-        others = [self._sessions[it] for it in sorted(self._passes[session.conversation] - {call})]
+        same = self._passes[session.conversation] - {call}
+        others = [self._sessions[it] for it in sorted(same | self._halves(call, session))]
         effects: list[Effect] = []
         if session.withholds:
             effects += [effect for it in others for effect in it.withhold(at)]
         if session.is_doubtful:
             effects += [effect for it in others for effect in it.distrust(at)]
         return effects
+
+    def _halves(self, call: str, session: Session) -> set[str]:
+        """The calls on the trunk that may be the other half of this one between phones and PBX. A PBX that is
+        no proxy has a dialog of its own on each side.
+        """
+        if call in self._trunk:
+            return set()
+        on_trunk = ((it, self._sessions[it]) for it in self._trunk.all() if it in self._sessions)
+        return {it for it, other in on_trunk if may_be_one(session.facts, other.facts)}
+
+    def _is_half_of_withheld(self, call: str, session: Session) -> bool:
+        if call not in self._trunk:
+            return False
+        inside = (other for it, other in self._sessions.items() if it not in self._trunk and other.withholds)
+        return any(may_be_one(session.facts, other.facts) for other in inside)
 
     def _take_back(self, call: str, at: datetime) -> list[Effect]:
         """What was vouched for counts no longer; only what is true from now on does."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.account import KEPT_AS_COUNT, Account
-from recorder.decision import WITHHELD, Action, Doubt, Reason, decide
+from recorder.decision import WITHHELD, Action, CallFacts, Doubt, Reason, decide
 from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
 from recorder.ends import Ends
 from recorder.facts import Lots, disturbed, first_facts, settled, transferred, vouched, with_identities
@@ -90,6 +90,11 @@ class Session:
         """What this pass shows itself keeps the whole conversation out: private, privileged, or among us."""
         told = self._verdict.kind in KEPT_AS_COUNT or Reason.BETWEEN_US in self._verdict.reasons
         return told and not self._facts.withheld_elsewhere
+
+    @property
+    def facts(self) -> CallFacts:
+        """What is known of it now."""
+        return self._facts
 
     @property
     def is_doubtful(self) -> bool:

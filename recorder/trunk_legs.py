@@ -10,8 +10,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from recorder.decision import CallFacts, Direction
 from recorder.evidence.statements import Statement
 from sip_hooks.events import CallDisturbed, CallOffered, Event, MediaNegotiated
+
+_TAIL = 6  # digits that are compared, for countries and prefixes write the beginning differently
+_SHORTEST = 3
+_DIGITS = frozenset("0123456789")
+
+
+def may_be_one(one: CallFacts, other: CallFacts) -> bool:
+    """Whether the outside party of two calls may be the same, so that they may be two halves of one call.
+
+    For keeping out only: a prefix too many, a country code too few or a hidden number are no difference.
+    """
+    ours, theirs = _tails(one), _tails(other)
+    if (not ours or one.anonymous) and (not theirs or other.anonymous):
+        return True
+    return bool(ours & theirs)
+
+
+def _tails(facts: CallFacts) -> set[str]:
+    """The ends of all numbers that the outside party may have."""
+    dialled = {facts.dialled} if facts.direction is Direction.OUTBOUND else set()
+    numbers = ("".join(filter(_DIGITS.__contains__, it.partition("@")[0])) for it in facts.outside | dialled)
+    return {it[-_TAIL:] for it in numbers if len(it) >= _SHORTEST}
 
 
 @dataclass(slots=True)
@@ -49,6 +72,9 @@ class TrunkLegs:
             return None
         is_fresh = statement.at >= self._legs[calls[0]].certain_after
         return calls[0] if is_fresh or statement.inside is None else None
+
+    def __contains__(self, call: str) -> bool:
+        return call in self._legs
 
     def all(self) -> list[str]:
         """All of them."""

@@ -163,3 +163,51 @@ def test_a_call_between_phone_and_pbx_needs_nobody_to_vouch_for_it() -> None:
     (begin,) = [it.message for it in of_kind(effects, TellCapture)]
     assert begin["horizon_ms"] == 2000
     assert said(running, None) == []
+
+
+# --- phones on one side, the trunk on the other, and a PBX that has a dialog of its own on each
+
+PHONE, OUTER = "a" * 32, "e" * 32
+
+
+def inner(running: Calls, caller: str, callee: str, side: Side = Side.PHONES, **changes: Any) -> list[Any]:
+    """A call between phones and PBX."""
+    return running.on_event(offered(caller, callee, side, call=PHONE, conversation=OUTER, **changes), ANSWER)
+
+
+def outer(running: Calls, dialled: str = "+31612345678") -> list[Any]:
+    """A call that the PBX makes to the outside, under the number of the line."""
+    event = offered("+31201234567", dialled, Side.PBX, to_side=Side.TRUNK)
+    return running.on_event(event, ANSWER)
+
+
+@pytest.mark.parametrize("dialled", ["+31612345678", "0612345678", "31612345678", "00612345678"])
+def test_a_private_call_stays_private_where_the_pbx_passes_it_to_the_trunk(dialled: str) -> None:
+    running = calls()
+    inner(running, "201", "*310612345678")
+    assert of_kind(outer(running, dialled), Forward) == [Forward(CALL, 0, None)]
+    assert taps(said(running, AGENT)) == []
+
+
+def test_a_call_to_somebody_else_meanwhile_is_not_taken_for_the_private_one() -> None:
+    running = calls()
+    inner(running, "201", "*310612345678")
+    assert of_kind(outer(running, "+31687650000"), OpenMedia)
+
+
+def test_a_call_that_is_led_to_the_doctor_inside_is_kept_out_on_the_trunk() -> None:
+    running = recorded()
+    effects = inner(running, "+31612345678", "250", Side.PBX)
+    assert taps(effects) == ["none"]
+
+
+def test_a_caller_without_a_number_who_is_led_to_the_doctor_is_kept_out_on_the_trunk() -> None:
+    running = calls()
+    call(running, anonymous=True)
+    inner(running, "anonymous", "250", Side.PBX, anonymous=True)
+    assert taps(said(running, AGENT)) == []
+
+
+def test_a_call_of_another_caller_to_the_doctor_stops_nothing() -> None:
+    running = recorded()
+    assert taps(inner(running, "+31687650000", "250", Side.PBX)) == []
