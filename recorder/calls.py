@@ -119,6 +119,12 @@ class Calls:
         """The media broker can be reached again."""
         return [effect for it in self._sessions.values() for effect in it.resume_media()]
 
+    def on_discontinuity(self, recording: str, at: datetime) -> list[Effect]:
+        """What capture hears of our side of a recorded call does not go on as it did."""
+        found = (call for call in self._trunk.all() if call in self._sessions)
+        calls = [call for call in found if recording in self._sessions[call].recordings()]
+        return [effect for call in calls for effect in self._take_back(call, at)]
+
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of a recording."""
         effects: list[Effect] = []

@@ -122,6 +122,7 @@ class Taping:
         return {
             "op": "begin",
             "session": self.number,
+            "watched": facts.vouching is not Vouching.NOT_NEEDED,
             "recordings": self.recordings.plans(purposes),
             "agent_side": "a" if facts.direction is Direction.OUTBOUND else "b",
             "parties": parties(facts),

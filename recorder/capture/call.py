@@ -19,15 +19,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.capture.codecs import Codecs, Use
-from recorder.capture.orders import Begin
+from recorder.capture.orders import AGENT, Begin
 from recorder.capture.track import ClipVault, Tell, Track
+from recorder.continuity import Continuity
 from recorder.rtp import Header
 from recorder.timeline import Packet, Timeline
 from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
-"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set."""
+"""Ticks. By more than this and the horizon the wall clock and the clock of arrivals differ only when one of
+them was set: an order may be about an instant as far back as the horizon."""
 COMPLETE = "complete"
 
 
@@ -55,6 +57,8 @@ class CapturedRecording:
         self._is_opened = False
         self._is_over = False
         self._is_flushing = False
+        self._tell = tell
+        self._continuity = Continuity()
 
     async def open(self, vault: ClipVault) -> None:
         """Open the clip; audio is held meanwhile."""
@@ -87,11 +91,18 @@ class CapturedRecording:
         if use is not Use.KEEP or arrival < 0 or self._is_paused:
             payload[:] = bytes(len(payload))
             payload = bytearray()
+        elif self.begin.is_watched and self.begin.channels[side] == AGENT:
+            self._watch(arrival, header)
         if arrival >= 0 and not self._is_paused:
             self._timeline.hold(
                 self.begin.channels[side],
                 Packet(arrival, header.ssrc, header.sequence, header.timestamp, header.payload_type, payload),
             )
+
+    def _watch(self, arrival: int, header: Header) -> None:
+        """Somebody else may speak on the agent's side: whoever vouched for the agent has to say so anew."""
+        if self._continuity.is_broken_by(arrival, header):
+            self._tell({"event": "discontinuity", "recording": self.begin.plan.recording_id})
 
     def commit(self, now_ns: int) -> None:
         """Write what is older than the horizon."""
@@ -110,6 +121,7 @@ class CapturedRecording:
         """Keep again what arrives from now on."""
         if self._is_paused and not self._is_over:
             self._is_paused = False
+            self._continuity = Continuity()
             self._timeline.begin_anew()
             self._marks.append(Resume(self._tick(now_ns)))
 
@@ -197,7 +209,8 @@ class CapturedRecording:
 
     def _end(self, ended_at: datetime, now_ns: int) -> int:
         told, certain = _ticks(ended_at - self.begin.started_at), self._tick(now_ns)
-        return certain if abs(certain - told) > _CLOCK_STEP else min(told, certain)
+        is_set = abs(certain - told) > _CLOCK_STEP + self._horizon
+        return certain if is_set else min(told, certain)
 
     def _instant(self, tick: int) -> datetime:
         return self.begin.started_at + timedelta(seconds=tick / CLOCK_RATE)

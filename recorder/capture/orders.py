@@ -1,7 +1,8 @@
 """Orders to the capture process, read from JSON and checked before they act.
 
-    begin    session, recordings, agent_side, parties, codecs, horizon_ms
-                                         record this call; more recordings of it may follow
+    begin    session, recordings, agent_side, parties, codecs, horizon_ms, watched
+                                         record this call; more recordings of it may follow. watched: tell
+                                         every discontinuity of the agent's side (`discontinuity`)
     codecs   session, codecs             its payload types were negotiated anew
     pause    session, at                 what arrives from then on is not kept, until a resume
     resume   session, at                 it goes on in the same recordings
@@ -37,13 +38,16 @@ class OrderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A recording that is to be made. `channels`: of side a (0) and side b (1) of the ring's records."""
+    """A recording that is to be made. `channels`: of side a (0) and side b (1) of the ring's records.
+    `is_watched`: a discontinuity of the agent's side is to be told.
+    """
 
     session: int
     plan: ClipPlan
     channels: tuple[int, int]
     codecs: tuple[Codecs, Codecs] = field(repr=False)
     horizon: timedelta
+    is_watched: bool = False
 
     @property
     def started_at(self) -> datetime:
@@ -152,7 +156,8 @@ def _begins_of(message: Mapping[str, Any]) -> tuple[Begin, ...]:
     horizon = timedelta(milliseconds=int(message["horizon_ms"]))
     if not timedelta() <= horizon <= MAX_HORIZON:
         raise OrderError("horizon_ms lies between 0 and 30000")
-    return tuple(Begin(session_of(message), plan, channels, codecs, horizon) for plan in plans)
+    is_watched = message.get("watched") is True
+    return tuple(Begin(session_of(message), it, channels, codecs, horizon, is_watched) for it in plans)
 
 
 def _ending_of(message: Mapping[str, Any]) -> Ending:

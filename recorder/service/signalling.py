@@ -237,12 +237,11 @@ class Signalling:
 
     def _samples(self) -> list[Sample]:
         engine, books = self._transport.engine, self._books
-        shown = self._calls.summaries()
         return [
             sample("gate_open", self._gate.approved),
             sample("gate_state", 1, self._gate.reason),
             sample("calls_running", len(self._calls)),
-            sample("recordings_running", sum(len(row["purposes"]) for row in shown)),
+            sample("recordings_running", sum(len(row["purposes"]) for row in self._calls.summaries())),
             sample("media_connected", self._media.is_up),
             sample("capture_connected", self._capture.is_up),
             *self._witnesses.samples(),
@@ -328,6 +327,8 @@ class Signalling:
     def _captured(self, message: control.Message) -> None:
         if message.get("event") == "hello":
             self._capture_greeted(str(message.get("run")))
+        elif message.get("event") == "discontinuity":
+            self._carry_out(self._calls.on_discontinuity(str(message["recording"]), self._clock.now()))
         else:
             self._carry_out(self._calls.on_capture(message))
 

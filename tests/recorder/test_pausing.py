@@ -10,10 +10,10 @@ import pytest
 
 from recorder.ring import SIDE_A, SIDE_B
 from storage.records import Gap, Pause, Quality, Resume
-from tests.fakes.capture import AGENT, OUTSIDE, CaptureSite, said
+from tests.fakes.capture import AGENT, MS, OUTSIDE, CaptureSite, said
 from tests.fakes.orders import START
 from tests.fakes.relay import soon
-from tests.fakes.rtp import SAMPLES
+from tests.fakes.rtp import PCMA, SAMPLES, packet
 
 
 @pytest.fixture
@@ -95,3 +95,26 @@ async def test_a_codec_that_cannot_be_kept_is_no_fault_while_nothing_is(site: Ca
     site.hear(SIDE_B, 151, OUTSIDE[151])
     await site.end("finish")
     assert clip.ended is not None and clip.ended[0] == "complete"
+
+
+async def test_a_pause_as_of_a_whole_horizon_ago_drops_all_of_it(site: CaptureSite) -> None:
+    """On the trunk side nothing that is held is certain; what had left the horizon stays."""
+    (clip,) = await site.begin(horizon_ms=5000)
+    site.talk(8000)
+    await order(site, "pause", at_ms=8000 - 5000 - 20)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, 151)
+
+
+@pytest.mark.parametrize(("watched", "told"), [(True, 1), (False, 0)])
+async def test_another_source_on_the_agents_side_is_told_where_it_is_asked_for(
+    watched: bool, told: int, site: CaptureSite
+) -> None:
+    await site.begin(watched=watched)
+    site.talk(1000)
+    other = packet(50, 50 * SAMPLES, AGENT[50], ssrc=99, payload_type=PCMA)
+    assert site.writer.write(7, SIDE_A, (5000 + site.ms) * MS, memoryview(other))
+    theirs = packet(50, 50 * SAMPLES, OUTSIDE[50], ssrc=98, payload_type=PCMA)
+    assert site.writer.write(7, SIDE_B, (5000 + site.ms) * MS, memoryview(theirs))
+    await order(site, "pause")
+    assert len(site.told("discontinuity")) == told

@@ -131,6 +131,17 @@ def test_media_that_is_negotiated_anew_is_a_discontinuity_too() -> None:
     assert taps(effects) == ["none"]
 
 
+def test_a_break_in_what_capture_hears_pauses_until_the_agent_is_vouched_for_anew() -> None:
+    running = recorded()
+    (recording,) = [it for session in running._sessions.values() for it in session.recordings()]
+    effects = running.on_discontinuity(recording, LATER + timedelta(seconds=1))
+    assert taps(effects) == ["none"]
+    assert AskForEvidence() in effects
+    assert taps(said(running, AGENT, LATER)) == []
+    assert taps(said(running, AGENT, LATER + timedelta(seconds=2))) == ["all"]
+    assert running.on_discontinuity("0" * 32, END) == []
+
+
 def test_a_source_that_is_not_sure_stops_the_recording_however_old_its_word() -> None:
     running = recorded()
     assert taps(said(running, None, ANSWER - timedelta(seconds=9))) == ["none"]
