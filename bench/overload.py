@@ -7,7 +7,7 @@ refused. The calls are those of an extension whose description goes on untouched
 capacity             calls a second that were answered, without a pause
 goodput_ratio        calls a second that were answered when three times the capacity arrived / capacity
 in_dialog_failed     ACKs, INFOs and BYEs of calls that ran, without the answer that they are owed
-memory_growth_kib    anonymous memory at the end of the minute, less that after its first third
+memory_growth_kib    anonymous memory at the end of the minute, less that after two thirds of it
 recovery_seconds     from the end of the overload until the last call was refused
 """
 
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`memory`: KiB after the first third of the overload and at its end."""
+    """`memory`: KiB after two thirds of the overload and at its end."""
 
     capacity: Tally
     overload: Tally
@@ -186,12 +186,10 @@ def _loaded(plan: Plan, pid: int, callers: Sockets, tell: Callable[[str], None])
         raise BenchError("no call came about")
     callers.drain(1.0)
     first = told(
-        "overload, first third", callers.load(plan.overload / 3, rate=TIMES * rate, hold=HOLD_SECONDS)
+        "overload, two thirds", callers.load(plan.overload * 2 / 3, rate=TIMES * rate, hold=HOLD_SECONDS)
     )
     early = _memory(pid)
-    rest = told(
-        "overload, the rest", callers.load(plan.overload * 2 / 3, rate=TIMES * rate, hold=HOLD_SECONDS)
-    )
+    rest = told("overload, the rest", callers.load(plan.overload / 3, rate=TIMES * rate, hold=HOLD_SECONDS))
     late = _memory(pid)
     recovery = told("recovery", callers.load(plan.recovery, rate=rate / 2, hold=HOLD_SECONDS))
     drained = told("drained", callers.drain(_DRAIN_SECONDS))

@@ -12,7 +12,8 @@ from sip_hooks.address import Family, family_of
 Found = Iterator[tuple[Key, str]]
 
 ANY = {4: "0.0.0.0", 6: "::"}
-_OF_TLS = ("certificate", "private_key", "client_ca")
+_OF_TLS = ("certificate", "private_key", "client_ca", "certificates")
+_NEEDED = _OF_TLS[:2]
 _TOWARDS_TLS = ("ca", "server_name")
 
 
@@ -67,10 +68,10 @@ def _addresses(config: Config) -> Found:
 def _certificates(config: Config) -> Found:
     for index, it in enumerate(config.listeners):
         for name in _OF_TLS:
-            given, key = getattr(it, name) is not None, ("listeners", index)
+            given, key = getattr(it, name) not in (None, ()), ("listeners", index)
             if it.transport != "tls" and given:
                 yield (*key, name), 'only TLS has it; write transport = "tls", or take this key away'
-            elif it.transport == "tls" and not given and name != "client_ca":
+            elif it.transport == "tls" and not given and name in _NEEDED:
                 yield key, f'transport = "tls" needs it; write {name} = "sip.pem", the path of a PEM file'
 
 

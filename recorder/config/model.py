@@ -38,12 +38,20 @@ from sip_hooks.address import Family
 from sip_hooks.settings import Transport
 
 
+class Certificate(Section):
+    """One more certificate of a listener, for the names that it holds (RFC 6066 §3)."""
+
+    certificate: Directory = Field(examples=['certificate = "other.pem"'])
+    private_key: Directory = Field(examples=['private_key = "other.key"'])
+
+
 class Listener(Section):
     """A socket for SIP, and whom it faces. `advertised` is the address that the neighbours are told.
     `leads_to`: where what the PBX sends here goes.
 
     `certificate` (with its chain) and `private_key` are PEM files; `client_ca` says whose certificates others
-    may show, and `client_certificate` whether they must.
+    may show, and `client_certificate` whether they must. `certificates` are shown to whoever asks for a name
+    in one of them, `certificate` to all others.
     """
 
     address: Address = Field(examples=['address = "192.0.2.10"'])
@@ -56,6 +64,9 @@ class Listener(Section):
     transport: Transport = Field(default="udp", examples=['transport = "udp", "tcp" or "tls"'])
     certificate: File = Field(default=None, examples=['certificate = "sip.pem"'])
     private_key: File = Field(default=None, examples=['private_key = "sip.key"'])
+    certificates: Annotated[tuple[Certificate, ...], BeforeValidator(to_tuple)] = Field(
+        default=(), examples=["sections [[listeners.certificates]]"]
+    )
     client_ca: File = Field(default=None, examples=['client_ca = "phones-ca.pem"'])
     client_certificate: Literal["required", "optional"] = Field(
         default="required", examples=['client_certificate = "required" or "optional"']

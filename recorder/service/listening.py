@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
+
+from cryptography import x509
 
 from recorder.config import Config, model
 from recorder.service import places
@@ -86,9 +90,40 @@ def encryption(config: Config) -> Encryption:
 
 
 def _server(listener: model.Listener) -> ssl.SSLContext:
+    assert listener.certificate is not None and listener.private_key is not None, "the configuration has both"
+    first = _shown(listener, listener.certificate, listener.private_key)
+    others: dict[str, ssl.SSLContext] = {}
+    for it in listener.certificates:
+        context = _shown(listener, it.certificate, it.private_key)
+        others |= dict.fromkeys(_names(it.certificate), context)
+    if others:
+        first.sni_callback = partial(_choose, others)
+    return first
+
+
+def _choose(others: Mapping[str, ssl.SSLContext], one: ssl.SSLObject, name: str | None, _: object) -> None:
+    """RFC 6066 §3: whoever asks for a name that no certificate holds is shown the first one."""
+    wanted = (name or "").lower()
+    context = others.get(wanted) or others.get("*." + wanted.partition(".")[2])
+    if context is not None:
+        one.context = context
+
+
+def _names(certificate: Path) -> list[str]:
+    """The host names in a certificate, in small letters."""
+    try:
+        found = x509.load_pem_x509_certificates(certificate.read_bytes())[0].extensions
+        names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound) as error:
+        why = "it holds no host name to choose it by; have one issued with a subjectAltName"
+        raise Unavailable(f"use the certificate {certificate}", why) from error
+    return [it.lower() for it in names.get_values_for_type(x509.DNSName)]
+
+
+def _shown(listener: model.Listener, certificate: Path, private_key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _OLDEST
-    _show(context, listener)
+    _show(context, certificate, private_key)
     if listener.client_ca is not None:
         _trust(context, listener.client_ca)
         is_required = listener.client_certificate == "required"
@@ -100,7 +135,8 @@ def _client(listener: model.Listener, config: Config) -> ssl.SSLContext:
     """Our own certificate is shown to a PBX that asks for one. A CA that is named is the only one trusted."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = _OLDEST
-    _show(context, listener)
+    assert listener.certificate is not None and listener.private_key is not None, "the configuration has both"
+    _show(context, listener.certificate, listener.private_key)
     if not config.pbx.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -111,15 +147,14 @@ def _client(listener: model.Listener, config: Config) -> ssl.SSLContext:
     return context
 
 
-def _show(context: ssl.SSLContext, listener: model.Listener) -> None:
-    assert listener.certificate is not None and listener.private_key is not None, "the configuration has both"
-    _check_readable(listener.certificate, listener.private_key)
+def _show(context: ssl.SSLContext, certificate: Path, private_key: Path) -> None:
+    _check_readable(certificate, private_key)
     try:
         # A key with a passphrase would ask for it on the terminal.
-        context.load_cert_chain(listener.certificate, listener.private_key, password=lambda: b"")
+        context.load_cert_chain(certificate, private_key, password=lambda: b"")
     except (ssl.SSLError, ValueError) as error:
         raise Unavailable(
-            f"use the certificate {listener.certificate} with the key {listener.private_key}",
+            f"use the certificate {certificate} with the key {private_key}",
             f"they are no PEM files that belong together ({_reason(error)}); the key has no passphrase",
         ) from error
 

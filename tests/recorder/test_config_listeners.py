@@ -38,6 +38,10 @@ def test_a_port_is_taken_once_by_udp_and_once_by_tcp_or_tls(transport: str) -> N
         ([(LOCAL, f'{LOCAL}certificate = "a"\n')], "c.toml:5: listeners[0].certificate: only TLS has it"),
         ([(LOCAL, f'{LOCAL}client_ca = "a"\n')], "c.toml:5: listeners[0].client_ca: only TLS has it"),
         (
+            [(LOCAL, f'{LOCAL}certificates = [{{certificate = "a", private_key = "b"}}]\n')],
+            "c.toml:5: listeners[0].certificates: only TLS has it",
+        ),
+        (
             [beside("tls", 5061), (f"{PEM}\n", 'certificate = "a"\n\n')],
             'c.toml:6: listeners[1]: transport = "tls" needs it; write private_key = ',
         ),

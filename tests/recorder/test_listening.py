@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from recorder.config import Config, parse
 from recorder.service.listening import check_listeners, encryption
@@ -127,3 +132,56 @@ def test_a_tcp_port_that_is_taken_is_named() -> None:
         made = parse(text.replace("[media]", 'transport = "tcp"\n\n[media]'), "c.toml", BASE)
         with pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port}.*address already in use"):
             check_listeners(made)
+
+
+MORE = """
+[[listeners.certificates]]
+certificate = "ca/pbx.example.pem"
+private_key = "ca/pbx.example.key"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_shown"),
+    [("proxy.example", True), ("pbx.example", True), ("PBX.example", True), ("other.example", False)],
+)
+def test_whoever_asks_for_a_name_is_shown_its_certificate(tmp_path: Path, name: str, is_shown: bool) -> None:
+    server = encryption(config(tmp_path, MORE)).servers[NAME]
+    phone = ssl.create_default_context(cafile=tmp_path / "ca/ca.pem")
+    if is_shown:
+        assert shake(phone, server, name) == "TLSv1.3"
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake(phone, server, name)
+
+
+def test_whoever_asks_for_another_name_has_to_show_a_certificate_too(tmp_path: Path) -> None:
+    server = encryption(config(tmp_path, f'client_ca = "ca/ca.pem"\n{MORE}')).servers[NAME]
+    phone = ssl.create_default_context(cafile=tmp_path / "ca/ca.pem")
+    phone.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN"):
+        shake(phone, server, "pbx.example")
+
+
+def test_a_renewed_certificate_of_any_name_counts_from_the_next_reading(tmp_path: Path) -> None:
+    made = config(tmp_path, MORE)
+    renewed = Authority(tmp_path / "new")
+    issued = renewed.issue("pbx.example")
+    (tmp_path / "ca/pbx.example.pem").write_bytes(issued.certificate.read_bytes())
+    (tmp_path / "ca/pbx.example.key").write_bytes(issued.private_key.read_bytes())
+    phone = ssl.create_default_context(cafile=renewed.certificate)
+    assert shake(phone, encryption(made).servers[NAME], "pbx.example")
+
+
+def test_a_certificate_by_which_nobody_can_ask_is_named_before_the_start(tmp_path: Path) -> None:
+    made, key = config(tmp_path, MORE), ec.generate_private_key(ec.SECP256R1())
+    nobody = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pbx.example")])
+    builder = x509.CertificateBuilder(nobody, nobody, key.public_key(), 1)
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    signed = builder.not_valid_before(day).not_valid_after(day + timedelta(days=1)).sign(key, hashes.SHA256())
+    (tmp_path / "ca/pbx.example.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    (tmp_path / "ca/pbx.example.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    with pytest.raises(Unavailable, match=r"pbx\.example\.pem: it holds no host name"):
+        encryption(made)
