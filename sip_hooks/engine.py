@@ -21,7 +21,7 @@ for one to be made.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sip_hooks.errors import SipError
@@ -32,7 +32,6 @@ from sip_hooks.framing import PING, PONG, Broken, Deframer
 from sip_hooks.message import Message, parse
 from sip_hooks.overload import SOURCE, Arrival, Overload
 from sip_hooks.proxy import Proxy
-from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener, Packet
 from sip_hooks.sources import Sources
 from sip_hooks.transaction import ServerKey, server_key
@@ -59,7 +58,7 @@ class Engine:
         utc: Callable[[float], datetime],
     ) -> None:
         self._proxy = Proxy(settings, new_id, utc)
-        self._router = Router(settings)
+        self._router = self._proxy.router
         self._listeners = {listener.name: listener for listener in settings.listeners}
         self._streams: dict[Flow, Deframer] = {}
         self._closing: list[Flow] = []
@@ -165,6 +164,10 @@ class Engine:
         """Carry out a command. One that comes too late or names no call is counted and ignored."""
         self._proxy.forward_call(command, now)
         self._settle(now)
+
+    def aim(self, order: Sequence[Address], now: float) -> None:
+        """Say which servers are the PBX, the best first: its name was resolved."""
+        self._router.targets.set(order, now)
 
     def restore(self, anchors: Mapping[int, Anchor]) -> None:
         """Say which media was there before this engine, by its reference: what is left of calls in progress.

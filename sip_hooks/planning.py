@@ -66,6 +66,7 @@ class Refusal:
 NOWHERE = Refusal(404, b"Not Found")
 GONE = Refusal(480, b"Temporarily Unavailable")
 INSECURE = Refusal(480, b"SIPS Not Allowed")
+UNRESOLVED = Refusal(503, b"Service Unavailable")
 STRANGER = Refusal(403, b"Forbidden")
 
 
@@ -80,10 +81,8 @@ class Planner:
         passes: PassTable,
         flows: Flows,
     ) -> None:
-        self._neighbours = {Side.PBX: (settings.pbx, settings.pbx_transport)}
+        self._pbx_transport = settings.pbx_transport
         self._trunk = settings.trunk
-        if settings.trunk is not None:
-            self._neighbours[Side.TRUNK] = settings.trunk.address, settings.trunk.transport
         self._listeners = {listener.name: listener for listener in settings.listeners}
         self._router = router
         self._tokens = tokens
@@ -141,14 +140,23 @@ class Planner:
         return Plan(uri, *hop, party.side, routes.own, added, call, sender, dialog)
 
     def _towards(self, party: Party, uri: bytes, rest: tuple[bytes, ...]) -> tuple[Address, Transport]:
-        known = self._neighbours.get(party.side, (party.source, party.listener.transport))
-        is_server = party.side in self._neighbours
+        neighbour = self._neighbour(party.side)
+        known = neighbour or (party.source, party.listener.transport)
+        is_server = neighbour is not None
         to = _first_uri(rest) if rest else parse_uri(uri)
         address = address_of(to) if rest else party.reached_at(to)
         # A Request-URI that names us leads to us again: the neighbour is where such a request belongs.
         if address is None or (not rest and self._router.is_ours(address)):
             return known
         return address, (transport_of(to) if is_server or rest else None) or party.listener.transport
+
+    def _neighbour(self, side: Side) -> tuple[Address, Transport] | None:
+        """The server on a side; None for phones, and while nobody knows the PBX's address."""
+        if side is Side.TRUNK and self._trunk is not None:
+            return self._trunk.address, self._trunk.transport
+        if side is Side.PBX and (current := self._router.targets.current) is not None:
+            return current, self._pbx_transport
+        return None
 
     def _over_connection(self, source: Address, listener: Listener, contact: Uri) -> Hop | None:
         """How a phone is reached that came from `source` over a connection to `listener`."""
@@ -160,7 +168,10 @@ class Planner:
         return None
 
     def _to_neighbour(self, request: Message, routes: RouteSet, side: Side, behind: Side) -> Plan | Refusal:
-        neighbour, spoken = destination, transport = self._neighbours[side]
+        known = self._neighbour(side)
+        if known is None:
+            return UNRESOLVED
+        neighbour, spoken = destination, transport = known
         uri = request.target
         if routes.rest:
             to = _first_uri(routes.rest)

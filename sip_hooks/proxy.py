@@ -67,7 +67,8 @@ class Proxy:
         utc: Callable[[float], datetime],
     ) -> None:
         self.flows = Flows()
-        self.layer = TransactionLayer(self, self.flows)
+        self.router = Router(settings)
+        self.layer = TransactionLayer(self, self.flows, self.router.targets)
         self.events: deque[Event] = deque()
         self.counters: Counter[str] = Counter()
         self.passes = PassTable()
@@ -75,9 +76,8 @@ class Proxy:
         self._new_id = new_id
         self._utc = utc
         self._tokens = ContactTokens(settings.token_key)
-        self._router = Router(settings)
-        self._planner = Planner(settings, self._router, self._tokens, self.passes, self.flows)
-        self.restorer = Restorer(settings, self._router, self.passes, new_id)
+        self._planner = Planner(settings, self.router, self._tokens, self.passes, self.flows)
+        self.restorer = Restorer(settings, self.router, self.passes, new_id)
         self._held: dict[str, tuple[ServerTransaction, Plan]] = {}
         self._salt = new_id(8)
 
@@ -145,7 +145,7 @@ class Proxy:
     def _offer(self, server: ServerTransaction, plan: Plan, now: float) -> None:
         """A new call: hold the INVITE and ask those above (`CallOffered`)."""
         invite = server.request
-        side = self._router.side_of(server.listener, server.source)
+        side = self.router.side_of(server.listener, server.source)
         routes = tuple(invite.all(b"record-route"))
         caller = Party(side, invite.from_tag, server.source, server.listener, contact_of(invite), routes)
         call = Pass(self._new_id(16).hex(), invite, caller, plan.side, self._tokens)
@@ -226,7 +226,7 @@ class Proxy:
             push_routes(request, edits, plan.added_routes)
         if request.method in _DIALOG_FORMING:
             token = context.call.token if isinstance(context, Exchange) else self._new_id(8).hex().encode()
-            routes = self._router.record_routes(server.listener, plan.exit, token, uri)
+            routes = self.router.record_routes(server.listener, plan.exit, token, uri)
             push_record_routes(request, edits, routes)
         push_via(edits, plan.exit, branch)
         return edits.apply(), branch
@@ -318,12 +318,12 @@ class Proxy:
         """Learn the way to the callee, and put our Record-Route back where the far end dropped it."""
         assert client.server is not None
         routes = response.all(b"record-route")
-        ours = [self._router.names_token(route, call.token) for route in routes]
+        ours = [self.router.names_token(route, call.token) for route in routes]
         beyond = routes[: ours.index(True)] if True in ours else routes
         if True not in ours:
             entry = client.server.listener
             uri = parse(client.packet).request_uri
-            own = self._router.record_routes(entry, client.listener, call.token, uri)
+            own = self.router.record_routes(entry, client.listener, call.token, uri)
             append_record_routes(response, edits, [*own, *call.caller.routes])
         call.fork(response, client.destination, client.listener, tuple(reversed(beyond)))
 

@@ -15,6 +15,7 @@ from sip_hooks.events import Side
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import Message
 from sip_hooks.settings import Address, EngineSettings, Listener, Transport
+from sip_hooks.targets import Targets
 from sip_hooks.uri import Uri
 
 _DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -35,7 +36,7 @@ class Router:
     """Knows our own names, the sides of our listeners, and nothing about calls."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._pbx = settings.pbx
+        self.targets = Targets(settings.pbx)
         self._own: dict[tuple[Address, Transport], Listener] = {
             (address, each.transport): each
             for each in settings.listeners
@@ -48,7 +49,7 @@ class Router:
         """Return from which side a message comes. A connection of the PBX may come from any port of its."""
         if listener.side != "both":
             return Side(listener.side)
-        is_pbx = source[0] == self._pbx[0] if listener.is_stream else source == self._pbx
+        is_pbx = self.targets.includes(source, any_port=listener.is_stream)
         return Side.PBX if is_pbx else Side.PHONES
 
     def exit_to(

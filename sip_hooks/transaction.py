@@ -193,7 +193,7 @@ class ServerTransaction(Transaction):
 class ClientTransaction(Transaction):
     """Towards the next hop. `server` is None for a request of our own (CANCEL)."""
 
-    __slots__ = ("destination", "key", "listener", "packet", "server")
+    __slots__ = ("destination", "has_rung", "key", "listener", "packet", "server")
 
     def __init__(
         self,
@@ -212,6 +212,7 @@ class ClientTransaction(Transaction):
         self.destination = destination
         self.listener = listener
         self.server = server
+        self.has_rung = False  # a 1xx other than 100 came
 
 
 def server_key(message: Message, method: bytes) -> ServerKey:

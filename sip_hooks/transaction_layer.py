@@ -11,6 +11,7 @@ from sip_hooks.flows import Flow, Flows
 from sip_hooks.forwarding import acknowledge, cancel, respond, way_back
 from sip_hooks.message import Message, parse
 from sip_hooks.settings import Address, Listener, Packet
+from sip_hooks.targets import PATIENCE_SECONDS, Targets
 from sip_hooks.timer import Timed, Timer, TimerQueue, delay
 from sip_hooks.transaction import (
     Act,
@@ -46,9 +47,10 @@ class TransactionUser(Protocol):
 class TransactionLayer:
     """All transactions, their timers, and the packets that are to leave, in order."""
 
-    def __init__(self, user: TransactionUser, flows: Flows) -> None:
+    def __init__(self, user: TransactionUser, flows: Flows, targets: Targets) -> None:
         self._user = user
         self._flows = flows
+        self._targets = targets
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[ClientKey, ClientTransaction] = {}
         self.timers = TimerQueue()
@@ -149,6 +151,7 @@ class TransactionLayer:
         client = self._clients.get(client_key(response))
         if client is None:
             return False
+        client.has_rung |= 100 < response.status < 200
         self.feed_client(client, input_of(response.status), now, response)
         return True
 
@@ -168,6 +171,9 @@ class TransactionLayer:
             self._forget_if_over(client)
 
     def _act(self, client: ClientTransaction, act: Act, response: Message | None, now: float) -> None:
+        is_503 = act is Act.PASS and response is not None and response.status == 503
+        if (act in (Act.GIVE_UP, Act.UNREACHABLE) or is_503) and self._elsewhere(client, now):
+            return
         if act is Act.REPEAT:
             self.send(client.packet, client.destination, client.listener)
         elif act is Act.SEND_CANCEL:
@@ -180,6 +186,19 @@ class TransactionLayer:
             self.send(acknowledge(parse(client.packet), response), client.destination, client.listener)
         elif response is not None:
             self._user.answer(client, response, now)
+
+    def _elsewhere(self, client: ClientTransaction, now: float) -> bool:
+        """Try the next server of the PBX with what opens something there (RFC 3263 §4.3). Returns whether."""
+        server = client.server
+        if server is None or server.is_cancelled or client.has_rung or server.request.to_tag:
+            return False
+        target = self._targets.after(client.destination, now)
+        if target is None:
+            return False
+        branch = client.key[0] + b"n"
+        packet = client.packet.replace(client.key[0], branch, 1)
+        self.open_client((branch, client.key[1]), packet, (target, client.listener), server, now)
+        return True
 
     def _send_cancel(self, client: ClientTransaction, now: float) -> None:
         reasons = client.server.cancel_reasons if client.server else []
@@ -212,7 +231,12 @@ class TransactionLayer:
         repeats = owner.repeats if timer in _RETRANSMITTING else 0
         if timer is Timer.E and owner.state is State.PROCEEDING:
             repeats = 16  # §17.1.2.2: every T2 once a 1xx came
-        self.timers.start(owner, timer, now + delay(timer, repeats))
+        after = delay(timer, repeats)
+        if timer in (Timer.B, Timer.F) and isinstance(owner, ClientTransaction):
+            is_first = owner.server is not None and not owner.server.request.to_tag
+            if is_first and self._targets.has_others(owner.destination):
+                after = PATIENCE_SECONDS
+        self.timers.start(owner, timer, now + after)
 
     def _forget_if_over(self, transaction: Transaction) -> None:
         if transaction.state is not State.TERMINATED:

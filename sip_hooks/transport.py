@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sip_hooks.datagrams import Datagrams
@@ -78,6 +78,10 @@ class Transport:
     def heed(self, is_emergency: Callable[[str], bool]) -> None:
         """Let calls through, whatever happens, in which this holds for a number or a user."""
         self.engine.is_emergency = is_emergency
+
+    def aim(self, order: Sequence[Address]) -> None:
+        """Say which servers are the PBX, the best first."""
+        self.engine.aim(order, self._now())
 
     def is_shedding(self) -> bool:
         """Whether requests were refused a moment ago, because more arrives than can be done."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
 
 from recorder.config import listening, trunk_side
-from recorder.config.listening import ANY, overlap, versions
+from recorder.config.listening import ANY, overlap, versions, versions_of_pbx
 from recorder.config.model import Config, Listener, Pbx
 from recorder.config.numbers import check_alias, check_number
 from recorder.config.places import Key
@@ -85,7 +85,7 @@ def _media_ports(config: Config) -> Found:
         yield key, "ports below 1024 belong to the system; write a higher range"
     if media.port_high - media.port_low + 1 < _PORTS_PER_CALL:
         yield key, f"a call needs {_PORTS_PER_CALL} ports; write a wider range, the lower end first"
-    sockets: list[Listener | Pbx | Trunk] = [*config.listeners, config.pbx]
+    sockets: list[Listener | Pbx | Trunk] = [*config.listeners, *([] if config.pbx.is_name else [config.pbx])]
     sockets += [config.trunk] if config.trunk else []
     for it in sockets:
         is_shared = any(overlap(it.address, own) for own in media.addresses().values())
@@ -95,6 +95,8 @@ def _media_ports(config: Config) -> Found:
 
 def _unbridged(config: Config) -> Found:
     """Calls that are never recorded are left alone, so nobody bridges IP versions in them."""
+    if config.pbx.is_name:
+        return
     pbx = family_of(config.pbx.address)
     for side in ("phones", "trunk"):
         for version in sorted(versions(config, side) - {pbx}):
@@ -106,7 +108,7 @@ def _unbridged(config: Config) -> Found:
 
 def _without_media(config: Config) -> Found:
     """Who speaks an IP version in which nothing is relayed is not recorded."""
-    spoken = versions(config, "phones") | versions(config, "trunk") | {family_of(config.pbx.address)}
+    spoken = versions(config, "phones") | versions(config, "trunk") | versions_of_pbx(config)
     for version in sorted(spoken - config.media.addresses().keys()):
         name = "address" if version == 4 else "address6"
         yield ("media",), f"calls with a party on IPv{version} are not recorded; write {name} as well"

@@ -43,6 +43,11 @@ def versions(config: Config, side: str) -> set[Family]:
     return {family_of(it.address) for it in facing(config, side)}
 
 
+def versions_of_pbx(config: Config) -> set[Family]:
+    """The IP versions in which the PBX may be reached: of a name, those in which we face it."""
+    return versions(config, "pbx") if config.pbx.is_name else {family_of(config.pbx.address)}
+
+
 def facing(config: Config, side: str) -> list[Listener]:
     """The listeners that face phones, PBX or trunk."""
     sides = (side,) if side == "trunk" else (side, "both")
@@ -97,19 +102,24 @@ def _neighbours(config: Config) -> Found:
         is_needed = leads or not facing(config, "trunk") if side == "phones" else True
         if is_needed and not facing(config, side):
             yield ("listeners",), f'none faces the {side}; write a listener with side = "{side}" or "both"'
-        elif side == "pbx" and family_of(config.pbx.address) not in versions(config, "pbx"):
+        elif side == "pbx" and not versions_of_pbx(config) & versions(config, "pbx"):
             text = "no listener that faces the PBX is of its IP version"
             yield ("pbx", "address"), f"{text}; write a listener of that version, or another address"
 
 
 def _is_pbx(config: Config, it: Listener) -> bool:
     is_same_kind = (it.transport == "udp") == (config.pbx.transport == "udp")
-    return is_same_kind and overlap(it.address, config.pbx.address) and it.port == config.pbx.port
+    return (
+        is_same_kind
+        and not config.pbx.is_name
+        and overlap(it.address, config.pbx.address)
+        and it.port == config.pbx.port
+    )
 
 
 def _transport_of_pbx(config: Config) -> Found:
     pbx = config.pbx
-    able = [it for it in facing(config, "pbx") if family_of(it.address) == family_of(pbx.address)]
+    able = [it for it in facing(config, "pbx") if family_of(it.address) in versions_of_pbx(config)]
     if able and not any(it.transport == pbx.transport for it in able):
         over = pbx.transport
         text = f'no listener that faces the PBX speaks {over.upper()}; write transport = "{over}"'

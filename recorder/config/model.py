@@ -23,6 +23,7 @@ from recorder.config.values import (
     Port,
     Prefix,
     Section,
+    Server,
     SomeTexts,
     Text,
     Texts,
@@ -83,14 +84,24 @@ class Listener(Section):
 
 
 class Pbx(Section):
-    """The next hop of everything that comes from the phones."""
+    """The next hop of everything that comes from the phones. `address` may be a name, with SRV records."""
 
-    address: Address = Field(examples=['address = "192.0.2.20"'])
+    address: Server = Field(examples=['address = "192.0.2.20"'])
     port: Port = Field(default=5060, examples=["port = 5060"])
     transport: Transport = Field(default="udp", examples=['transport = "udp", "tcp" or "tls"'])
     ca: File = Field(default=None, examples=['ca = "pbx-ca.pem"'])
     server_name: Text | None = Field(default=None, examples=['server_name = "pbx.example.nl"'])
     verify: bool = Field(default=True, examples=["verify = true"])
+
+    @property
+    def is_name(self) -> bool:
+        return ":" not in self.address and not self.address.rpartition(".")[2].isdigit()
+
+    @property
+    def usual_port(self) -> int:
+        """The port where no other is written: that of the transport (RFC 3261 §19.1.2)."""
+        is_tls = self.transport == "tls" and "port" not in self.model_fields_set
+        return 5061 if is_tls and self.is_name else self.port
 
 
 class Limits(Section):

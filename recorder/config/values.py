@@ -33,6 +33,9 @@ _UNITS = {
 }
 _SAMPLE = re.compile(r"([0-9]{1,2})(?:\.([0-9]{1,2}))? *%")
 _SIZE = re.compile(r"([0-9]{1,6}) *(MB|GB)")
+_NAME = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
 _PORTS = re.compile(r"([0-9]{1,5}) *- *([0-9]{1,5})")
 
 
@@ -117,6 +120,13 @@ def _network(text: str) -> str:
         raise ValueError("this is neither an IP address nor a network without host bits") from None
 
 
+def _server(text: str) -> str:
+    """An IP address, or a host name in small letters (RFC 1123 §2.1), whose last label is no number."""
+    if _NAME.fullmatch(text) is None or text.rpartition(".")[2].isdigit():
+        return _address(text)
+    return text.lower()
+
+
 def _of_family(family: Family) -> AfterValidator:
     def checked(text: str) -> str:
         if family_of(address := _address(text)) != family:
@@ -144,6 +154,7 @@ SomeTexts = Annotated[tuple[Text, ...], BeforeValidator(to_tuple), Field(min_len
 Name = Annotated[str, like(r"[a-z0-9][a-z0-9-]{0,39}", "a name of small letters, digits and hyphens")]
 Prefix = Annotated[str, like(r"[0-9]{0,6}", "at most 6 digits")]
 Address = Annotated[str, AfterValidator(_address)]
+Server = Annotated[str, AfterValidator(_server)]
 Address4 = Annotated[str, _of_family(4)]
 Address6 = Annotated[str, _of_family(6)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recorder.metrics import Sample, counted, sample
 from recorder.relay.broker import MediaBroker
+from sip_hooks.transport import Transport
 from storage.model import Outcome
 
 OUTCOMES = tuple(it.value for it in Outcome)
@@ -13,6 +14,15 @@ OUTCOMES = tuple(it.value for it in Outcome)
 def slug(words: str) -> str:
     """A label's value out of a counter's name."""
     return words.lower().replace(" ", "_")
+
+
+def overload_samples(transport: Transport) -> list[Sample]:
+    """Of what waits at the SIP sockets, and what was refused."""
+    return [
+        sample("sip_overloaded", transport.is_shedding()),
+        sample("sip_wait_seconds", transport.longest_wait()),
+        *counted("sip_requests_refused_total", transport.engine.overload.refused),
+    ]
 
 
 async def media_samples(broker: MediaBroker) -> list[Sample]:

@@ -19,6 +19,7 @@ from recorder.service import places
 from sip_hooks.address import host
 from sip_hooks.settings import EngineSettings, Limits, Listener, Trunk
 from sip_hooks.streams import Encryption, bound
+from sip_hooks.targets import UNKNOWN
 from storage.errors import Unavailable
 
 _OLDEST = ssl.TLSVersion.TLSv1_2
@@ -28,7 +29,7 @@ def settings(config: Config) -> EngineSettings:
     """The configuration in the words of the SIP engine."""
     return EngineSettings(
         listeners=_listeners(config),
-        pbx=(config.pbx.address, config.pbx.port),
+        pbx=UNKNOWN if config.pbx.is_name else (config.pbx.address, config.pbx.port),
         media_addresses=frozenset(
             {*config.media.addresses().values(), *config.media.advertised_addresses().values()}
         ),
@@ -85,7 +86,7 @@ def encryption(config: Config) -> Encryption:
     return Encryption(
         {it.name: _server(it) for it in encrypted},
         {it.name: _client(it, config) for it in towards_pbx},
-        config.pbx.server_name or "",
+        config.pbx.server_name or (config.pbx.address if config.pbx.is_name else ""),
     )
 
 

@@ -41,9 +41,10 @@ from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.rules import Directory
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books, opened_catalogue
-from recorder.service.figures import OUTCOMES, slug
+from recorder.service.figures import OUTCOMES, overload_samples, slug
 from recorder.service.listening import encryption, settings
 from recorder.service.reloading import Reloader
+from recorder.service.resolving import keep_resolving
 from recorder.service.unfinished import UnfinishedCalls
 from recorder.service.witnesses import Witnesses
 from sip_hooks.address import Family, family_of, host
@@ -102,6 +103,7 @@ class Signalling:
             log.warning("the media broker did not say what is left; calls in progress are not held to it")
         self._transport.restore(self._left)
         await self._transport.open()
+        self._spawn(keep_resolving(self._config, self._transport.aim, secrets.randbelow))
         self._witnesses.start()
         if self._left:
             log.info("calls in progress go on; none of them is recorded", calls=len(self._left))
@@ -250,9 +252,7 @@ class Signalling:
             sample("sip_transactions", engine.transactions),
             sample("sip_connections", engine.connections),
             sample("sip_messages_sent_total", engine.sent),
-            sample("sip_overloaded", self._transport.is_shedding()),
-            sample("sip_wait_seconds", self._transport.longest_wait()),
-            *counted("sip_requests_refused_total", engine.overload.refused),
+            *overload_samples(self._transport),
             *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
             *counted("call_reasons_total", books.reasons),
             *counted("sip_messages_received_total", engine.received),
