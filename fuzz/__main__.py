@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
+from pathlib import Path
 
+from fuzz import readings
 from fuzz.run import Report, run
 
 TOLD_EVERY = 50_000  # messages
@@ -17,10 +20,22 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--episode", type=int, default=0, help="the first; to find again what one found")
+    parser.add_argument(
+        "--readings", action="store_true", help="compare our reading with that of Kamailio and libre instead"
+    )
     wanted = parser.parse_args()
+    if wanted.readings:
+        return _compare(wanted.messages, wanted.seed)
     report = run(wanted.messages, wanted.seed, wanted.episode, tell=_Teller())
     sys.stdout.write(json.dumps(report.summary(), indent=2) + "\n")
     return 1 if report.faults else 0
+
+
+def _compare(messages: int, seed: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="doelband-fuzz-") as folder:
+        report = readings.run(messages, seed, Path(folder))
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    return 1 if report["faults"] else 0
 
 
 class _Teller:

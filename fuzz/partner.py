@@ -37,9 +37,9 @@ def method_of(message: bytes) -> bytes:
     return cseq.split()[-1] if cseq.split() else b""
 
 
-def answer(chance: Random, request: bytes) -> bytes:
-    """Some response of the PBX to a request that it got."""
-    status = chance.choice(_STATUSES)
+def answer(chance: Random, request: bytes, status: int = 0) -> bytes:
+    """Some response of the PBX to a request that it got, or one of this status, and then whole."""
+    is_chosen, status = bool(status), status or chance.choice(_STATUSES)
     lines = [b"SIP/2.0 %d Whatever" % status]
     for name, value in fields(request):
         if name in _COPIED:
@@ -47,7 +47,7 @@ def answer(chance: Random, request: bytes) -> bytes:
             lines.append(name + b": " + value + (tag if status > 100 else b""))
     lines.append(b"Contact: <sip:+31612345678@192.0.2.77:5060>")
     with_body = method_of(request) in (b"INVITE", b"UPDATE", b"PRACK") and 100 < status < 300
-    return _whole(lines, ANSWER if with_body and chance.random() < 0.8 else b"")
+    return _whole(lines, ANSWER if with_body and (is_chosen or chance.random() < 0.8) else b"")
 
 
 def within(chance: Random, success: bytes, number: int) -> bytes:

@@ -78,7 +78,7 @@ class Target:
             self.engine.receive_datagram(data, source, "udp", self.now)
         else:
             self._stream(chance, data, "tcp" if way < 0.85 else "tls")
-        self._settle()
+        self.settle()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, timer by timer."""
@@ -86,7 +86,7 @@ class Target:
         while (at := self.engine.next_timer()) is not None and at <= end:
             self.now = max(self.now, at)
             self.engine.handle_timer(self.now)
-            self._settle()
+            self.settle()
         self.now = end
 
     def rest(self) -> dict[str, int]:
@@ -108,10 +108,11 @@ class Target:
         cuts = sorted(chance.randint(0, len(data)) for _ in range(chance.randrange(4)))
         for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
             self.engine.receive_stream(data[start:end], source, listener, self.now)
-            self._settle()
+            self.settle()
         self.engine.disconnected(listener, source, self.now)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Let those above act on what has happened, and take what leaves."""
         while (event := self.engine.next_event()) is not None:
             self._carry_out(self.calls.on_event(event, self._utc(self.now)))
         self.sent.extend(self.engine.packets_to_send())

@@ -76,6 +76,7 @@ LISTS = frozenset(
 # One character class each: the scan steps from one special byte to the next and never backtracks.
 _OUTSIDE = re.compile(rb'[",<]')
 _INSIDE_QUOTES = re.compile(rb'["\\]')
+_SEPARATORS = b',<>"\\ \t'
 _AMBIGUOUS_DISPLAY = b',;"@'
 
 
@@ -127,21 +128,36 @@ class NameAddr:
 
 
 @reading.remembered
-def parse_name_addr(value: bytes) -> NameAddr:
-    """Parse a name-addr or addr-spec with its header parameters (RFC 3261 §20.10, §20.20, §20.39)."""
+def parse_name_addr(value: bytes, *, is_strict: bool = False) -> NameAddr:
+    """Parse a name-addr or addr-spec with its header parameters (RFC 3261 §20.10, §20.20, §20.39).
+
+    `is_strict`: refuse parameters that some senders write, no grammar allows, and readers read differently.
+    """
     display, start = _display(value)
     if start < 0:
         # Without brackets a semicolon starts header parameters, and a question mark is forbidden (§20.10).
         spec, semicolon, rest = value.partition(b";")
         if b"?" in spec:
             raise MessageError("an address with headers lacks its angle brackets")
-        return NameAddr(b"", parse_uri(spec.rstrip(b" \t")), parse_params(semicolon + rest), value)
+        return NameAddr(b"", parse_uri(spec.rstrip(b" \t")), _tail(semicolon + rest, is_strict), value)
     end = value.find(b">", start)
     if end < 0:
         raise MessageError("an angle bracket is not closed")
-    return NameAddr(
-        display, parse_uri(value[start:end]), parse_params(value[end + 1 :].lstrip(b" \t")), value
-    )
+    params = _tail(value[end + 1 :].lstrip(b" \t"), is_strict)
+    return NameAddr(display, parse_uri(value[start:end]), params, value)
+
+
+def _tail(value: bytes, is_strict: bool) -> Params:
+    params = parse_params(value, empty_allowed=not is_strict)
+    if is_strict and not all(is_token(name) and _is_plain(content or b"") for name, content in params):
+        raise MessageError("a parameter is no token, or needs quotation marks")
+    return params
+
+
+def _is_plain(content: bytes) -> bool:
+    if content.startswith(b'"'):
+        return _closing(content, 1, b'"') == len(content)
+    return len(content.translate(None, _SEPARATORS)) == len(content)
 
 
 def uri_in(value: bytes) -> Uri:

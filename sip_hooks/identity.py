@@ -64,6 +64,7 @@ MOST_CLAIMS = 64
 _SCHEMES = (b"sip", b"sips", b"tel")
 _PARTIES: dict[bytes, Role] = {b"calling": "caller", b"called": "callee"}
 _PRIVACY = (b"id", b"user", b"header")
+_CONTROLS = bytes(it for it in (*range(0x20), 0x7F) if it not in b"\t\r\n")
 _ANGLED = re.compile(rb"<([^<>]*)")
 _NO_ONE = ("", "anonymous", "unavailable", "restricted", "unknown", "anonymous.invalid")
 
@@ -136,10 +137,26 @@ def _of_fields(message: Message) -> Iterator[_Claim]:
         if role is None or header.value == b"*":
             continue
         try:
+            _demand_plain(message.raw[header.start : header.end - 2])
             yield from _of_field(header, role)
         except MessageError:
             yield header.name.decode()
             yield from _legible(header, role)
+
+
+def _demand_plain(field: bytes) -> None:
+    """Raise for what others read otherwise: control characters, folds of nothing, folds in quoted strings."""
+    if len(field.translate(None, _CONTROLS)) != len(field):
+        raise MessageError("a header has a control character in it")
+    if b"\r\n" not in field:
+        return
+    before, *folds = field.split(b"\r\n")
+    for fold in folds:
+        if not fold.strip(b" \t"):
+            raise MessageError("a header is folded around an empty line")
+        if b"\\" in before or before.count(b'"') % 2:
+            raise MessageError("a header is folded within a quoted string")
+        before += fold
 
 
 def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
@@ -155,7 +172,9 @@ def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
 def _of_member(name: str, value: bytes, role: Role) -> tuple[_Claim, ...]:
     if name == "x-fs-display-number":
         return tuple(_claims(role, name, parse_uri(b"tel:" + value)))
-    party = parse_name_addr(value)
+    party = parse_name_addr(value, is_strict=name != "contact")
+    if b"," in party.uri.raw:  # legal, and to some stacks the end of the address all the same
+        raise MessageError("an address has a comma in it")
     # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
     named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
     return tuple(_claims(named or role, name, party.uri))
