@@ -17,6 +17,7 @@ from sip_hooks.uri import parse_uint
 
 # urn: carries emergency services (RFC 5031), which must never be stopped here.
 _SCHEMES = (b"sip", b"sips", b"tel", b"urn")
+_SPACE = bytes(range(0x21)) + b"\x7f"
 _SINGLE = (b"from", b"to", b"call-id", b"cseq", b"content-length", b"max-forwards", b"content-type")
 
 
@@ -73,8 +74,8 @@ def _singles(message: Message) -> Problem | None:
 def _values(message: Message) -> Problem | None:
     if length := message.field(b"content-length"):
         parse_uint(length.value, 0xFFFFFFFF)
-    if not message.call_id or b" " in message.call_id or b"\t" in message.call_id:
-        return _bad("Call-ID is missing or has a space")
+    if not message.call_id or len(message.call_id.translate(None, _SPACE)) != len(message.call_id):
+        return _bad("Call-ID is missing, or has a space or a control character")
     if not (message.vias and message.top_via):
         return _bad("Via is missing")
     if not (message.first(b"from") and message.first(b"to")):

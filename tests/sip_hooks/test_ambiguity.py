@@ -9,6 +9,7 @@ import pytest
 
 from sip_hooks.identity import identities
 from sip_hooks.message import parse
+from sip_hooks.validity import validate
 from tests.fakes.sip import invite
 
 PLAIN = "From: <sip:201@pbx.example>;tag=a"
@@ -57,3 +58,10 @@ def test_what_all_read_alike_is_read(line: str) -> None:
 def test_a_contact_may_have_the_empty_parameters_that_some_phones_write() -> None:
     message = parse(invite().replace(b"<sip:201@10.0.0.9:5070>", b"<sip:201@10.0.0.9:5070>;;expires=60;"))
     assert identities(message).unreadable == ()
+
+
+@pytest.mark.parametrize("end", ["\0", "\0x", "\x0b", "\x7f", " x"])
+def test_a_call_id_that_ends_earlier_for_others_is_refused(end: str) -> None:
+    problem = validate(parse(invite(call_id=f"call-1{end}")))
+    assert problem is not None
+    assert problem.status == 400
