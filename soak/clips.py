@@ -67,6 +67,8 @@ async def _contents(
 ) -> Contents | None:
     row = await catalogue.clips.show(clip_id)
     found = Contents(clip_id, row.recording, row.part, row.previous, str(row.ending), row.seconds)
+    if row.size == 0:
+        return found  # cut off before the first word
     try:
         key = await door.open_clip(clip_id, PURPOSE, "export", REASON, PERSON)
         opened = await vault.read(clip_id, key)

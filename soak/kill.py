@@ -173,11 +173,11 @@ class Killer:
         """
         calls = await self._service.media_calls()
         for _ in range(_DRAIN_SECONDS if self._plan.drain else 0):
-            if not calls:
+            if calls <= self._traffic.abandoned:
                 break
             await asyncio.sleep(1)
             calls = await self._service.media_calls()
-        if calls and self._plan.drain:
+        if calls > self._traffic.abandoned and self._plan.drain:
             yield f"the media broker still holds {calls} calls"
         for name, now in (await asyncio.to_thread(self._service.usage)).items():
             excused = calls * SOCKETS if name in ("supervisor", "relay") else 0

@@ -31,6 +31,7 @@ class Traffic:
     ended: Callable[[Conversation], None]
     pump: Pump = field(default_factory=Pump)
     running: set[Conversation] = field(default_factory=set)
+    abandoned: int = 0  # their callers heard no answer; should there have been one, nobody hangs up
     _draw: random.Random = field(default_factory=random.Random)
     _number: int = 0
     _is_ending: bool = False
@@ -96,6 +97,7 @@ class Traffic:
         dialog = await self._customer.dial(conversation, call_id, BUSINESS_NUMBER)
         conversation.answered_at = clock()
         conversation.is_answered = dialog is not None
+        self.abandoned += dialog is None
         if dialog is None or dropped.is_set():
             conversation.is_dropped = dropped.is_set()
             return

@@ -153,6 +153,9 @@ class Vault:
         clip = await self._catalogue.clips.show(clip_id)
         if clip.state is not State.SEALED or clip.close_record is None:
             raise Refused("not-sealed", f"open clip {clip_id}", f"it is {clip.state}")
+        if clip.size == 0:
+            nothing = "there is nothing in it: its recording was cut off before the first word"
+            raise NotFound(f"open clip {clip_id}", nothing)
         return await asyncio.to_thread(self._read, clip, clip.close_record, k2)
 
     def _read(self, clip: Clip, close_record: bytes, k2: bytes) -> Opened:

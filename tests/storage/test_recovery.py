@@ -15,7 +15,7 @@ import pytest
 
 from storage.blobs import UNFINISHED
 from storage.clipfile import read_close_record
-from storage.errors import StorageError
+from storage.errors import NotFound, StorageError
 from storage.inspection import Kind
 from storage.lifecycle import State
 from storage.model import By, Ending, Tombstone
@@ -226,6 +226,8 @@ async def test_a_clip_that_got_no_prologue_is_sealed_empty(place: Place, content
     public = public_bytes(load_key(place.places.storage / "recorder.key"))
     assert read_close_record(clip.close_record, public).ending is Ending.TRUNCATED
     assert not place.file(new.id).exists()
+    with pytest.raises(NotFound, match="nothing in it"):
+        await place.vault.read(clip.id, bytes(32))
 
 
 @pytest.mark.parametrize("suffix", UNFINISHED)
