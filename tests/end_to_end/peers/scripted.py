@@ -157,27 +157,29 @@ class Phone(asyncio.DatagramProtocol):
         """Where it listens, as a URI has it."""
         return f"{host(self.host)}:{self._transport.get_extra_info('sockname')[1]}"
 
-    async def dial(self, number: str) -> Call:
-        """Call a number; returns when it is answered. RuntimeError: it was refused."""
+    async def dial(self, number: str, *, offers_late: bool = False) -> Call:
+        """Call a number; returns when it is answered. RuntimeError: it was refused. `offers_late`: the one
+        called describes its media first, in the 200, and this phone answers in the ACK (RFC 3261 §13.2.1).
+        """
         call = await self._new_call(
             secrets.token_hex(8), f"<{self._uri(self.number)}>;tag={secrets.token_hex(4)}", ""
         )
         call.target, call.remote = self._uri(number), f"<{self._uri(number)}>"
         lines = call.lines("INVITE", 1, (f"Contact: <{self.contact}>",))
-        answer = await self.ask(lines, _description(call))
+        answer = await self.ask(lines, b"" if offers_late else _description(call))
         if not answer.start.startswith(b"SIP/2.0 2"):
             raise RuntimeError(f"{self.number} called and got {answer.start!r}")
         call.remote = answer.first(b"to").decode()
         call.target = uri_in(answer.first(b"contact"))
         call.routes = [value.decode() for value in reversed(answer.every(b"record-route"))]
         call.towards = described(answer)
-        self.send(call.lines("ACK", 1))
+        self.send(call.lines("ACK", 1), _description(call) if offers_late else b"")
         return call
 
     async def taken(self, call_id: str) -> Call:
         """This phone's end of a call that another one made, when it has been acknowledged."""
         async with asyncio.timeout(PATIENCE_SECONDS), self._news:
-            await self._news.wait_for(lambda: call_id in self.calls)
+            await self._news.wait_for(lambda: call_id in self.calls and self.calls[call_id].towards[1])
         return self.calls[call_id]
 
     async def ask(self, lines: list[str], body: bytes = b"") -> Message:
@@ -203,7 +205,7 @@ class Phone(asyncio.DatagramProtocol):
     async def _take(self, request: Message, source: Address) -> None:
         method = request.start.split(b" ")[0]
         if method == b"ACK":
-            await self._acknowledged(request.first(b"call-id").decode())
+            await self._acknowledged(request)
             return
         key = branch_of(request) + method
         if key not in self._answers:
@@ -229,12 +231,15 @@ class Phone(asyncio.DatagramProtocol):
         call = await self._new_call(invite.first(b"call-id").decode(), to, invite.first(b"from").decode())
         call.target = uri_in(invite.first(b"contact"))
         call.routes = [value.decode() for value in invite.every(b"record-route")]
-        call.towards = described(invite)
+        call.towards = described(invite) if invite.body else call.towards
         invite.replace(b"to", to.encode())
         self._transport.sendto(reply(invite, "180 Ringing", (f"Contact: <{self.contact}>",)), source)
         return reply(invite, "200 OK", (f"Contact: <{self.contact}>", *self.says), _description(call))
 
-    async def _acknowledged(self, call_id: str) -> None:
+    async def _acknowledged(self, ack: Message) -> None:
+        call = self.calls.get(ack.first(b"call-id").decode())
+        if call is not None and ack.body:
+            call.towards = described(ack)
         async with self._news:
             self._news.notify_all()
 
@@ -266,9 +271,11 @@ class Phone(asyncio.DatagramProtocol):
         return branch.encode()
 
 
-async def converse(caller: Phone, callee: Phone, number: str, said: tuple[bytes, bytes]) -> tuple[Call, Call]:
+async def converse(
+    caller: Phone, callee: Phone, number: str, said: tuple[bytes, bytes], *, offers_late: bool = False
+) -> tuple[Call, Call]:
     """One call: both say their piece at once, hear the other's to its end, the caller hangs up."""
-    call = await caller.dial(number)
+    call = await caller.dial(number, offers_late=offers_late)
     taken = await callee.taken(call.id)
     await asyncio.gather(call.speak(said[0]), taken.speak(said[1]))
     await asyncio.gather(call.hears(taken.sent), taken.hears(call.sent))
