@@ -1,7 +1,8 @@
-"""All calls that run, and what one pass of a conversation means for the others.
+"""All calls that run, and what one of them means for those that belong to it.
 
 Through a PBX that is a proxy itself, one dialog crosses us twice. Where one of the passes is private,
 privileged or among our own numbers, the whole conversation is: the other pass may show less of who speaks.
+The same holds for all calls that are joined in any other way (`recorder.relations`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from recorder.decision import Doubt
 from recorder.effects import Answer, AskForEvidence, CloseMedia, Effect, Forward
 from recorder.evidence.statements import Statement
 from recorder.facts import Lots
+from recorder.graph import Taint
 from recorder.policy import Policy
+from recorder.relations import Relations
 from recorder.restored import RestoredCall
 from recorder.session import Session
 from recorder.trunk_legs import TrunkLegs, may_be_one
@@ -34,6 +38,7 @@ class Calls:
         self._draw = draw
         self._sessions: dict[str, Session] = {}
         self._passes: dict[str, set[str]] = {}
+        self._relations = Relations()
         self._lots: dict[str, Lots] = {}
         self._restored: dict[str, RestoredCall] = {}
         self._anchors: dict[str, Anchor] = {}
@@ -60,7 +65,9 @@ class Calls:
         session = self._sessions.get(event.call)
         if session is None:
             return self._go_on(event, at)
-        effects = session.on_event(event, at) + self._tell_others(event.call, session, at)
+        self._relations.note(event)
+        effects = session.on_event(event, at)
+        effects += self._spread(event.call, at)
         if self._trunk.is_disturbed_by(event):
             effects += self._take_back(event.call, at)
         self._forget(event.call)
@@ -81,7 +88,7 @@ class Calls:
         session = self._sessions.get(call or "")
         if call is None or session is None:
             return []
-        return session.vouch(statement.inside, at) + self._tell_others(call, session, at)
+        return session.vouch(statement.inside, at) + self._spread(call, at)
 
     def on_evidence_lost(self, at: datetime) -> list[Effect]:
         """The source of evidence has fallen silent: nobody says who speaks inside."""
@@ -92,8 +99,8 @@ class Calls:
         """Another policy is in force from now on, for running calls too."""
         self._policy = policy
         effects = [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
-        for call, session in self._sessions.items():
-            effects += self._tell_others(call, session, at)
+        for call in self._sessions:
+            effects += self._spread(call, at)
         return effects
 
     def abandon(self, call: str, at: datetime) -> list[Effect]:
@@ -161,16 +168,17 @@ class Calls:
         if event.description is None and any(self._sessions[it].number is not None for it in others):
             # Whose offer is still to come names no port of ours yet, and will come through here first.
             event = replace(event, already_anchored=True)
-        withheld = any(self._sessions[it].withholds for it in others)
+        self._relations.offer(event)
+        withheld = Taint.WITHHELD in self._relations.taints(event.call)
         lots = self._lots.setdefault(event.conversation, Lots(self._draw))
         session = Session(self._checked(event), self._policy, self._new_id, lots, withheld)
-        doubts = session.distrust(at) if any(self._sessions[it].is_doubtful for it in others) else []
         self._sessions[event.call] = session
+        doubts = session.doubt(Doubt.CONSULTATION, at) if self._relations.is_consultation(event) else []
         self._trunk.offer(event)
         others.add(event.call)
         if self._is_half_of_withheld(event.call, session):
             doubts += session.withhold(at)
-        return doubts + self._tell_others(event.call, session, at) + session.begin()
+        return doubts + self._spread(event.call, at) + session.begin()
 
     def _checked(self, event: CallOffered) -> CallOffered:
         """That a call is anchored already is believed of media that we have anchored. Else whoever writes a
@@ -185,17 +193,33 @@ class Calls:
         claimed = replace(said, obstacles=said.obstacles | {Obstacle.CLAIMED})
         return replace(event, already_anchored=False, description=claimed)
 
-    def _tell_others(self, call: str, session: Session, at: datetime) -> list[Effect]:
-        """A pass that keeps its conversation out takes the other passes with it. One in which somebody cannot
-        be read may hide just that.
+    def _spread(self, call: str, at: datetime) -> list[Effect]:
+        """A call that is kept out takes with it what belongs to it. One in which somebody cannot be read may
+        hide just that.
         """
-        same = self._passes[session.conversation] - {call}
-        others = [self._sessions[it] for it in sorted(same | self._halves(call, session))]
+        session = self._sessions[call]
+        if session.withholds:
+            self._relations.taint(call, Taint.WITHHELD)
+        if session.is_doubtful:
+            self._relations.taint(call, Taint.UNREADABLE)
+        effects: list[Effect] = []
+        for it in self._relations.untold(call):
+            other, taints = self._sessions[it], self._relations.taints(it)
+            if Taint.WITHHELD in taints and not other.withholds:
+                effects += other.withhold(at)
+            if Taint.UNREADABLE in taints and not other.is_doubtful:
+                effects += other.distrust(at)
+        return effects + self._spread_to_halves(call, session, at)
+
+    def _spread_to_halves(self, call: str, session: Session, at: datetime) -> list[Effect]:
+        if not (session.withholds or session.is_doubtful):
+            return []
+        halves = [self._sessions[it] for it in sorted(self._halves(call, session))]
         effects: list[Effect] = []
         if session.withholds:
-            effects += [effect for it in others for effect in it.withhold(at)]
+            effects += [effect for it in halves for effect in it.withhold(at)]
         if session.is_doubtful:
-            effects += [effect for it in others for effect in it.distrust(at)]
+            effects += [effect for it in halves for effect in it.distrust(at)]
         return effects
 
     def _halves(self, call: str, session: Session) -> set[str]:
@@ -226,6 +250,7 @@ class Calls:
         if session.is_over:
             del self._sessions[call]
             self._trunk.forget(call)
+            self._relations.forget(call)
             self._anchors.pop(call, None)
             passes = self._passes[session.conversation]
             passes.discard(call)

@@ -113,7 +113,10 @@ class Doubt(StrEnum):
 
     ON_HOLD = "on-hold"  # a party does not listen: music, or somebody else, until it does again
     TRANSFER = "transfer"  # a REFER was sent, and has not failed (yet)
-    TAKEOVER = "takeover"  # Replaces names a dialog that we do not know, or this one
+    MOVED = "moved"  # the other party's media goes elsewhere, and nobody says to whom
+    TAKEOVER = "takeover"  # Replaces names this dialog, or came with its INVITE
+    CONSULTATION = "consultation"  # dialled while another call of that telephone is on hold; never settled
+    CONFERENCE = "conference"  # a conference server speaks (RFC 4579 §5.2 isfocus); never settled
 
 
 class Newcomer(NamedTuple):
@@ -285,6 +288,11 @@ class Verdict:
     def recorded(self) -> tuple[str, ...]:
         """The names of the purposes to record for, sorted."""
         return tuple(sorted(name for name, it in self.purposes.items() if it.action is Action.RECORD))
+
+    def because_of(self, reason: Reason, alone: bool = False) -> set[str]:
+        """The purposes of which this is a reason, or the only one."""
+        found = self.purposes.items()
+        return {name for name, it in found if reason in it.reasons and not (alone and len(it.reasons) > 1)}
 
 
 _ACTIONS, _KINDS, _OUTCOMES, _REASONS = list(Action), list(Kind), list(Outcome), list(Reason)

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
+from recorder.decision import Doubt
 from recorder.effects import SetRemote
 from sip_hooks.address import UNSPECIFIED
 from sip_hooks.events import MediaNegotiated
+from sip_hooks.identity import Role
 from sip_hooks.sdp import MediaEnd
 
+DOUBTS = frozenset({Doubt.ON_HOLD, Doubt.MOVED})
+"""What descriptions raise and settle."""
 RECORDABLE = frozenset({"PCMU", "PCMA"})
 
 
@@ -21,6 +25,7 @@ class Ends:
         self._caller: MediaEnd | None = None
         self._forks: dict[str, MediaEnd] = {}
         self._winner: str | None = None
+        self._place: tuple[str, int] | None = None  # of the other party's media, at the answer
 
     def learn(self, event: MediaNegotiated) -> None:
         """Take in what a description says. Early forks are all kept until one wins."""
@@ -57,10 +62,19 @@ class Ends:
         """Both parties have said where they want their media."""
         return self._caller is not None and bool(self._forks)
 
-    def are_held(self) -> bool:
-        """Whether one of the two, once known, does not both speak and listen (RFC 3264 §8.4)."""
-        ends = self._caller, next(reversed(self._forks.values()), None)
-        return any(end is not None and end.direction != "sendrecv" for end in ends)
+    def doubts(self, ours: Role, is_answered: bool) -> frozenset[Doubt]:
+        """What the descriptions leave open: whether one of the two does not both speak and listen (RFC 3264
+        §8.4), and whether the other party's media is where it was at the answer.
+        """
+        latest = next(reversed(self._forks.values()), None)
+        theirs = latest if ours == "caller" else self._caller
+        place = (theirs.address, theirs.rtp_port) if theirs and theirs.rtp_port else None
+        if is_answered and self._place is None:
+            self._place = place
+        is_moved = is_answered and place not in (None, self._place)
+        is_held = any(end is not None and end.direction != "sendrecv" for end in (self._caller, latest))
+        found = {Doubt.MOVED: is_moved, Doubt.ON_HOLD: is_held}
+        return frozenset(doubt for doubt, is_there in found.items() if is_there)
 
     def are_recordable(self) -> bool:
         """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""

@@ -22,15 +22,16 @@ NAME_CHARACTERS = 128
 RAISES: Mapping[Disturbance, Doubt] = MappingProxyType(
     {
         Disturbance.HOLD: Doubt.ON_HOLD,  # from the offer on; what is answered tells whether it came to that
+        Disturbance.REINVITE_CHANGED: Doubt.MOVED,  # the same
         Disturbance.REFER: Doubt.TRANSFER,
         Disturbance.REPLACES: Doubt.TAKEOVER,
+        Disturbance.CONFERENCE: Doubt.CONFERENCE,
     }
 )
 """What may pass."""
 HARMLESS = frozenset(
     {
         Disturbance.UPDATE,  # what it says of parties and media is reported by itself
-        Disturbance.REINVITE_CHANGED,
         Disturbance.IDENTITY_CHANGED,  # the newcomers are judged
     }
 )

@@ -16,8 +16,17 @@ from typing import Any
 from recorder.account import KEPT_AS_COUNT, Account
 from recorder.decision import WITHHELD, Action, CallFacts, Doubt, Reason, decide
 from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
-from recorder.ends import Ends
-from recorder.facts import Lots, disturbed, first_facts, settled, transferred, vouched, with_identities
+from recorder.ends import DOUBTS, Ends
+from recorder.facts import (
+    Lots,
+    disturbed,
+    first_facts,
+    our_role,
+    settled,
+    transferred,
+    vouched,
+    with_identities,
+)
 from recorder.leg import TABLE, Phase, word
 from recorder.policy import Policy
 from recorder.taping import Taping
@@ -176,13 +185,14 @@ class Session:
     def _learn(self, event: Event) -> None:
         """What an event says of the parties."""
         if isinstance(event, MediaKept):
-            self._look_for_hold()
+            self._look_at_media()
         elif isinstance(event, CallDisturbed):
             self._facts = disturbed(self._facts, event.cause, event.identities)
         elif isinstance(event, TransferEnded):
             self._facts = transferred(self._facts, event.is_done)
         elif isinstance(event, CallAnswered):
             self._answered_at = event.at
+            self._look_at_media()
             self._facts = settled(with_identities(self._facts, event.identities))
         elif isinstance(event, (CallProgressed, CallRedirected)):
             self._facts = with_identities(self._facts, event.identities, may_permit=False)
@@ -207,7 +217,7 @@ class Session:
 
         A purpose is begun if every other rule permits it now; a request that is refused is forgotten.
         """
-        wanted = sorted(set(purposes) or self._on_demand())
+        wanted = sorted(set(purposes) or self._verdict.because_of(Reason.NOT_REQUESTED))
         refused = {purpose: reasons for purpose in wanted if (reasons := self._against(purpose))}
         granted = frozenset(wanted) - refused.keys()
         if not granted:
@@ -294,13 +304,13 @@ class Session:
         if self._taping.number is None:
             return []
         self._ends.learn(event)
-        self._look_for_hold()
+        self._look_at_media()
         return [*self._ends.remotes(self._taping.number), *self._taping.renegotiated()]
 
-    def _look_for_hold(self) -> None:
-        """Somebody on hold hears music, or somebody else."""
-        held = {Doubt.ON_HOLD} if self._ends.are_held() else set()
-        self._facts = replace(self._facts, doubts=self._facts.doubts - {Doubt.ON_HOLD} | held)
+    def _look_at_media(self) -> None:
+        """Somebody on hold hears music, or somebody else; and media that goes elsewhere goes to whom?"""
+        found = self._ends.doubts(our_role(self._facts), self._answered_at is not None)
+        self._facts = replace(self._facts, doubts=self._facts.doubts - DOUBTS | found)
 
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
@@ -343,17 +353,13 @@ class Session:
 
     def _end_stopped(self, at: datetime) -> list[Effect]:
         """Those recordings end that nothing but somebody's wish ends; the call's others may go on."""
-        lost = [it for it in self._recordings.running() if self._is_only_stopped(it)]
-        if not lost:
+        lost = self._verdict.because_of(Reason.STOPPED, alone=True) & set(self._recordings.running())
+        if not lost or self._facts.stopped is None:
             return []
-        effects = self._taping.stop(lost, at)
+        effects = self._taping.stop(sorted(lost), at)
         if not self._recordings.running():
             self._phase = Phase.HOLD
         return effects
-
-    def _is_only_stopped(self, purpose: str) -> bool:
-        found = self._verdict.purposes.get(purpose)
-        return found is not None and found.reasons == (Reason.STOPPED,) and self._facts.stopped is not None
 
     def _suppress(self, at: datetime) -> list[Effect]:
         """For good."""
@@ -361,11 +367,6 @@ class Session:
         if not self._recordings.running():
             return []
         return self._taping.taint(self._verdict.reasons[0].value if self._verdict.reasons else "unlisted", at)
-
-    def _on_demand(self) -> set[str]:
-        """The purposes that wait for somebody to ask."""
-        purposes = self._verdict.purposes.items()
-        return {name for name, it in purposes if Reason.NOT_REQUESTED in it.reasons}
 
     def _against(self, purpose: str) -> tuple[str, ...]:
         """Why this purpose is not recorded, although somebody asks for it; nothing if it is, or may be."""

@@ -71,6 +71,7 @@ DISTURBANCES: Mapping[Disturbance, str] = MappingProxyType(
         Disturbance.INFO: "a message within the call (INFO), perhaps a feature code",
         Disturbance.AUTH_INT: "the PBX protects descriptions against change (auth-int)",
         Disturbance.UNANCHORED: "the media no longer passes through us",
+        Disturbance.CONFERENCE: "the other end is a conference",
         Disturbance.UNREADABLE: "a description or an identity could not be read",
     }
 )
@@ -79,6 +80,9 @@ DOUBTS: Mapping[Doubt, str] = MappingProxyType(
     {
         Doubt.ON_HOLD: "the call was on hold",
         Doubt.TRANSFER: "one party was transferring the other (REFER)",
+        Doubt.MOVED: "the other party's media was led elsewhere, and nobody said to whom",
+        Doubt.CONSULTATION: "it was dialled while another call was on hold",
+        Doubt.CONFERENCE: "the other end is a conference",
         Doubt.TAKEOVER: "the call took another one over, or another one took it over (Replaces)",
     }
 )

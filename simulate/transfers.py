@@ -46,6 +46,7 @@ def consult(talk: Talk, other: Person, is_heard_by_both: bool = False) -> Dialog
 
     def shows(leg: str) -> list[tuple[str, str, bool, str]]:
         marks = [world.word(leg, "named" if other.is_never else "answering", (other,))]
+        marks.append(world.word(leg, "change"))  # a telephone in two calls at once: nothing is owed
         return marks + (list(talk.shows("named", other)) if is_heard_by_both and other.is_never else [])
 
     dialled = world.choose(*other.users) if other.is_never else other.dialled

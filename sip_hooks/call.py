@@ -34,6 +34,7 @@ from sip_hooks.known import Known
 from sip_hooks.message import Message
 from sip_hooks.negotiation import Negotiation, Turn
 from sip_hooks.registration import ContactTokens
+from sip_hooks.relation import is_focus, session_ids
 from sip_hooks.sdp import MediaEnd
 from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timed
@@ -115,6 +116,7 @@ class Pass(Timed):
         found = {
             Disturbance.HOLD: end is not None and end.is_held,
             Disturbance.AUTH_INT: protects_body(invite),
+            Disturbance.CONFERENCE: is_focus(invite),
             Disturbance.UNREADABLE: unreadable,
         }
         found.update({cause: invite.field(name) is not None for name, cause in _TAKEOVERS})
@@ -131,6 +133,7 @@ class Pass(Timed):
             tuple(cause for cause, is_there in found.items() if is_there),
             (family_of(_media_address(end) or self.caller.source[0]), family_of(destination[0])),
             self.callee_side,
+            session_ids(invite),
         )
 
     def forward(self, invite: Message, edits: Edits, exchange: Exchange) -> Iterator[Event]:
@@ -149,6 +152,7 @@ class Pass(Timed):
                 yield CallDisturbed(self.call, cause, named)
         if request.method != b"BYE":
             yield from self._judge(named, unreadable)
+        yield from self._look_for_focus(request)
         if request.method == b"REFER":
             self._transfers.sent(exchange.sender)
         elif request.method == b"NOTIFY":
@@ -171,6 +175,7 @@ class Pass(Timed):
             return
         if response.cseq[1] != b"BYE":
             yield from self._judge(*self._named(response, exchange.sender))
+        yield from self._look_for_focus(response)
         if exchange.dialog is not None:
             yield from self.negotiation.response(response, exchange.dialog, edits, exchange)
 
@@ -216,8 +221,9 @@ class Pass(Timed):
             yield CallDisturbed(self.call, Disturbance.SECOND_ANSWER, named)
         yield from self.negotiation.response(response, dialog, edits, exchange)
         yield from self.negotiation.tell(dialog, frozenset())
+        yield from self._look_for_focus(response)
         if is_first:
-            yield CallAnswered(self.call, at, dialog.tag, named)
+            yield CallAnswered(self.call, at, dialog.tag, named, session_ids(response))
 
     # --- the end
 
@@ -280,6 +286,10 @@ class Pass(Timed):
             return identity
         uri = parse_uri(registered.uri)
         return Identity(identity.role, identity.header, uri.identity(), uri.address())
+
+    def _look_for_focus(self, message: Message) -> Iterator[Event]:
+        if is_focus(message):
+            yield CallDisturbed(self.call, Disturbance.CONFERENCE, ())
 
     def _settle(self, is_done: bool | None) -> Iterator[Event]:
         """Report what became of the transfers under way, if that is known now."""

@@ -53,6 +53,7 @@ class Disturbance(StrEnum):
     INFO = "info"  # RFC 6086 or RFC 2976; may carry a key press or a feature code
     AUTH_INT = "auth-int"  # RFC 7616: the PBX protects bodies by digest; descriptions are left untouched
     UNANCHORED = "unanchored"  # media of an anchored call that can no longer be made to pass through us
+    CONFERENCE = "conference"  # a Contact is a conference's focus (RFC 4579 §5.2)
     UNREADABLE = "unreadable"  # an identity header that cannot be read
 
 
@@ -74,6 +75,7 @@ class CallOffered:
     ]  # what the INVITE carries: REPLACES, JOIN, HOLD, AUTH_INT, UNREADABLE
     families: tuple[Family, Family]  # the IP versions in which caller and callee are to have their media
     to_side: Side = Side.PBX  # where the callee is
+    session_ids: frozenset[str] = frozenset()  # RFC 7989, without the nil one
 
     @property
     def is_trunk_leg(self) -> bool:
@@ -130,6 +132,7 @@ class CallAnswered:
     at: datetime  # aware UTC
     to_tag: str  # of the fork that won
     identities: tuple[Identity, ...]  # of the callee, from this response
+    session_ids: frozenset[str] = frozenset()  # as in CallOffered
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,16 @@ class MediaNegotiated:
     callee: MediaEnd | None = field(repr=False)  # as this fork's callee described it; None if not yet known
     answered: bool  # a 2xx to the INVITE carried or preceded it: this fork's media is the call's media
     obstacles: frozenset[Obstacle]  # of the description that is about to leave
+
+
+@dataclass(frozen=True, slots=True)
+class CallsRelated:
+    """A request of this call, or the INVITE that opened it, names dialogs of others: Replaces (RFC 3891),
+    also within a Refer-To, Join (RFC 3911) or Target-Dialog (RFC 4538).
+    """
+
+    call: str
+    others: tuple[str, ...]  # those that are known; none is not reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +209,7 @@ Event: TypeAlias = (
     | CallRedirected
     | CallAnswered
     | MediaNegotiated
+    | CallsRelated
     | MediaKept
     | CallDisturbed
     | TransferEnded

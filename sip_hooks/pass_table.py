@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sip_hooks import reading
 from sip_hooks.call import Pass
-from sip_hooks.events import Side
+from sip_hooks.events import Disturbance, Side
 from sip_hooks.identity import Role
 from sip_hooks.message import Message
+from sip_hooks.relation import dialogs_named
 
 
 class PassTable:
@@ -73,6 +74,10 @@ class PassTable:
             return None
         best = max(rank for rank, _, _ in found)
         return next((call, role) for rank, call, role in reversed(found) if rank == best)
+
+    def mentioned_by(self, request: Message) -> list[tuple[Disturbance, Pass]]:
+        """Return the passes whose dialogs a request names, and what it says of them."""
+        return [(cause, it) for cause, dialog in dialogs_named(request) for it in self.mentioned(dialog)]
 
     def mentioned(self, dialog: bytes) -> list[Pass]:
         """Return the passes that a Replaces, Join or Target-Dialog value names (RFC 3891, 3911, 4538)."""

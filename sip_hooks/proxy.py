@@ -18,7 +18,7 @@ from sip_hooks.errors import SipError
 from sip_hooks.events import (
     CallDisturbed,
     CallRestored,
-    Disturbance,
+    CallsRelated,
     Event,
     ForwardCall,
     PassedUntouched,
@@ -47,11 +47,6 @@ from sip_hooks.transaction_layer import TransactionLayer
 from sip_hooks.validity import validate
 
 _DIALOG_FORMING = (b"INVITE", b"SUBSCRIBE", b"REFER")
-_MENTIONS = (
-    (b"replaces", Disturbance.REPLACES),
-    (b"join", Disturbance.JOIN),
-    (b"target-dialog", Disturbance.REFER),
-)
 _TARGET_REFRESHING = (b"INVITE", b"UPDATE")
 Cause = Literal["bye", "cancelled", "rejected", "timeout", "error"]
 _CAUSES: dict[int, Cause] = {487: "cancelled", 408: "timeout", 503: "error"}
@@ -132,17 +127,18 @@ class Proxy:
 
     def _take(self, server: ServerTransaction, plan: Plan, now: float) -> None:
         request = server.request
-        self._disturb_mentioned(request)
+        others = self._disturb_mentioned(request)
         try:
             if request.method == b"INVITE" and not request.to_tag:
-                self._offer(server, plan, now)
+                self._relate(self._offer(server, plan, now), others)
             else:
+                self._relate(plan.call, others)
                 self._send_on(server, plan, now)
         except SipError:
             self.counters["unforwardable requests"] += 1
             self._respond(server, 500, b"Server Internal Error", now)
 
-    def _offer(self, server: ServerTransaction, plan: Plan, now: float) -> None:
+    def _offer(self, server: ServerTransaction, plan: Plan, now: float) -> Pass:
         """A new call: hold the INVITE and ask those above (`CallOffered`)."""
         invite = server.request
         side = self.router.side_of(server.listener, server.source)
@@ -156,6 +152,7 @@ class Proxy:
         self.layer.start(call, Timer.HELD, now + self._settings.hold_seconds)
         self._hear(call, now)
         self.events.append(offered)
+        return call
 
     def forward_call(self, command: ForwardCall, now: float) -> None:
         """Let a held INVITE go on. A command that comes too late is counted and ignored."""
@@ -264,12 +261,15 @@ class Proxy:
             self._respond(invite, 487, b"Request Terminated", now)
             self._end(invite.context.call, "cancelled", 487, now)
 
-    def _disturb_mentioned(self, request: Message) -> None:
-        """Report the calls that a request outside them wants to take over, join or speak of."""
-        for name, cause in _MENTIONS:
-            if (value := request.first(name)) is not None:
-                for call in self.passes.mentioned(value):
-                    self._report(call, [CallDisturbed(call.call, cause, ())])
+    def _disturb_mentioned(self, request: Message) -> tuple[str, ...]:
+        """Report the calls that a request wants to take over, join or speak of; return them."""
+        for cause, call in (mentioned := self.passes.mentioned_by(request)):
+            self._report(call, [CallDisturbed(call.call, cause, ())])
+        return tuple(call.call for _, call in mentioned)
+
+    def _relate(self, call: Pass | None, others: tuple[str, ...]) -> None:
+        if call is not None and others:
+            self._report(call, [CallsRelated(call.call, others)])
 
     # --- responses
 
@@ -350,10 +350,10 @@ class Proxy:
         exchange = server.context
         if not isinstance(exchange, Exchange):
             return
-        if owed is not None and exchange.is_opening:
-            self._end(exchange.call, _CAUSES[owed.status], owed.status, now)
-        else:
+        if owed is None or not exchange.is_opening:
             self._report(exchange.call, exchange.call.fail(exchange))
+        else:
+            self._end(exchange.call, _CAUSES[owed.status], owed.status, now)
 
     # --- time
 

@@ -124,7 +124,9 @@ def voices_of(plans: Mapping[str, Plan]) -> dict[str, bytes]:
 async def hold_calls(
     recorder: Recorder, plans: Mapping[str, Plan], voices: Mapping[str, bytes], meanwhile: Callable[[], None]
 ) -> None:
-    """All these calls at once, and something else while they last."""
+    """These calls one after the other, and something else while they last: what a telephone says in two at
+    once may be a three-way call.
+    """
     async with contextlib.AsyncExitStack() as stack:
         phones = {
             number: await stack.enter_async_context(
@@ -133,17 +135,13 @@ async def hold_calls(
             for number in sorted({it.caller for it in plans.values()} | {it.callee for it in plans.values()})
         }
         looking = asyncio.create_task(asyncio.to_thread(meanwhile))
-        await asyncio.gather(
-            *(
-                converse(
-                    phones[plan.caller],
-                    phones[plan.callee],
-                    plan.dialled or plan.callee,
-                    (voices[f"{name}, caller"], voices[f"{name}, callee"]),
-                )
-                for name, plan in plans.items()
+        for name, plan in plans.items():
+            await converse(
+                phones[plan.caller],
+                phones[plan.callee],
+                plan.dialled or plan.callee,
+                (voices[f"{name}, caller"], voices[f"{name}, callee"]),
             )
-        )
         await looking
 
 

@@ -161,6 +161,7 @@ def test_another_conversation_is_not_concerned() -> None:
     running = calls()
     offer(running, "201", "250")
     event = replace(offered("201", "+31612345678"), call=OTHER, conversation="e" * 32)
+    event = replace(event, description=description("192.0.2.31", 4002))
     assert of_kind(list(running.on_event(event, START)), OpenMedia)
 
 

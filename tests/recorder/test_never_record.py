@@ -89,9 +89,35 @@ def test_a_hold_pauses_when_it_is_offered_and_is_over_when_it_is_refused() -> No
     assert after(offer, held("sendonly", "recvonly"), MediaKept(CALL)) == []
 
 
-@pytest.mark.parametrize("cause", [Disturbance.UPDATE, Disturbance.REINVITE_CHANGED])
-def test_a_refresh_a_codec_change_and_an_update_change_nobody(cause: Disturbance) -> None:
-    assert after(CallDisturbed(CALL, cause, ())) == []
+def test_a_refresh_a_codec_change_and_an_update_change_nobody() -> None:
+    assert after(CallDisturbed(CALL, Disturbance.UPDATE, ())) == []
+    assert after(negotiated(codec=0, name="PCMU")) == []
+
+
+MOVES = CallDisturbed(CALL, Disturbance.REINVITE_CHANGED, ())
+
+
+def moved(side: str, port: int = 7000) -> MediaNegotiated:
+    event = negotiated()
+    assert event.caller and event.callee
+    if side == "caller":
+        return replace(event, caller=replace(event.caller, rtp_port=port))
+    return replace(event, callee=replace(event.callee, rtp_port=port))
+
+
+def test_media_that_is_led_elsewhere_by_the_other_side_may_be_somebody_elses() -> None:
+    made = recording()
+    assert after(MOVES, call=made) == PAUSED
+    assert after(moved("callee"), call=made) == []
+    assert after(negotiated(), call=made) == WENT_ON
+
+
+def test_our_own_telephone_may_have_its_media_elsewhere() -> None:
+    assert after(MOVES, moved("caller")) == WENT_ON
+
+
+def test_an_offer_to_lead_media_elsewhere_that_is_refused_is_over() -> None:
+    assert after(MOVES, MediaKept(CALL)) == WENT_ON
 
 
 def test_after_hold_somebody_unknown_may_have_picked_up() -> None:

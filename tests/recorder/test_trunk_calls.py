@@ -19,6 +19,7 @@ from tests.recorder.test_session import (
     CALL,
     END,
     PORTS,
+    description,
     ids,
     lowest,
     named,
@@ -183,7 +184,8 @@ PHONE, OUTER = "a" * 32, "e" * 32
 
 def inner(running: Calls, caller: str, callee: str, side: Side = Side.PHONES, **changes: Any) -> list[Any]:
     """A call between phones and PBX."""
-    return running.on_event(offered(caller, callee, side, call=PHONE, conversation=OUTER, **changes), ANSWER)
+    event = offered(caller, callee, side, call=PHONE, conversation=OUTER, **changes)
+    return running.on_event(replace(event, description=description("192.0.2.32", 4002)), ANSWER)
 
 
 def outer(running: Calls, dialled: str = "+31612345678") -> list[Any]:

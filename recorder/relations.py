@@ -1,0 +1,130 @@
+"""What the messages of calls say of how they belong together, turned into a graph (`recorder.graph`).
+
+Legs are joined by Replaces, Join and Target-Dialog (`CallsRelated`), by Call-ID, Session-ID (RFC 7989) and
+address and port of media, and where one telephone speaks in two calls at once: it may be a three-way call.
+A telephone is known by its Contact. Calls whose media passes us by count as not on hold: nobody tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from recorder.graph import Graph, Taint
+from sip_hooks.address import UNSPECIFIED
+from sip_hooks.events import (
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    CallsRelated,
+    Event,
+    MediaNegotiated,
+    Side,
+)
+from sip_hooks.identity import Identity, Role
+from sip_hooks.sdp import MediaEnd
+
+
+class Relations:
+    """All calls that run, and who belongs to whom."""
+
+    def __init__(self) -> None:
+        self._graph = Graph()
+        self._ours: dict[str, Role] = {}  # of calls on the phone side: which party has the telephone
+        self._telephones: dict[str, str] = {}
+        self._answered: set[str] = set()
+        self._on_hold: set[str] = set()
+        self._talking: dict[str, set[str]] = {}  # by telephone
+        self._held: dict[str, set[str]] = {}
+
+    def offer(self, event: CallOffered) -> None:
+        """A call begins."""
+        self._graph.add(event.call, {("conversation", event.conversation), *_sessions(event.session_ids)})
+        self._graph.add(event.call, _media(event.description.end if event.description else None))
+        if not event.is_trunk_leg:
+            self._ours[event.call] = "caller" if event.from_side is Side.PHONES else "callee"
+            self._learn_telephone(event.call, event.identities)
+
+    def note(self, event: Event) -> None:
+        """Something is known of a call that was offered."""
+        call = event.call
+        match event:
+            case CallsRelated():
+                for other in event.others:
+                    self._graph.join(call, other)
+            case CallEnded():
+                self._graph.release(call)
+                self._leave(call)
+            case CallAnswered():
+                self._graph.add(call, _sessions(event.session_ids))
+                self._learn_telephone(call, event.identities)
+                self._answered.add(call)
+                self._place(call)
+            case MediaNegotiated():
+                ends = [end for end in (event.caller, event.callee) if end is not None]
+                self._graph.add(call, [key for end in ends for key in _media(end)])
+                is_held = any(end.direction != "sendrecv" for end in ends)
+                (self._on_hold.add if is_held else self._on_hold.discard)(call)
+                self._place(call)
+
+    def is_consultation(self, event: CallOffered) -> bool:
+        """Whether somebody dials while another call of the same telephone is on hold."""
+        telephone = self._telephones.get(event.call, "")
+        return self._ours.get(event.call) == "caller" and bool(self._held.get(telephone))
+
+    def taint(self, call: str, taint: Taint) -> None:
+        """This is known of a call, and so of all that belong to it."""
+        self._graph.taint(call, taint)
+
+    def taints(self, call: str) -> frozenset[Taint]:
+        """What is known of a call because of all that belong to it."""
+        return self._graph.taints(call)
+
+    def untold(self, call: str) -> list[str]:
+        """The calls that belong to this one and do not know all taints yet; each is named once."""
+        return self._graph.untold(call)
+
+    def forget(self, call: str) -> None:
+        """A call is over."""
+        self._graph.forget(call)
+        self._leave(call)
+        self._telephones.pop(call, None)
+        self._ours.pop(call, None)
+        self._answered.discard(call)
+        self._on_hold.discard(call)
+
+    def _learn_telephone(self, call: str, identities: Iterable[Identity]) -> None:
+        ours = self._ours.get(call)
+        for it in identities:
+            if it.header == "contact" and it.role == ours and it.address:
+                self._leave(call)
+                self._telephones[call] = it.address
+
+    def _place(self, call: str) -> None:
+        """Note whether a telephone speaks in this call; if it does in another one as well, they are one."""
+        telephone = self._telephones.get(call)
+        if telephone is None or call not in self._answered:
+            return
+        self._leave(call)
+        is_held = call in self._on_hold
+        now = (self._held if is_held else self._talking).setdefault(telephone, set())
+        if not is_held and now:
+            self._graph.join(call, next(iter(now)))
+        now.add(call)
+
+    def _leave(self, call: str) -> None:
+        telephone = self._telephones.get(call, "")
+        for calls in (self._held, self._talking):
+            if call in (found := calls.get(telephone, set())):
+                found.discard(call)
+                if not found:
+                    del calls[telephone]
+
+
+def _sessions(identifiers: Iterable[str]) -> list[object]:
+    return [("session", it) for it in identifiers]
+
+
+def _media(end: MediaEnd | None) -> list[object]:
+    if end is None or not end.rtp_port or end.address in UNSPECIFIED:
+        return []
+    return [("media", end.address, end.rtp_port)]

@@ -1,0 +1,190 @@
+"""Calls that belong together in any way: the doctor in one of them keeps all of them out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from recorder.calls import Calls
+from recorder.effects import OpenMedia
+from sip_hooks.events import (
+    CallAnswered,
+    CallDisturbed,
+    CallEnded,
+    CallOffered,
+    CallsRelated,
+    Disturbance,
+    Event,
+    MediaNegotiated,
+    Side,
+)
+from sip_hooks.identity import Identity
+from tests.recorder.test_never_record import ENDED, PAUSED, WENT_ON, did
+from tests.recorder.test_session import (
+    ANSWER,
+    CALL,
+    END,
+    START,
+    description,
+    lowest,
+    named,
+    negotiated,
+    of_kind,
+    offered,
+    policy,
+)
+
+DOCTOR, CUSTOMER = "250", "+31612345678"
+SECOND = "d" * 32
+
+
+def contact(role: Any, user: str) -> Identity:
+    return Identity(role, "contact", user, f"{user}@192.0.2.31")
+
+
+class Site:
+    """All calls, and what comes of their events."""
+
+    def __init__(self) -> None:
+        drawn = count(1)
+        self.calls = Calls(policy(), lambda size: next(drawn).to_bytes(size), lowest)
+        self._ports = count(4000, 2)
+
+    def tell(self, *events: Event) -> list[str]:
+        """What the last of these does to tap and capture."""
+        effects: list[Any] = []
+        for event in events:
+            effects = self.calls.on_event(event, ANSWER)
+        return did(effects)
+
+    def offer(self, call: str, callee: str, user: str = "201", **changes: Any) -> None:
+        event = offered("201", callee, call=call, conversation=call, **changes)
+        event = replace(event, identities=(*event.identities, contact("caller", user)))
+        event = replace(event, description=description("192.0.2.31", next(self._ports)))
+        for asked in of_kind(list(self.calls.on_event(event, START)), OpenMedia):
+            self.calls.media_opened(call, asked.session, (20000 + 4 * len(self.calls), 20002))
+
+    def answer(self, call: str, callee: str = CUSTOMER, **changes: Any) -> list[str]:
+        """The call is answered; only of media that passes through us anything is told."""
+        if callee != DOCTOR:
+            self.tell(self.media(call))
+        return self.tell(CallAnswered(call, ANSWER, "t", named("callee", callee), **changes))
+
+    def media(self, call: str, direction: str = "sendrecv") -> MediaNegotiated:
+        event = replace(negotiated(), call=call)
+        assert event.caller and event.callee
+        port = 6000 if call == CALL else 8000
+        caller = replace(event.caller, rtp_port=port, direction=direction)
+        return replace(event, caller=caller, callee=replace(event.callee, rtp_port=port + 2))
+
+    def recorded(self, call: str = CALL, **changes: Any) -> Site:
+        self.offer(call, CUSTOMER, **changes)
+        assert self.answer(call) == ["begin", "all"]
+        return self
+
+
+def test_a_refer_with_replaces_to_the_doctors_call_is_for_good() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, DOCTOR, user="other")
+    site.answer(SECOND, DOCTOR)
+    assert site.tell(CallsRelated(CALL, (SECOND,))) == ENDED
+
+
+def test_a_call_that_takes_over_the_doctors_is_never_recorded() -> None:
+    site = Site()
+    site.offer(SECOND, DOCTOR, user="other")
+    site.answer(SECOND, DOCTOR)
+    site.offer(CALL, CUSTOMER, disturbances=(Disturbance.REPLACES,))
+    site.tell(CallsRelated(CALL, (SECOND,)))
+    assert site.answer(CALL) == []
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_call_that_takes_over_another_one_is_held(is_known: bool) -> None:
+    """Who takes it over is not who was in it, whatever name the PBX gives."""
+    site = Site().recorded(SECOND, user="other")
+    site.offer(CALL, CUSTOMER, disturbances=(Disturbance.REPLACES,))
+    if is_known:
+        site.tell(CallsRelated(CALL, (SECOND,)))
+    assert site.answer(CALL) == []
+
+
+def test_a_join_keeps_both_out() -> None:
+    site = Site().recorded()
+    assert site.tell(CallDisturbed(CALL, Disturbance.JOIN, ())) == ENDED
+    site.offer(SECOND, CUSTOMER, disturbances=(Disturbance.JOIN,))
+    assert site.answer(SECOND) == []
+
+
+def test_a_consultation_is_held_and_the_first_call_goes_on_when_it_is_over() -> None:
+    site = Site().recorded()
+    assert site.tell(site.media(CALL, "sendonly")) == PAUSED
+    site.offer(SECOND, "+31687654321")
+    assert site.answer(SECOND, "+31687654321") == []
+    site.tell(CallEnded(SECOND, END, "bye", 200))
+    assert site.tell(site.media(CALL)) == WENT_ON
+
+
+def test_a_consultation_of_the_doctor_leaves_the_customers_call_alone() -> None:
+    site = Site().recorded()
+    site.tell(site.media(CALL, "sendonly"))
+    site.offer(SECOND, DOCTOR)
+    site.answer(SECOND, DOCTOR)
+    site.tell(CallEnded(SECOND, END, "bye", 200))
+    assert site.tell(site.media(CALL)) == WENT_ON
+
+
+def test_a_three_way_call_at_the_telephone_with_the_doctor_keeps_both_out() -> None:
+    site = Site().recorded()
+    site.tell(site.media(CALL, "sendonly"))
+    site.offer(SECOND, DOCTOR)
+    site.answer(SECOND, DOCTOR)
+    assert site.tell(site.media(CALL))[-2:] == ENDED
+    assert site.tell(CallEnded(SECOND, END, "bye", 200), site.media(CALL)) == []
+
+
+def test_two_telephones_are_not_one() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, DOCTOR, user="202")
+    assert site.answer(SECOND, DOCTOR) == []
+    assert site.calls.summaries()[0]["state"] == "recording"
+
+
+def test_a_telephone_that_was_called_is_known_by_the_contact_of_its_answer() -> None:
+    site = Site().recorded()
+    site.tell(offered(DOCTOR, "201", Side.PBX, call=SECOND, conversation=SECOND, description=None))
+    answer = CallAnswered(SECOND, ANSWER, "t", (*named("callee", "201"), contact("callee", "201")))
+    assert site.tell(answer) == ENDED
+
+
+@pytest.mark.parametrize("when", ["offer", "answer"])
+def test_a_session_in_common_joins(when: str) -> None:
+    ids = frozenset({"ab" * 16})
+    site = Site().recorded(session_ids=ids)
+    site.offer(SECOND, DOCTOR, user="other", session_ids=ids if when == "offer" else frozenset())
+    site.answer(SECOND, DOCTOR, session_ids=ids if when == "answer" else frozenset())
+    assert site.calls.summaries() == []
+
+
+def test_media_in_common_joins() -> None:
+    site = Site().recorded()
+    event: CallOffered = offered(DOCTOR, "201", Side.PBX, call=SECOND, conversation=SECOND)
+    shared = site.media(CALL).caller
+    assert shared is not None
+    event = replace(event, description=description(shared.address, shared.rtp_port))
+    assert site.tell(event) == ENDED
+
+
+def test_who_cannot_be_read_in_a_related_call_may_be_the_doctor() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, CUSTOMER, user="other")
+    site.tell(CallsRelated(CALL, (SECOND,)))
+    assert site.tell(CallDisturbed(SECOND, Disturbance.UNREADABLE, ())) == ENDED
+
+
+def test_a_conference_is_held() -> None:
+    site = Site().recorded()
+    assert site.tell(CallDisturbed(CALL, Disturbance.CONFERENCE, ())) == PAUSED
