@@ -272,7 +272,7 @@ class Verdict:
 
     `anchor` matters at the first offer only: whether the call's media shall pass through us. `line`, `agent`
     and `purposes` are empty for the kinds in WITHHELD, and `reasons` says nothing but the kind's own reason.
-    `outcome` is that of the purpose that got furthest.
+    `outcome` is that of the purpose that got furthest. `asked`: what it was decided on.
     """
 
     kind: Kind
@@ -284,6 +284,7 @@ class Verdict:
     reasons: tuple[Reason, ...]
     details: tuple[str, ...]
     outcome: Outcome
+    asked: tuple[CallFacts, Rules] | None = field(default=None, compare=False, repr=False)
 
     def recorded(self) -> tuple[str, ...]:
         """The names of the purposes to record for, sorted."""
@@ -298,8 +299,14 @@ class Verdict:
 _ACTIONS, _KINDS, _OUTCOMES, _REASONS = list(Action), list(Kind), list(Outcome), list(Reason)
 
 
-def decide(facts: CallFacts, rules: Rules) -> Verdict:
-    """Ask every rule and weigh the opinions. Unknown means not recorded: without a permit, unlisted."""
+def decide(facts: CallFacts, rules: Rules, before: Verdict | None = None) -> Verdict:
+    """Ask every rule and weigh the opinions. Unknown means not recorded: without a permit, unlisted.
+
+    A verdict depends on nothing but facts and rules, so `before` is returned where it was of the same.
+    """
+    asked = facts, rules
+    if before is not None and before.asked == asked:
+        return before
     opinions = {opinion for rule in rules for opinion in rule(facts)}
     permits = [it for it in opinions if EFFECTS[it.reason].action is Action.RECORD]
     kinds = {EFFECTS[it.reason].kind for it in opinions} | (set() if permits else {Kind.UNLISTED})
@@ -307,10 +314,11 @@ def decide(facts: CallFacts, rules: Rules) -> Verdict:
     strip = max((it.strip for it in opinions), default=0)
     if kind in WITHHELD:
         own = (it.reason for it in opinions if EFFECTS[it.reason].kind is kind)
-        return Verdict(kind, strip, False, None, None, MappingProxyType({}), _sorted(own), (), Outcome.NONE)
+        none = MappingProxyType[str, PurposeVerdict]({})
+        return Verdict(kind, strip, False, None, None, none, _sorted(own), (), Outcome.NONE, asked)
     names = sorted({name for permit in permits for name in permit.purposes or ()})
-    reasons = {name: _reasons_for(name, opinions, permits) for name in names}
-    purposes = {name: PurposeVerdict(_action(reasons[name]), reasons[name]) for name in names}
+    found = {name: _reasons_for(name, opinions, permits) for name in names}
+    purposes = {name: PurposeVerdict(_action(found[name]), found[name]) for name in names}
     return Verdict(
         kind=kind,
         strip=strip,
@@ -318,9 +326,10 @@ def decide(facts: CallFacts, rules: Rules) -> Verdict:
         line=min((it.line for it in permits if it.line), default=None),
         agent=min((it.agent for it in permits if it.agent), default=None),
         purposes=MappingProxyType(purposes),
-        reasons=_sorted(reason for found in reasons.values() for reason in found),
+        reasons=_sorted(reason for reasons in found.values() for reason in reasons),
         details=tuple(sorted({detail for it in opinions for detail in it.details})),
         outcome=max((it.outcome for it in purposes.values()), key=_OUTCOMES.index, default=Outcome.NONE),
+        asked=asked,
     )
 
 

@@ -290,7 +290,7 @@ class Session:
 
     def _fail(self, failure: str) -> None:
         self._facts = replace(self._facts, failures=self._facts.failures | {failure})
-        self._verdict = decide(self._facts, self._policy.rules)
+        self._verdict = decide(self._facts, self._policy.rules, self._verdict)
 
     def _on_untouched(self) -> list[Effect]:
         self._fail("not-anchored")
@@ -314,7 +314,7 @@ class Session:
 
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
-        self._verdict = decide(self._facts, self._policy.rules)
+        self._verdict = decide(self._facts, self._policy.rules, self._verdict)
         return [*self._act(at), *self._account.keep(self._verdict)]
 
     def _act(self, at: datetime) -> list[Effect]:
@@ -349,7 +349,7 @@ class Session:
             self._fail("not-anchored")
         elif self._verdict.recorded() and not self._recordings.purposes() and not self._ends.are_recordable():
             self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
-            self._verdict = decide(self._facts, self._policy.rules)
+            self._verdict = decide(self._facts, self._policy.rules, self._verdict)
 
     def _end_stopped(self, at: datetime) -> list[Effect]:
         """Those recordings end that nothing but somebody's wish ends; the call's others may go on."""

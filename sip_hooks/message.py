@@ -8,7 +8,7 @@ representable and still wrong is the validator's business (``sip_hooks.validity`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sip_hooks import reading
@@ -86,6 +86,7 @@ class Message:
     body_start: int
     body: bytes
     is_short: bool
+    split: dict[bytes, list[Member]] = field(default_factory=dict, compare=False)  # what `members` has found
 
     def fields(self, name: bytes) -> list[HeaderField]:
         """Return all fields of this name, in order; of the name ``b""`` all lines that are no field."""
@@ -103,10 +104,13 @@ class Message:
 
     def members(self, name: bytes) -> list[Member]:
         """Return the members of a header in order, over all its fields; lists are split at their commas."""
-        found = self.by_name.get(name)
-        if not found:
-            return []
-        members = [member for header in found for member in split_members(header)]
+        members = self.split.get(name)
+        if members is None:
+            members = self.split[name] = self._members(name)
+        return members
+
+    def _members(self, name: bytes) -> list[Member]:
+        members = [member for header in self.fields(name) for member in split_members(header)]
         if len(members) > MAXIMUM_MEMBERS:
             raise MessageError("a list has too many members")
         return members

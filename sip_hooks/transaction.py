@@ -34,6 +34,8 @@ class State(StrEnum):
 class Input(Enum):
     """What happens to a transaction, besides its timers."""
 
+    __hash__ = object.__hash__  # these are keys of the tables: Enum's own is written in Python
+
     REQUEST = auto()  # the request again
     ACK = auto()
     CANCEL = auto()
