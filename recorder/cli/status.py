@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -54,10 +55,21 @@ def _print(value: dict[str, Any]) -> None:
     }
     if lost := value["signalling"].get("notes_lost"):
         shown["ledger"] = f"{lost} calls may be missing from it; see the log of signalling"
+    if "evidence" in value["signalling"]:
+        shown["trunk side"] = trunk_side(value["signalling"])
     if value["processes"]:
         shown |= {"missing": _sentences(value["missing"])} if value["missing"] else {}
     shown |= {"WARNING": _sentences(value["warnings"])} if value["warnings"] else {}
     say(facts("Doelband", shown))
+
+
+def trunk_side(signalling: Mapping[str, Any]) -> str:
+    """Whether calls between PBX and trunk may be recorded now."""
+    if signalling["evidence"] == "none":
+        return "nothing is recorded: nobody says who speaks inside the PBX"
+    if signalling["evidence_connected"]:
+        return f"recorded while {signalling['evidence']} says that an enrolled agent speaks inside"
+    return f"nothing is recorded: {signalling['evidence']} does not answer; see the log of signalling"
 
 
 def _sentences(findings: list[dict[str, str]]) -> str:
