@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import machine, measure, relay, signalling
+from bench import machine, measure, overload, relay, signalling
 from bench.processes import BenchError
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,7 +33,13 @@ def _signalling(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Repo
     return result.figures(), result.value()
 
 
+def _overload(_: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    result = overload.measure(overload.Plan(), tell)
+    return result.figures(), result.value()
+
+
 BENCHMARKS: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Report]] = {
+    "overload": _overload,
     "relay": _relay,
     "signalling": _signalling,
 }

@@ -13,7 +13,7 @@ leaves over TLS or not at all (RFC 5630 §3.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from sip_hooks.call import Pass
@@ -189,6 +189,8 @@ class Planner:
         uri = request.target
         if not routes.rest and (registered := self._tokens.open(uri.user)):
             return self._to_registered(registered, uri.user.lower(), routes)
+        if not routes.rest and (registered := self._tokens.open(routes.user)):  # by its Path (RFC 3327 §5.4)
+            return self._to_registered(replace(registered, uri=uri.raw), routes.user.lower(), routes)
         to = _first_uri(routes.rest) if routes.rest else uri
         destination = address_of(to)
         if not routes.rest and destination is not None and self._router.is_ours(destination):

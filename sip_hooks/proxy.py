@@ -37,7 +37,7 @@ from sip_hooks.forwarding import (
 from sip_hooks.message import Message, parse
 from sip_hooks.pass_table import PassTable
 from sip_hooks.planning import Plan, Planner, Refusal
-from sip_hooks.registration import ContactTokens, bind_contacts, hide_contacts, restore_contacts
+from sip_hooks.registration import ContactTokens, bind_contacts, name_way, restore_contacts
 from sip_hooks.restoration import Restorer
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener
@@ -184,7 +184,7 @@ class Proxy:
             self._show_request(request, edits, server.context, server.source, now)
         if request.method == b"REGISTER":
             came = server.source, server.listener
-            hide_contacts(request, edits, self._tokens, came, plan.exit)
+            name_way(request, edits, self._tokens, came, plan.exit, self._settings)
         packet, branch = self._edited(request, edits, plan, server)
         hop = plan.destination, plan.exit
         self.layer.open_client((branch, request.method), packet, hop, server, now)

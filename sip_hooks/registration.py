@@ -31,7 +31,7 @@ from sip_hooks.errors import MessageError
 from sip_hooks.flows import Flows
 from sip_hooks.headers import uri_in
 from sip_hooks.message import Member, Message
-from sip_hooks.settings import Address, Listener, Transport
+from sip_hooks.settings import Address, EngineSettings, Listener, Transport
 from sip_hooks.uri import Uri, parse_uri
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
@@ -125,6 +125,36 @@ def hide_contacts(
             scheme = b"sips" if uri.scheme == b"sips" and leaving.transport == "tls" else b"sip"
             params = b"" if scheme == b"sips" else leaving.uri_params
             _replace_uri(edits, member, uri, b"%s:%s@%s%s" % (scheme, token, leaving.sent_by, params))
+
+
+def push_path(
+    register: Message, edits: Edits, tokens: ContactTokens, came: tuple[Address, Listener], leaving: Listener
+) -> None:
+    """Tell the registrar by which way the phone is reached (RFC 3327 §5.2); its Contact stays as it is.
+
+    The user of our Path is the token of the first Contact. A registrar that is not told that the phone
+    understands Path may refuse or forget it (§5.3), and the phone need not: it gets it back and ignores it.
+    """
+    source, listener = came
+    for _, uri in _contacts(register)[:1]:
+        token = tokens.of(register, uri, source, listener.transport)
+        edits.insert_top(b"Path", b"<sip:%s@%s%s;lr>" % (token, leaving.sent_by, leaving.uri_params))
+        if not any(it.strip(b" \t").lower() == b"path" for it in register.all(b"supported")):
+            edits.insert_top(b"Supported", b"path")
+
+
+def name_way(
+    register: Message,
+    edits: Edits,
+    tokens: ContactTokens,
+    came: tuple[Address, Listener],
+    leaving: Listener,
+    settings: EngineSettings,
+) -> None:
+    """Make calls to the phone of a REGISTER come through us, in the way that is set for its registrar."""
+    is_pbx = leaving.side != "trunk"
+    write = push_path if settings.registration == "path" and is_pbx else hide_contacts
+    write(register, edits, tokens, came, leaving)
 
 
 def bind_contacts(

@@ -30,6 +30,7 @@ class RouteSet:
     token: bytes  # of the pass they name, b"" when they name none
     exit: Listener | None  # the listener that the last of them names: where the request leaves
     rest: tuple[bytes, ...]  # what is left, nearest hop first
+    user: bytes = b""  # of the last that is ours: the token of a phone that is registered by Path
 
 
 class Router:
@@ -102,7 +103,7 @@ class Router:
     def routes(self, request: Message) -> RouteSet:
         """Split a request's Routes into ours and those beyond us."""
         values = request.all(b"route")
-        own, token, leaving = 0, b"", None
+        own, token, leaving, user = 0, b"", None, b""
         for value in values:
             uri = parse_name_addr(value).uri
             named = uri.param(b"db") or b""
@@ -110,8 +111,8 @@ class Router:
             listener = self._named(uri, address) if address else None
             if listener is None or (token and named != token):
                 break
-            own, token, leaving = own + 1, named, listener
-        return RouteSet(own, token, leaving if token else None, tuple(values[own:]))
+            own, token, leaving, user = own + 1, named, listener, uri.user
+        return RouteSet(own, token, leaving if token else None, tuple(values[own:]), user)
 
     def _named(self, uri: Uri, address: Address) -> Listener | None:
         """The listener that a URI with this address names, also when the transport was lost on the way."""

@@ -92,6 +92,9 @@ class Pbx(Section):
     ca: File = Field(default=None, examples=['ca = "pbx-ca.pem"'])
     server_name: Text | None = Field(default=None, examples=['server_name = "pbx.example.nl"'])
     verify: bool = Field(default=True, examples=["verify = true"])
+    registration: Literal["contact", "path"] = Field(
+        default="contact", examples=['registration = "contact" or "path"']
+    )
 
     @property
     def is_name(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import TypedDict, TypeVar, Unpack
+from typing import Literal, TypedDict, TypeVar, Unpack
 
 from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
 from sip_hooks.events import Anchor, CallDisturbed, CallOffered, Disturbance, Event, ForwardCall
@@ -125,12 +125,20 @@ class Bench:
         pbx: Address = PBX,
         media_address: str = "10.0.0.1",
         pbx_transport: Transport = "udp",
+        registration: Literal["contact", "path"] = "contact",
         trunk: Trunk | None = None,
     ) -> None:
         drawn = count(1)
         media = frozenset({media_address})
         self.settings = EngineSettings(
-            listeners, pbx, media, (20000, 30000), b"k" * 32, pbx_transport=pbx_transport, trunk=trunk
+            listeners,
+            pbx,
+            media,
+            (20000, 30000),
+            b"k" * 32,
+            pbx_transport=pbx_transport,
+            registration=registration,
+            trunk=trunk,
         )
         self.engine = Engine(
             self.settings,
