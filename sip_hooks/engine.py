@@ -28,7 +28,7 @@ from sip_hooks.errors import SipError
 from sip_hooks.events import Anchor, Command, Event, Side
 from sip_hooks.flows import Flow
 from sip_hooks.forwarding import respond
-from sip_hooks.framing import PING, PONG, Broken, Deframer
+from sip_hooks.framing import PING, PONG, Broken, Deframer, measured
 from sip_hooks.message import Message, parse
 from sip_hooks.overload import SOURCE, Arrival, Overload
 from sip_hooks.proxy import Proxy
@@ -278,7 +278,8 @@ class Engine:
             leaving = self._listeners[packet.listener]
             own = self._router.listener_at(packet.destination, leaving.transport)
             if own is None:
-                self._ready.append(packet)
+                is_whole = not leaving.is_stream
+                self._ready.append(packet if is_whole else packet._replace(data=measured(packet.data)))
                 continue
             self._receive(Arrival(packet.data, leaving.advertised, own, now, Urgency.RUNNING), now)
             pending.extendleft(reversed(self._take()))

@@ -34,6 +34,14 @@ class Broken:
     head: bytes
 
 
+def measured(message: bytes) -> bytes:
+    """The message with a Content-Length, which it may have come without over UDP (RFC 3261 §18.3, §20.14)."""
+    head, end, body = message.partition(_END)
+    if not end or _LENGTH.search(head + b"\r\n"):
+        return message
+    return b"%s\r\nContent-Length: %d%s%s" % (head, len(body), end, body)
+
+
 class Deframer:
     """One connection's stream. How the bytes are split when they arrive makes no difference."""
 

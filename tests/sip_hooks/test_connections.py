@@ -85,6 +85,19 @@ def test_a_response_goes_back_over_the_connection_of_its_request() -> None:
     ]
 
 
+@pytest.mark.parametrize(("body", "length"), [(b"", "0"), (sdp(), str(len(sdp())))])
+def test_what_came_over_udp_without_its_length_is_measured_for_a_stream(body: bytes, length: str) -> None:
+    """linphone leaves Content-Length out over UDP; the caller over TCP would wait for the end for ever."""
+    on = bench()
+    on.stream(tcp(invite("sip:202@10.0.0.1:5060")), NAT, "in")
+    sent = only(on.forward())
+    ringing = reply(sent.data, 183, body=body)
+    cut = b"\r\n".join(line for line in ringing.split(b"\r\n") if not line.startswith(b"Content-Length"))
+    answer = only(on.receive(cut, PBX, "out"))
+    assert field_of(answer.data, "content-length") == [length]
+    assert answer.data.partition(b"\r\n\r\n")[2] == body
+
+
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_a_phone_is_reached_over_the_connection_on_which_it_registered(transport: Transport) -> None:
     on = bench(transport)
