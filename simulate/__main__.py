@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -22,11 +23,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="tell this one history")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="none begins later")
     wanted = parser.parse_args()
     if wanted.only is not None:
         return _tell(wanted.seed, wanted.only)
     began = time.perf_counter()
-    found = run(wanted.seed, wanted.histories, wanted.processes)
+    found = run(wanted.seed, wanted.histories, wanted.processes, 60 * wanted.minutes)
     report = report_of(found, wanted.seed, time.perf_counter() - began)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return 1 if found.faults else 0

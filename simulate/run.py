@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-from collections import Counter
+import sys
+import time
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from multiprocessing.pool import AsyncResult
 
 from simulate import swift
 from simulate.history import happen, seeded
 
 MOST_FAULTS = 20
+SHARE = 500
 FRAMES_A_SECOND = 100
 """Two parties, a packet every 20 ms each."""
 
@@ -37,23 +42,31 @@ class Figures:
         self.faults += other.faults
 
 
-def run(seed: int, histories: int, processes: int = 1) -> Figures:
-    """Let so many histories happen, shared out over processes."""
-    shares = [(seed, range(share, histories, processes)) for share in range(processes)]
-    found = Figures()
-    if processes == 1:
-        found.add(happen_all(*shares[0]))
-    else:
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            for part in pool.starmap(happen_all, shares):
-                found.add(part)
+def run(seed: int, histories: int, processes: int = 1, patience: float = math.inf) -> Figures:
+    """Let so many histories happen, shared out over processes; none begins after `patience` seconds."""
+    shares = ((seed, range(it, min(it + SHARE, histories))) for it in range(0, histories, SHARE))
+    found, until = Figures(), time.perf_counter() + patience
+    with multiprocessing.get_context("spawn").Pool(processes, _make_quick) as pool:
+        under_way: deque[AsyncResult[Figures]] = deque()
+        for share in shares:
+            if time.perf_counter() > until:
+                break
+            under_way.append(pool.apply_async(happen_all, share))
+            if len(under_way) > processes:
+                found.add(under_way.popleft().get())
+                sys.stderr.write(f"{found.histories} histories, {len(found.faults)} faults\n")
+        for each in under_way:
+            found.add(each.get())
     return found
+
+
+def _make_quick() -> None:
+    swift.remember()
+    swift.remember_decisions()
 
 
 def happen_all(seed: int, indices: range) -> Figures:
     """These histories of a run."""
-    swift.remember()
-    swift.remember_decisions()
     found = Figures()
     for index in indices:
         outcome = happen(seeded(seed, index))
