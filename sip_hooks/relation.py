@@ -14,7 +14,7 @@ from sip_hooks.uri import unescape
 _NAMES = (
     (b"replaces", Disturbance.REPLACES),
     (b"join", Disturbance.JOIN),
-    (b"target-dialog", Disturbance.REFER),
+    (b"target-dialog", Disturbance.REPLACES),  # not REFER: whoever sent it is told elsewhere how it ends
 )
 _DIGITS = frozenset(b"0123456789abcdef")
 

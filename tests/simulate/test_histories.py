@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulate import transfers, turns
 from simulate.history import (
     AWAITED_OPENINGS,
     AWAITED_TURNS,
@@ -73,3 +74,10 @@ def test_awaited_turns_hold(turn: Turn) -> None:
     for index in range(60):
         outcome = happen(seeded(4, index), among=[calls_customer, customer_calls], then=[turn])
         assert outcome.holds, told(4, index, outcome)
+
+
+def test_a_transfer_that_fails_settles_nothing_that_a_request_from_outside_has_begun() -> None:
+    """How one REFER ended was taken for the end of another, which had only named the call (RFC 4538)."""
+    for index in range(100):
+        outcome = happen(seeded(9, index), among=[customer_calls], then=[transfers.blind, turns.mentions])
+        assert outcome.holds, told(9, index, outcome)
