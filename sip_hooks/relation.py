@@ -48,4 +48,4 @@ def session_ids(message: Message) -> frozenset[str]:
 
 def is_focus(message: Message) -> bool:
     """Whether a Contact says that it is the focus of a conference (RFC 4579 §5.2)."""
-    return any(b"isfocus" in value.lower() for value in message.all(b"contact"))
+    return any(b"isfocus" in field.value.lower() for field in message.fields(b"contact"))

@@ -28,8 +28,8 @@ from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Recor
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
-"""Ticks. By more than this and the horizon the wall clock and the clock of arrivals differ only when one of
-them was set: an order may be about an instant as far back as the horizon."""
+"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set; a pause
+may begin a whole horizon before its order on top of that."""
 COMPLETE = "complete"
 
 
@@ -113,7 +113,7 @@ class CapturedRecording:
         """Keep nothing of what arrived from `at` on. Ordered at `now_ns`."""
         if not self._is_paused and not self._is_over:
             self._is_paused = True
-            tick = max(self._end(at, now_ns), 0)
+            tick = max(self._end(at, now_ns, self._horizon), 0)
             self._timeline.drop_after(tick)
             self._marks.append(Pause(tick))
 
@@ -207,9 +207,10 @@ class CapturedRecording:
         sides = zip(self._codecs, self.begin.channels, strict=True)
         return [codec for side, channel in sides for codec in side.kept(channel)]
 
-    def _end(self, ended_at: datetime, now_ns: int) -> int:
+    def _end(self, ended_at: datetime, now_ns: int, back: int = 0) -> int:
+        """`back`: so many ticks before the order it may have been, and no clock was set."""
         told, certain = _ticks(ended_at - self.begin.started_at), self._tick(now_ns)
-        is_set = abs(certain - told) > _CLOCK_STEP + self._horizon
+        is_set = abs(certain - told) > _CLOCK_STEP + back
         return certain if is_set else min(told, certain)
 
     def _instant(self, tick: int) -> datetime:

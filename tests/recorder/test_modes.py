@@ -85,6 +85,7 @@ def test_the_share_of_calls_is_that_of_the_lots_whatever_else_is_known() -> None
         callee = "250" if number % 2 else "+31612345678"
         event = offered("201", callee, call=f"{number:032x}", conversation=f"{number:032x}")
         anchored += sum(isinstance(it, OpenMedia) for it in running.on_event(event, START))
+        running.on_event(CallEnded(event.call, END, "rejected", 486), END)
     assert next(left, None) is None
     assert anchored == SAMPLE_SCALE * 5 // 100 // 2
 
