@@ -13,7 +13,7 @@ from typing import Any
 
 from demo.registrar import Registrar
 from soak.books import Books
-from soak.service import SOCKETS, Service, eventually, serving
+from soak.service import SOCKETS, Life, Service, eventually, serving
 from soak.traffic import Traffic
 from soak.verdict import Kind, Outage
 from soak.voice import Voice
@@ -64,7 +64,7 @@ class Killer:
             plan.longest,
             self._books.ended,
         )
-        self._gone: dict[str, int] = {}
+        self._gone: dict[str, Life] = {}
         self._shown = 0
         self._back: dict[str, list[float]] = defaultdict(list)
         self._finished: dict[str, str | None] = {}

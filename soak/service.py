@@ -42,6 +42,10 @@ class Usage:
     cpu: float
 
 
+Life = tuple[int, int]
+"""A process: its id, which is given again one day, and when it began, in clock ticks."""
+
+
 class Service(Recorder):
     """One installation with many media ports and a commit horizon of so many seconds."""
 
@@ -58,23 +62,23 @@ class Service(Recorder):
         assert count == 1
         self.config.write_text(text, encoding="utf-8")
 
-    def kill(self, kind: Kind) -> dict[str, int]:
-        """SIGKILL one process, or all of them at once; returns the process ids that are gone, by name."""
+    def kill(self, kind: Kind) -> dict[str, Life]:
+        """SIGKILL one process, or all of them at once; returns the processes that are gone, by name."""
         pids = self.pids()
         names = list(pids) if kind == "everything" else [kind]
-        gone = {name: pid for name in names if (pid := pids[name]) is not None}
-        for pid in gone.values():
+        gone = {name: life for name in names if (life := _life(pids[name])) is not None}
+        for pid, _ in gone.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if kind == "everything" and self._service is not None:
             self._service.wait()
         return gone
 
-    def is_back(self, gone: Mapping[str, int]) -> bool:
-        """Whether everything runs, none of it under a process id of `gone`, and it may record."""
+    def is_back(self, gone: Mapping[str, Life]) -> bool:
+        """Whether everything runs, nothing of `gone` does, and it may record."""
         pids = self.pids()
         return (
-            all(pids[name] != pid for name, pid in gone.items())
+            all(_life(pids[name]) != life for name, life in gone.items())
             and self.is_ready()
             and bool(self.answer("signalling", "status").get("recording"))
         )
@@ -114,10 +118,22 @@ class Service(Recorder):
         return {name: _usage(pid) for name, pid in pids.items() if pid is not None}
 
 
+def _life(pid: int | None) -> Life | None:
+    """None when there is no such process any more."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return None if pid is None else (pid, int(_stat(pid)[19]))
+    return None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+
+
 def _usage(pid: int) -> Usage:
     place = Path(f"/proc/{pid}")
     status = (place / "status").read_text(encoding="utf-8")
-    fields = (place / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    fields = _stat(pid)
     return Usage(
         pid,
         int(re.findall(r"RssAnon:\s+(\d+)", status)[0]),

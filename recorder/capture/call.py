@@ -28,8 +28,8 @@ from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Recor
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
-"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set; a pause
-may begin a whole horizon before its order on top of that."""
+"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set; on
+top of that a pause may begin a whole horizon before its order."""
 COMPLETE = "complete"
 
 
