@@ -32,8 +32,14 @@ def run(directory: Path, plan: Plan, installations: int = 1) -> dict[str, Any]:
     places = [directory / str(it.seed) for it in plans]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(installations, mp_context=context) as executor:
-        reports = list(executor.map(kill.run, places, plans))
-    return {"plan": asdict(plan), "seconds": round(time.monotonic() - began), **_merged(reports)}
+        runs = [executor.submit(kill.run, *it) for it in zip(places, plans, strict=True)]
+    reports = [it.result() for it in runs if it.exception() is None]
+    broken = [f"a run broke off: {error}" for it in runs if (error := it.exception()) is not None]
+    if not reports:
+        raise RuntimeError(*broken)
+    merged = _merged(reports)
+    merged["faults"] += broken
+    return {"plan": asdict(plan), "seconds": round(time.monotonic() - began), **merged}
 
 
 def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:

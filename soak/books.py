@@ -100,6 +100,10 @@ class Books:
         if self.totals.passed_by > self.totals.calls * PASSED_BY:
             self.totals.faults.append(f"{self.totals.passed_by} calls got no media ports in time")
 
+    def shut(self) -> None:
+        """Read nothing more, whatever happened."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
     async def read(self) -> bool:
         """Read some sealed clips that have not been read; False: there were none, or none could be."""
         rows = await asyncio.to_thread(self._service.rows)

@@ -95,6 +95,10 @@ class Killer:
         await self._books.close()
         return await self._report(Counter(kinds))
 
+    def shut(self) -> None:
+        """Let go of what would outlive a run that breaks off."""
+        self._books.shut()
+
     async def _until_talking(self) -> None:
         await until(lambda: self._traffic.talking >= self._plan.calls // 2, _TALKING_SECONDS)
 
@@ -200,6 +204,10 @@ def run(directory: Path, plan: Plan) -> dict[str, Any]:
     with serving(directory, plan.horizon, plan.first_port) as (service, exchange):
 
         async def killing() -> dict[str, Any]:
-            return await Killer(service, exchange, plan).run()
+            killer = Killer(service, exchange, plan)
+            try:
+                return await killer.run()
+            finally:
+                killer.shut()
 
         return asyncio.run(killing())
