@@ -55,7 +55,7 @@ def main() -> int:
 def play(installation: Installation, console: Console, keep: bool) -> Story:
     """The whole story on a fresh installation."""
     sip_port, pbx_port = free_port(), free_port()
-    installation.configure(sip_port, pbx_port, media_range())
+    installation.configure(sip_port, pbx_port, media_range(sip_port, pbx_port))
     keys = {name: installation.keygen(name) for name in ("council", "management")}
     installation.tell(
         "setup", "--council", f"{keys['council']}.pub", "--management", f"{keys['management']}.pub"
@@ -136,12 +136,13 @@ def checks_table(story: Story) -> Table:
     return table
 
 
-def media_range() -> tuple[int, int]:
-    """A range of UDP ports that is free now."""
+def media_range(*taken: int) -> tuple[int, int]:
+    """A range of UDP ports that is free now, without those that will be `taken`."""
     while True:
         low = free_port()
-        if low + MEDIA_PORTS < 65_536 and all(_is_free(low + it) for it in range(MEDIA_PORTS)):
-            return low, low + MEDIA_PORTS - 1
+        ports = range(low, low + MEDIA_PORTS)
+        if ports.stop <= 65_536 and not set(taken).intersection(ports) and all(map(_is_free, ports)):
+            return low, ports.stop - 1
 
 
 def _is_free(port: int) -> bool:

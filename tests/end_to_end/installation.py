@@ -67,7 +67,7 @@ class Recorder(Installation):
         self.address = (hosts[0], free_port())
         self.pbx_port = free_port()
         self._returned: set[str] = set()
-        self.configure(self.address[1], self.pbx_port, media_range())
+        self.configure(self.address[1], self.pbx_port, media_range(self.address[1], self.pbx_port))
         text = _on(hosts, self.config.read_text(encoding="utf-8"))
         for old, new in {**WRITTEN, **(otherwise or {})}.items():
             assert text.count(old) == 1, old
