@@ -23,7 +23,7 @@ from demo.phone import free_port
 from demo.story import Call, Story
 from demo.telephony import pbx, phones
 
-MEDIA_PORTS = 64
+MEDIA_PORTS = 160
 INTERRUPTED = 130
 WIDE = 120
 
