@@ -8,16 +8,17 @@ from pathlib import Path
 
 SECONDS = 2.0
 MOST = 64
-_GREETING = b"{}"
 
 
-def give(connection: socket.socket, descriptors: list[int]) -> None:
-    """Hand over up to 64 descriptors on a new SOCK_SEQPACKET connection. Raises OSError."""
-    socket.send_fds(connection, [_GREETING], descriptors)
+def give(connection: socket.socket, descriptors: list[int], place: int = 0) -> None:
+    """Hand over up to 64 descriptors on a new SOCK_SEQPACKET connection, to the one who has this place (0 to
+    255) from now on. Raises OSError.
+    """
+    socket.send_fds(connection, [bytes([place])], descriptors)
 
 
-def take(path: Path) -> tuple[socket.socket, list[int]]:
-    """Connect to `path`; the connection, and the descriptors, which are the caller's to close.
+def take(path: Path) -> tuple[socket.socket, list[int], int]:
+    """Connect to `path`; the connection, the descriptors, which are the caller's to close, and the place.
 
     Raises OSError when nobody listens there, or hangs up, or hands nothing over within two seconds.
     """
@@ -25,15 +26,13 @@ def take(path: Path) -> tuple[socket.socket, list[int]]:
     try:
         connection.settimeout(SECONDS)
         connection.connect(str(path))
-        greeting, descriptors, _, _ = socket.recv_fds(
-            connection, len(_GREETING), MOST, socket.MSG_CMSG_CLOEXEC
-        )
+        greeting, descriptors, _, _ = socket.recv_fds(connection, 1, MOST, socket.MSG_CMSG_CLOEXEC)
         if not greeting or not descriptors:
             raise ConnectionResetError("nothing was handed over")
     except OSError:
         connection.close()
         raise
-    return connection, descriptors
+    return connection, descriptors, greeting[0]
 
 
 def close_all(descriptors: list[int]) -> None:

@@ -27,13 +27,22 @@ def claim(place: Path) -> None:
 
     The descriptor stays open on purpose: closing any descriptor of the file would give the lock back.
     """
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(place)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = _holder(descriptor)
         os.close(descriptor)
         raise Held(pid) from None
+
+
+def inherit(place: Path) -> None:
+    """Hold the lock at `place` as soon as a predecessor's end has given it back, and until this process ends.
+
+    A process that is killed closes its descriptors one by one: others may hear of its end before the lock is
+    free. Raises OSError.
+    """
+    fcntl.lockf(_opened(place), fcntl.LOCK_EX)
 
 
 def holder(place: Path) -> int | None:
@@ -46,6 +55,10 @@ def holder(place: Path) -> int | None:
         return _holder(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _opened(place: Path) -> int:
+    return os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _holder(descriptor: int) -> int | None:

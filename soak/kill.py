@@ -118,7 +118,7 @@ class Killer:
         kinds = {it.kind for it in waiting}
         if "everything" in kinds:
             await asyncio.to_thread(self._service.start)
-        await eventually(lambda: self._service.is_back(self._gone))
+        await eventually(lambda: self._service.missing(self._gone), lambda found: not found)
         self._gone = {}
         await eventually(lambda: asyncio.run(self._service.is_relaying()))
         if "everything" in kinds:

@@ -8,9 +8,10 @@ import os
 import re
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from demo.installation import until
 from demo.registrar import Registrar
@@ -27,6 +28,8 @@ FIRST_PORT = 10_000
 _OTHERS = 10  # of an installation's ports are for SIP
 SOCKETS = 4
 """Of one call."""
+
+T = TypeVar("T")
 
 _MICROSECONDS = 1e6 / os.sysconf("SC_CLK_TCK")
 _ROWS = "SELECT id, state, sha256 FROM clip"
@@ -74,14 +77,17 @@ class Service(Recorder):
             self._service.wait()
         return gone
 
-    def is_back(self, gone: Mapping[str, Life]) -> bool:
-        """Whether everything runs, nothing of `gone` does, and it may record."""
+    def missing(self, gone: Mapping[str, Life]) -> list[str]:
+        """What is not yet as it must be: everything runs, nothing of `gone` does, and it may record."""
         pids = self.pids()
-        return (
-            all(_life(pids[name]) != life for name, life in gone.items())
-            and self.is_ready()
-            and bool(self.answer("signalling", "status").get("recording"))
-        )
+        status = self.answer("signalling", "status")
+        found = [f"{name} is the old one" for name, life in gone.items() if _life(pids[name]) == life]
+        found += [f"no {name}" for name, pid in pids.items() if pid is None]
+        if not self.is_ready():
+            found.append("not ready")
+        if not status.get("recording"):
+            found.append(f"not recording: {status}")
+        return found
 
     def rows(self) -> dict[str, tuple[str, str | None]]:
         """State and SHA-256 of every clip in the catalogue."""
@@ -161,7 +167,6 @@ def serving(
             service.stop()
 
 
-async def eventually(look: object, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait in a thread until something holds, while the phones go on talking. Raises DemoError."""
-    assert callable(look)
-    await asyncio.to_thread(until, look, bool, seconds)
+async def eventually(look: Callable[[], T], is_it: Callable[[T], bool] = bool) -> None:
+    """Wait in a thread until something is so, while the phones go on talking. Raises DemoError."""
+    await asyncio.to_thread(until, look, is_it, PATIENCE_SECONDS)

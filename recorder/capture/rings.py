@@ -20,7 +20,7 @@ RETRY_SECONDS = 0.1
 async def handed_out(path: Path, notifier: Notifier) -> AsyncGenerator[Sequence[int], None]:
     """The descriptors of every ring, from each broker in turn; map them before asking for the next."""
     while True:
-        broker, descriptors = await _patiently(path, notifier)
+        broker, descriptors, _ = await _patiently(path, notifier)
         with broker:
             try:
                 log.info("rings taken over from the media broker", rings=len(descriptors))
@@ -32,7 +32,7 @@ async def handed_out(path: Path, notifier: Notifier) -> AsyncGenerator[Sequence[
         log.error("the media broker has ended")
 
 
-async def _patiently(path: Path, notifier: Notifier) -> tuple[socket.socket, list[int]]:
+async def _patiently(path: Path, notifier: Notifier) -> tuple[socket.socket, list[int], int]:
     is_told = False
     while True:
         try:

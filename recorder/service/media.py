@@ -77,7 +77,7 @@ class Media:
             connection.close()
             return
         index = min(free)
-        if _handed(connection, [self._rings[index]]):
+        if _handed(connection, [self._rings[index]], index):
             self._broker.attach_worker(index, connection)
             log.info("relay attached", index=index)
 
@@ -90,9 +90,9 @@ class Media:
         log.info("rings handed to capture", rings=len(self._rings))
 
 
-def _handed(connection: socket.socket, rings: list[int]) -> bool:
+def _handed(connection: socket.socket, rings: list[int], place: int = 0) -> bool:
     try:
-        handover.give(connection, rings)
+        handover.give(connection, rings, place)
     except OSError:  # it has gone again
         connection.close()
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -23,15 +24,16 @@ def run(path: Path, notifier: Notifier) -> None:
 
     `path`: where the broker hands out rings to relay workers.
     """
-    control, rings = _patiently(path, notifier)
-    _show_presence(path.parent)
+    control, rings, place = _patiently(path, notifier)
+    lock = places.presence(path.parent, f"relay-{place}")
+    threading.Thread(target=presence.inherit, args=(lock,), daemon=True).start()
     notifier.ready("no call yet")
     with control:
         worker.run(control, rings[0], notifier)
     log.error("the media broker has ended, so this relay ends")
 
 
-def _patiently(path: Path, notifier: Notifier) -> tuple[socket.socket, list[int]]:
+def _patiently(path: Path, notifier: Notifier) -> tuple[socket.socket, list[int], int]:
     is_told = False
     while True:
         try:
@@ -42,12 +44,3 @@ def _patiently(path: Path, notifier: Notifier) -> tuple[socket.socket, list[int]
                 notifier.waiting("waiting for the media broker")
                 is_told = True
         time.sleep(RETRY_SECONDS)
-
-
-def _show_presence(runtime: Path) -> None:
-    for index in range(handover.MOST):
-        try:
-            presence.claim(places.presence(runtime, f"relay-{index}"))
-        except presence.Held:
-            continue
-        return

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from recorder import presence
+from recorder import handover, presence, ring
+from recorder.channel import Listener
+from recorder.relay.link import WorkerLink
 from tests.fakes.holder import held
+from tests.fakes.relay import soon
 
 
 def test_a_held_lock_names_its_process_and_cannot_be_had(tmp_path: Path) -> None:
@@ -43,3 +48,25 @@ def test_a_claim_lasts_until_the_process_ends(tmp_path: Path) -> None:
         [sys.executable, "-c", look], capture_output=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert int(seen.stdout) == os.getpid()
+
+
+async def test_a_relay_takes_its_predecessors_name_when_that_is_gone_for_good(tmp_path: Path) -> None:
+    """A killed process closes its control socket before it gives its lock back, or after."""
+    fd, links = ring.create(16), list[WorkerLink]()
+
+    def employ(connection: socket.socket) -> None:
+        handover.give(connection, [fd], 1)
+        links.append(WorkerLink(connection, lambda: None))
+
+    door = Listener(tmp_path / "relays.sock", employ)
+    with held(tmp_path / "relay-1.lock") as predecessor:
+        command = ["-m", "recorder", "relay", "--socket", str(tmp_path / "relays.sock")]
+        relay = await asyncio.create_subprocess_exec(sys.executable, *command)
+        await soon(lambda: bool(links))
+        assert (await links[0].stats())["calls"] == 0  # it works at once
+        assert presence.holder(tmp_path / "relay-1.lock") == predecessor
+    await soon(lambda: presence.holder(tmp_path / "relay-1.lock") == relay.pid)
+    links[0].close()
+    assert await asyncio.wait_for(relay.wait(), 10) == 0
+    door.close()
+    os.close(fd)
