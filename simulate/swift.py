@@ -57,7 +57,9 @@ def remember_decisions() -> None:
     facts_of = operator.attrgetter(*fields)
     decide = decision.decide
 
-    def remembered(facts: decision.CallFacts, rules: decision.Rules) -> decision.Verdict:
+    def remembered(
+        facts: decision.CallFacts, rules: decision.Rules, before: decision.Verdict | None = None
+    ) -> decision.Verdict:
         key = (facts_of(facts), tuple(facts.draws.items()), id(rules))
         found = decided.get(key)
         if found is None:
