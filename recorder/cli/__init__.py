@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "status",
     "calls": "calls",
     "reconcile": "reconcile",
+    "pbx": "pbx",
     "ctl": "ctl",
     "exclude": "exclude",
     "explain": "explain",

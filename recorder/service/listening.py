@@ -28,7 +28,7 @@ _OLDEST = ssl.TLSVersion.TLSv1_2
 def settings(config: Config) -> EngineSettings:
     """The configuration in the words of the SIP engine."""
     return EngineSettings(
-        listeners=_listeners(config),
+        listeners=listeners(config),
         pbx=UNKNOWN if config.pbx.is_name else (config.pbx.address, config.pbx.port),
         media_addresses=frozenset(
             {*config.media.addresses().values(), *config.media.advertised_addresses().values()}
@@ -52,7 +52,7 @@ def _trunk(config: Config) -> Trunk | None:
 def check_listeners(config: Config) -> None:
     """Say at once which SIP address or certificate cannot be had. Raises Unavailable."""
     encryption(config)
-    for it in _listeners(config):
+    for it in listeners(config):
         try:
             bound(it, socket.SOCK_STREAM if it.is_stream else socket.SOCK_DGRAM).close()
         except OSError as error:
@@ -63,7 +63,8 @@ def check_listeners(config: Config) -> None:
             ) from error
 
 
-def _listeners(config: Config) -> tuple[Listener, ...]:
+def listeners(config: Config) -> tuple[Listener, ...]:
+    """The listeners, in the words of the SIP engine."""
     return tuple(
         Listener(
             it.name,

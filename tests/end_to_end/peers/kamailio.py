@@ -55,7 +55,8 @@ class Kamailio:
     `accounts`: a regular expression for whom it knows; each has `password`. `numbers`: dialled → account.
     UDP and TCP are at `address`, TLS at `tls` once there are `credentials`. With `challenges` INVITE and
     MESSAGE need credentials too, else REGISTER alone. `ringing_seconds`: after so long without an answer it
-    says 408.
+    says 408. Without `knows_path` it goes by Contacts alone. With `compares_uri` a digest's uri has to be the
+    Request-URI.
     """
 
     folder: Path
@@ -66,6 +67,8 @@ class Kamailio:
     tls: Address = field(default_factory=lambda: ("127.0.0.1", free_tcp_port()))
     credentials: Credentials | None = None
     challenges: bool = False
+    knows_path: bool = True
+    compares_uri: bool = False
     realm: str = "pbx.example"
     ringing_seconds: float = 30
     workers: int = 2
@@ -161,6 +164,8 @@ class Kamailio:
             "REALM": self.realm,
             "PASSWORD": self.password,
             "CHALLENGED": "1 == 1" if self.challenges else "1 == 0",
+            "PATH": int(self.knows_path),
+            "COMPARED": "1 == 1" if self.compares_uri else "1 == 0",
             "ACCOUNTS": self.accounts,
             "NUMBERS": "\n".join(
                 f'\tif ($rU == "{dialled}") $rU = "{user}";' for dialled, user in self.numbers.items()

@@ -1,0 +1,139 @@
+"""`doelband pbx`: what can the PBX do?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from recorder.cli.options import DEFAULT, ConfigPath
+from recorder.cli.output import Exit, Json, complain, err, rows, say, show
+from recorder.config import Config, load
+from recorder.probe import findings
+from recorder.probe.digest import Login
+from recorder.probe.telephone import Account
+from recorder.probe.trial import Wanted, try_out
+from sip_hooks.address import host
+
+app = typer.Typer(
+    help="Find out what the PBX can do.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+PASSWORD, CALLER_PASSWORD = "DOELBAND_PROBE_PASSWORD", "DOELBAND_PROBE_CALLER_PASSWORD"
+_MARKS = {True: "✓", False: "✗", None: "–"}
+
+
+@app.callback()
+def _group() -> None:
+    """Find out what the PBX can do."""
+
+
+def _token(text: str | None) -> str | None:
+    """What may stand in an address. Raises typer.BadParameter."""
+    if text is not None and (
+        not text.isascii() or not text.isprintable() or set(text) & set(' "<>@') or not text
+    ):
+        raise typer.BadParameter("write a name or number without spaces, quotes, brackets and @")
+    return text
+
+
+@app.command()
+def probe(
+    user: Annotated[
+        str,
+        typer.Option("--user", metavar="USER", callback=_token, help="A test account, which no phone uses."),
+    ],
+    number: Annotated[
+        str | None,
+        typer.Option("--number", metavar="NUMBER", callback=_token, help="What rings it; USER if not given."),
+    ] = None,
+    caller: Annotated[
+        str | None,
+        typer.Option(
+            "--caller",
+            metavar="USER",
+            callback=_token,
+            help="A second test account, which calls the first one.",
+        ),
+    ] = None,
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            "--domain",
+            metavar="NAME",
+            callback=_token,
+            help="Of the accounts; the PBX's address if not given.",
+        ),
+    ] = None,
+    login: Annotated[
+        str | None,
+        typer.Option("--login", metavar="NAME", callback=_token, help="The account's log-in, if not USER."),
+    ] = None,
+    try_bans: Annotated[
+        bool,
+        typer.Option(
+            "--try-bans",
+            help="Also send ten wrong passwords. A PBX that bans addresses then shuts out every phone here.",
+        ),
+    ] = False,
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Register a test account through a proxy of our own, let calls come back, and say what to configure.
+
+    Tries Path (RFC 3327) and our own Contact, the private prefix, and with --caller two accounts from one
+    address. Runs beside the service or without it, on its machine. The passwords are asked for, or taken from
+    DOELBAND_PROBE_PASSWORD and DOELBAND_PROBE_CALLER_PASSWORD. Exit 0: the PBX can do what is configured; 6:
+    something has to be changed; 1: no call comes back; 75: the PBX does not answer.
+    """
+    loaded = load(config)
+    home = domain or host(loaded.pbx.address)
+    wanted = Wanted(
+        Account(user, home, Login(login or user, _password(PASSWORD, user))),
+        number or user,
+        Account(caller, home, Login(caller, _password(CALLER_PASSWORD, caller))) if caller else None,
+        try_bans,
+    )
+    seen = asyncio.run(try_out(loaded, wanted, lambda text: err.print(text, markup=False)))
+    _print(loaded, seen, as_json)
+    if seen.best is None:
+        raise typer.Exit(Exit.FAILED)
+    raise typer.Exit(Exit.FINDINGS if findings.findings(seen) else Exit.OK)
+
+
+def _print(config: Config, seen: findings.Seen, as_json: bool) -> None:
+    found = findings.findings(seen)
+    for it in found:
+        complain(it)
+    value: dict[str, Any] = {
+        "pbx": config.pbx.address,
+        "rows": [asdict(it) for it in findings.rows(seen)],
+        "registration": seen.best,
+        "configured": seen.configured,
+        "findings": list(found),
+    }
+    if as_json:
+        show(value, True, "")
+        return
+    lines = [(_MARKS[it.is_good], it.question, it.answer) for it in findings.rows(seen)]
+    say(rows(f"The PBX at {config.pbx.address}", ("", "question", "answer"), lines, ""))
+    if seen.best is not None:
+        same = " (as it is)" if seen.best == seen.configured else ""
+        say(f'\n[pbx]\nregistration = "{seen.best}"{same}')
+
+
+def _password(variable: str, user: str) -> str:
+    """From the environment, or from whoever sits at the terminal. Raises typer.BadParameter."""
+    if variable in os.environ:
+        return os.environ[variable]
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"no password for {user}: set {variable}, or run this at a terminal")
+    entered: str = typer.prompt(f"Password of {user}", hide_input=True, err=True)
+    return entered
