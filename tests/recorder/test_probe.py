@@ -11,7 +11,8 @@ from recorder.probe.findings import Called, Came, Registration, Seen, Way, findi
 
 MUFASA = Login("Mufasa", "Circle of Life")
 REALM = 'Digest realm="http-auth@example.org", qop="auth, auth-int", '
-NONCE = 'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+OPAQUE = 'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+NONCE = 'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"'
 CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
 
 ACCEPTED, REFUSED = Registration(200, True, True), Registration(403)
@@ -28,11 +29,11 @@ GOOD = Way(ACCEPTED, THROUGH, THROUGH, THROUGH)
     ],
 )
 def test_credentials_are_those_of_rfc_7616_section_3_9_1(algorithm: str, response: str) -> None:
-    challenge = f"{REALM}algorithm={algorithm}, {NONCE}".encode()
+    challenge = f"{REALM}algorithm={algorithm}, {NONCE}, {OPAQUE}".encode()
     given = credentials([challenge], "GET", "/dir/index.html", MUFASA, CNONCE)
     assert given is not None
     assert f'response="{response}"' in given
-    assert 'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"' in given
+    assert OPAQUE in given
 
 
 @pytest.mark.parametrize(
