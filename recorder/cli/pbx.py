@@ -44,45 +44,29 @@ def _token(text: str | None) -> str | None:
     return text
 
 
+def _option(name: str, metavar: str, words: str) -> Any:
+    return typer.Option(name, metavar=metavar, callback=_token, help=words)
+
+
+_USER = _option("--user", "USER", "A test account, which no phone uses.")
+_NUMBER = _option("--number", "NUMBER", "What rings it; USER if not given.")
+_CALLER = _option("--caller", "USER", "A second test account, which calls the first one.")
+_DOMAIN = _option("--domain", "NAME", "Of the accounts; the PBX's address if not given.")
+_LOGIN = _option("--login", "NAME", "The account's log-in, if not USER.")
+_BANS = typer.Option(
+    "--try-bans",
+    help="Also send ten wrong passwords. A PBX that bans addresses then shuts out every phone here.",
+)
+
+
 @app.command()
 def probe(
-    user: Annotated[
-        str,
-        typer.Option("--user", metavar="USER", callback=_token, help="A test account, which no phone uses."),
-    ],
-    number: Annotated[
-        str | None,
-        typer.Option("--number", metavar="NUMBER", callback=_token, help="What rings it; USER if not given."),
-    ] = None,
-    caller: Annotated[
-        str | None,
-        typer.Option(
-            "--caller",
-            metavar="USER",
-            callback=_token,
-            help="A second test account, which calls the first one.",
-        ),
-    ] = None,
-    domain: Annotated[
-        str | None,
-        typer.Option(
-            "--domain",
-            metavar="NAME",
-            callback=_token,
-            help="Of the accounts; the PBX's address if not given.",
-        ),
-    ] = None,
-    login: Annotated[
-        str | None,
-        typer.Option("--login", metavar="NAME", callback=_token, help="The account's log-in, if not USER."),
-    ] = None,
-    try_bans: Annotated[
-        bool,
-        typer.Option(
-            "--try-bans",
-            help="Also send ten wrong passwords. A PBX that bans addresses then shuts out every phone here.",
-        ),
-    ] = False,
+    user: Annotated[str, _USER],
+    number: Annotated[str | None, _NUMBER] = None,
+    caller: Annotated[str | None, _CALLER] = None,
+    domain: Annotated[str | None, _DOMAIN] = None,
+    login: Annotated[str | None, _LOGIN] = None,
+    try_bans: Annotated[bool, _BANS] = False,
     config: ConfigPath = DEFAULT,
     as_json: Json = False,
 ) -> None:
