@@ -7,7 +7,7 @@ edits of that message; what it returns are the events to be reported before the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -29,7 +29,7 @@ from sip_hooks.events import (
     TransferEnded,
     conversation_of,
 )
-from sip_hooks.identity import Identity, Role, identities
+from sip_hooks.identity import Identities, Identity, Role, identities
 from sip_hooks.known import Known
 from sip_hooks.message import Message
 from sip_hooks.negotiation import Negotiation, Turn
@@ -62,6 +62,7 @@ class Pass(Timed):
 
     __slots__ = (
         "_known",
+        "_said",
         "_tokens",
         "_transfers",
         "call",
@@ -101,6 +102,7 @@ class Pass(Timed):
         self.heard_at = 0.0
         self._tokens = tokens
         self._known = Known()
+        self._said: tuple[Identities | None, Role, tuple[Identity, ...]] = None, "caller", ()
         self._transfers = Transfers()
 
     # --- the INVITE that opens it
@@ -274,9 +276,12 @@ class Pass(Timed):
     def _named(self, message: Message, from_role: Role) -> tuple[tuple[Identity, ...], bool]:
         """Return what a message says of the pass's parties, and whether some of it is unreadable."""
         said = identities(message)
-        named = tuple(self._restored(each) for each in said.named)
-        if from_role == "callee":
-            named = tuple(replace(each, role=_other(each.role)) for each in named)
+        before, role, named = self._said
+        if said is not before or role != from_role:
+            named = tuple(self._restored(each) for each in said.named)
+            if from_role == "callee":
+                named = tuple(each._replace(role=_other(each.role)) for each in named)
+            self._said = said, from_role, named
         return named, bool(said.unreadable)
 
     def _restored(self, identity: Identity) -> Identity:

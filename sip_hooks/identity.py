@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from sip_hooks import reading
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import parse_name_addr
-from sip_hooks.message import HeaderField, Message, parse_fragment, split_members
+from sip_hooks.message import HeaderField, Message, parse_fields, parse_fragment, split_members
 from sip_hooks.uri import Uri, parse_uri, unescape
 
 Role: TypeAlias = Literal["caller", "callee"]
@@ -69,8 +69,7 @@ _ANGLED = re.compile(rb"<([^<>]*)")
 _NO_ONE = ("", "anonymous", "unavailable", "restricted", "unknown", "anonymous.invalid")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """One thing that one header says about who a party is. A party is the union of all of them.
 
     ``role``: whom the header speaks of; the caller is the From side of this message.
@@ -82,8 +81,12 @@ class Identity:
 
     role: Role
     header: str
-    value: str = field(repr=False)
-    address: str = field(repr=False)
+    value: str
+    address: str
+
+    def __repr__(self) -> str:
+        """Without value and address: they are numbers."""
+        return f"Identity({self.role!r}, {self.header!r})"
 
 
 # What one header says: somebody, or the header's name when that cannot be read.
@@ -106,42 +109,54 @@ class Identities:
 
 def identities(message: Message) -> Identities:
     """Collect what one message says about both parties, in a sipfrag body too (RFC 3420). Never raises."""
-    claims = list(islice(_claimed(message), MOST_CLAIMS))
-    if len(claims) == MOST_CLAIMS:
-        claims.append("too-many")
+    return _gathered(_of_head(message) + _of_body(message), _is_anonymous(message))
+
+
+@reading.remembered
+def _gathered(claims: tuple[_Claim, ...], is_anonymous: bool) -> Identities:
+    if len(claims) >= MOST_CLAIMS:
+        claims = (*claims[:MOST_CLAIMS], "too-many")
     return Identities(
         tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, Identity))),
         tuple(dict.fromkeys(claim for claim in claims if isinstance(claim, str))),
-        _is_anonymous(message),
+        is_anonymous,
     )
 
 
-def _claimed(message: Message) -> Iterator[_Claim]:
-    yield from _of_request_line(message)
-    yield from _of_fields(message)
-    yield from _of_body(message)
-
-
-def _of_request_line(message: Message) -> Iterator[_Claim]:
+def _of_head(message: Message) -> tuple[_Claim, ...]:
+    """What request line and header fields say; of more than `MOST_CLAIMS` not all."""
+    claims: tuple[_Claim, ...] = ()
+    sender: Role = "callee"
     if message.is_request:
-        try:
-            yield from _claims("callee", "request-uri", parse_uri(message.request_uri))
-        except MessageError:
-            yield "request-uri"
-
-
-def _of_fields(message: Message) -> Iterator[_Claim]:
-    sender: Role = "caller" if message.is_request else "callee"
+        claims, sender = _of_request_uri(message.request_uri), "caller"
     for header in message.headers:
-        role = sender if header.name in _OF_SENDER else _ROLES.get(header.name)
-        if role is None or header.value == b"*":
-            continue
-        try:
-            _demand_plain(message.raw[header.start : header.end - 2])
-            yield from _of_field(header, role)
-        except MessageError:
-            yield header.name.decode()
-            yield from _legible(header, role)
+        role = _ROLES.get(header.name) or (sender if header.name in _OF_SENDER else None)
+        if role is not None and len(claims) < MOST_CLAIMS:
+            claims += _of_field(message.raw[header.start : header.end], role)
+    return claims
+
+
+@reading.remembered
+def _of_request_uri(uri: bytes) -> tuple[_Claim, ...]:
+    try:
+        return tuple(_claims("callee", "request-uri", parse_uri(uri)))
+    except MessageError:
+        return ("request-uri",)
+
+
+@reading.remembered
+def _of_field(field: bytes, role: Role) -> tuple[_Claim, ...]:
+    """What one header field says, which ends in CRLF: at most `MOST_CLAIMS`."""
+    header = parse_fields(field, 0, len(field))[0]
+    if header.value == b"*":
+        return ()
+    claims: list[_Claim] = []
+    try:
+        _demand_plain(field[:-2])
+        claims.extend(islice(_of_members(header, role), MOST_CLAIMS))
+    except MessageError:
+        claims += [header.name.decode(), *_legible(header, role)]
+    return tuple(claims)
 
 
 def _demand_plain(field: bytes) -> None:
@@ -159,7 +174,7 @@ def _demand_plain(field: bytes) -> None:
         before += fold
 
 
-def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
+def _of_members(header: HeaderField, role: Role) -> Iterator[_Claim]:
     name = header.name.decode()
     members = split_members(header)
     if not members:
@@ -168,16 +183,15 @@ def _of_field(header: HeaderField, role: Role) -> Iterator[_Claim]:
         yield from _of_member(name, member.value, role)
 
 
-@reading.remembered
-def _of_member(name: str, value: bytes, role: Role) -> tuple[_Claim, ...]:
+def _of_member(name: str, value: bytes, role: Role) -> Iterator[_Claim]:
     if name == "x-fs-display-number":
-        return tuple(_claims(role, name, parse_uri(b"tel:" + value)))
+        return _claims(role, name, parse_uri(b"tel:" + value))
     party = parse_name_addr(value, is_strict=name != "contact")
     if b"," in party.uri.raw:  # legal, and to some stacks the end of the address all the same
         raise MessageError("an address has a comma in it")
     # draft-ietf-sip-privacy-04 §5.1: Remote-Party-ID may say itself of whom it speaks.
     named = _PARTIES.get((party.param(b"party") or b"").lower()) if name == "remote-party-id" else None
-    return tuple(_claims(named or role, name, party.uri))
+    return _claims(named or role, name, party.uri)
 
 
 def _legible(header: HeaderField, role: Role) -> Iterator[Identity]:
@@ -204,25 +218,27 @@ def _claims(role: Role, header: str, uri: Uri) -> Iterator[_Claim]:
             yield Identity(role, "target", target.identity(), target.address())
 
 
-def _of_body(message: Message) -> Iterator[_Claim]:
+def _of_body(message: Message) -> tuple[_Claim, ...]:
     kind = message.content_type
     if kind in (b"message/sipfrag", b"message/sip"):
         try:
-            fragment = parse_fragment(message.body)
+            claims = _of_head(parse_fragment(message.body))
         except MessageError:
-            yield "sipfrag"
-        else:
-            for claim in (*_of_request_line(fragment), *_of_fields(fragment)):
-                yield replace(claim, header="sipfrag") if isinstance(claim, Identity) else claim
-    elif kind.startswith(b"multipart/") and message.method == b"NOTIFY":
-        yield "sipfrag"
+            return ("sipfrag",)
+        return tuple(it._replace(header="sipfrag") if isinstance(it, Identity) else it for it in claims)
+    return ("sipfrag",) if kind.startswith(b"multipart/") and message.method == b"NOTIFY" else ()
 
 
 def _is_anonymous(message: Message) -> bool:
     for value in message.all(b"privacy"):
         if any(word.strip(b" \t").lower() in _PRIVACY for word in value.split(b";")):
             return True
+    return _names_nobody(message.first(b"from") or b"")
+
+
+@reading.remembered
+def _names_nobody(sender: bytes) -> bool:
     try:
-        return parse_name_addr(message.first(b"from") or b"").uri.identity() in _NO_ONE
+        return parse_name_addr(sender).uri.identity() in _NO_ONE
     except MessageError:
         return False

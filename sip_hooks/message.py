@@ -8,8 +8,7 @@ representable and still wrong is the validator's business (``sip_hooks.validity`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sip_hooks import reading
 from sip_hooks.errors import MessageError
@@ -32,6 +31,8 @@ MAXIMUM_FIELDS = 256
 MAXIMUM_MEMBERS = 256
 """Of one list header, over all its fields: more hops than Max-Forwards allows, more names than any call."""
 _CRLF = b"\r\n"
+StartLine: TypeAlias = tuple[bool, bytes, bytes, int, bytes, bytes]
+"""Whether it is a request's, method, Request-URI, status, reason, version."""
 
 
 class HeaderField(NamedTuple):
@@ -65,28 +66,61 @@ class Member(NamedTuple):
         return f"Member({self.start}, {self.end})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+# Of each message there are a dozen: what a NamedTuple's own __new__ adds is checks of the count.
+_new_field, _new_member = tuple.__new__, tuple.__new__
+
+
 class Message:
     """One request or response. Header names are asked for in canonical form, such as ``b"call-id"``.
 
     ``body`` ends where Content-Length says; on UDP what follows is no part of the message (§18.3).
-    ``is_short`` says that it ended earlier. The helpers raise :class:`MessageError` on unreadable values.
+    ``is_short`` says that it ended earlier. Nobody changes a message; what was read of it is kept, for many
+    ask. Whatever reads a value raises :class:`MessageError` when that cannot be read.
     """
 
-    raw: bytes
-    is_request: bool
-    method: bytes
-    request_uri: bytes
-    status: int
-    reason: bytes
-    version: bytes
-    headers: tuple[HeaderField, ...]
-    by_name: Mapping[bytes, list[HeaderField]]  # the same
-    headers_start: int
-    body_start: int
-    body: bytes
-    is_short: bool
-    split: dict[bytes, list[Member]] = field(default_factory=dict, compare=False)  # what `members` has found
+    __slots__ = (
+        "_cseq",
+        "_from_tag",
+        "_split",
+        "_to_tag",
+        "_top_via",
+        "body",
+        "body_start",
+        "by_name",
+        "headers",
+        "headers_start",
+        "is_request",
+        "is_short",
+        "method",
+        "raw",
+        "reason",
+        "request_uri",
+        "status",
+        "version",
+    )
+
+    def __init__(
+        self,
+        raw: bytes,
+        start_line: StartLine,
+        headers: tuple[HeaderField, ...],
+        by_name: Mapping[bytes, list[HeaderField]],
+        body: tuple[int, bytes],
+        is_short: bool,
+    ) -> None:
+        """`by_name`: the same headers. `body`: where it begins in `raw`, and itself."""
+        self.raw = raw
+        self.is_request, self.method, self.request_uri, self.status, self.reason, self.version = start_line
+        self.headers = headers
+        self.by_name = by_name
+        self.headers_start = headers[0].start if headers else body[0] - 2
+        self.body_start, self.body = body
+        self.is_short = is_short
+        self._split: dict[bytes, list[Member]] = {}
+        self._cseq: tuple[int, bytes] | None = None
+        self._from_tag: bytes | None = None
+        self._to_tag: bytes | None = None
+        self._top_via: Via | None = None
 
     def fields(self, name: bytes) -> list[HeaderField]:
         """Return all fields of this name, in order; of the name ``b""`` all lines that are no field."""
@@ -99,25 +133,30 @@ class Message:
 
     def first(self, name: bytes) -> bytes | None:
         """Return the first field's whole value."""
-        found = self.field(name)
-        return None if found is None else found.value
+        found = self.by_name.get(name)
+        return found[0].value if found else None
 
     def members(self, name: bytes) -> list[Member]:
         """Return the members of a header in order, over all its fields; lists are split at their commas."""
-        members = self.split.get(name)
+        members = self._split.get(name)
         if members is None:
-            members = self.split[name] = self._members(name)
+            members = self._split[name] = self._members(name)
         return members
 
     def _members(self, name: bytes) -> list[Member]:
-        members = [member for header in self.fields(name) for member in split_members(header)]
+        fields = self.by_name.get(name)
+        if not fields:
+            return []
+        if len(fields) == 1:
+            return split_members(fields[0])
+        members = [member for header in fields for member in split_members(header)]
         if len(members) > MAXIMUM_MEMBERS:
             raise MessageError("a list has too many members")
         return members
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of :meth:`members`."""
-        return [member.value for member in self.members(name)]
+        return [member.value for member in self.members(name)] if name in self.by_name else []
 
     @property
     def call_id(self) -> bytes:
@@ -127,17 +166,23 @@ class Message:
     @property
     def from_tag(self) -> bytes:
         """The From tag, ``b""`` when absent."""
-        return self._tag(b"from")
+        if self._from_tag is None:
+            self._from_tag = tag_in(self.first(b"from") or b"")
+        return self._from_tag
 
     @property
     def to_tag(self) -> bytes:
         """The To tag, ``b""`` when absent."""
-        return self._tag(b"to")
+        if self._to_tag is None:
+            self._to_tag = tag_in(self.first(b"to") or b"")
+        return self._to_tag
 
     @property
     def cseq(self) -> tuple[int, bytes]:
         """The CSeq's number and method."""
-        return parse_cseq(self.first(b"cseq") or b"")
+        if self._cseq is None:
+            self._cseq = parse_cseq(self.first(b"cseq") or b"")
+        return self._cseq
 
     @property
     def vias(self) -> list[Via]:
@@ -147,11 +192,13 @@ class Message:
     @property
     def top_via(self) -> Via:
         """The topmost Via."""
-        top = self.field(b"via")
-        members = split_members(top) if top is not None else []
-        if not members:
-            raise MessageError("a message has no Via, or an empty one on top")
-        return parse_via(members[0].value)
+        if self._top_via is None:
+            top = self.field(b"via")
+            members = split_members(top) if top is not None else []
+            if not members:
+                raise MessageError("a message has no Via, or an empty one on top")
+            self._top_via = parse_via(members[0].value)
+        return self._top_via
 
     @property
     def target(self) -> Uri:
@@ -163,18 +210,21 @@ class Message:
         """The body's media type in lower case, without parameters, ``b""`` when absent."""
         return (self.first(b"content-type") or b"").partition(b";")[0].strip(b" \t").lower()
 
-    def _tag(self, name: bytes) -> bytes:
-        return tag_in(self.first(name) or b"")
-
 
 def split_members(header: HeaderField) -> list[Member]:
     """Return a field's members; a header that is no list is one member. An empty member raises."""
-    if header.name not in LISTS:
-        return [Member(header.value_start, header.value_end, header.value)]
-    if header.value.count(b",") >= MAXIMUM_MEMBERS:
+    name, _, _, at, end, value = header
+    commas = value.count(b",")
+    if name not in LISTS or (not commas and _is_one(value)):
+        return [_new_member(Member, (at, end, value))]
+    if commas >= MAXIMUM_MEMBERS:
         raise MessageError("a list has too many members")
-    at = header.value_start
-    return [Member(at + start, at + end, header.value[start:end]) for start, end in split_list(header.value)]
+    return [Member(at + start, at + end, value[start:end]) for start, end in split_list(value)]
+
+
+def _is_one(value: bytes) -> bool:
+    """Whether a value without a comma is one member: there is something, and all brackets are closed."""
+    return bool(value) and b'"' not in value and value.rfind(b"<") <= value.rfind(b">")
 
 
 def parse(raw: bytes) -> Message:
@@ -192,32 +242,16 @@ def parse(raw: bytes) -> Message:
         raise MessageError("a message has no end of its headers")
     if head_end - start > MAXIMUM_HEAD:
         raise MessageError("the header fields of a message are larger than 32 KiB")
-    line = raw[start:line_end]
     headers = parse_fields(raw, line_end + 2, head_end)
     by_name: dict[bytes, list[HeaderField]] = {}
     for header in headers:
-        by_name.setdefault(header.name, []).append(header)
+        by_name.setdefault(header[0], []).append(header)
     body_start = head_end + 2
-    length = _content_length(by_name.get(b"content-length", []))
+    length = _content_length(by_name)
     available = len(raw) - body_start
-    size = available if length is None else min(length, available)
-    is_request = line[:4].upper() != b"SIP/"
-    method, uri, version, status, reason = _request_line(line) if is_request else _status_line(line)
-    return Message(
-        raw,
-        is_request,
-        method,
-        uri,
-        status,
-        reason,
-        version,
-        headers,
-        by_name,
-        line_end + 2,
-        body_start,
-        raw[body_start : body_start + size],
-        length is not None and length > available,
-    )
+    is_short = length is not None and length > available
+    body = raw[body_start:] if length is None else raw[body_start : body_start + length]
+    return Message(raw, _start_line(raw[start:line_end]), headers, by_name, (body_start, body), is_short)
 
 
 def parse_fragment(raw: bytes) -> Message:
@@ -260,7 +294,7 @@ def _field(line: bytes, start: int) -> HeaderField:
     stripped = value.lstrip(b" \t")
     at = end - len(stripped)
     stripped = stripped.rstrip(b" \t")
-    return HeaderField(name, start, end + 2, at, at + len(stripped), stripped)
+    return _new_field(HeaderField, (name, start, end + 2, at, at + len(stripped), stripped))
 
 
 @reading.remembered
@@ -270,26 +304,32 @@ def _name(text: bytes) -> bytes:
     return canonical(name) if is_token(name) else b""
 
 
-def _request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
+def _start_line(line: bytes) -> StartLine:
+    return _request_line(line) if line[:4].upper() != b"SIP/" else _status_line(line)
+
+
+def _request_line(line: bytes) -> StartLine:
     method, _, rest = line.partition(b" ")
     uri, space, version = rest.rpartition(b" ")
     if not space:
         uri, version = rest, b""
     if not method:
         raise MessageError("a start line is empty")
-    return method, uri, version, 0, b""
+    return True, method, uri, 0, b"", version
 
 
-def _status_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
+@reading.remembered
+def _status_line(line: bytes) -> StartLine:
     version, _, rest = line.partition(b" ")
     code, _, reason = rest.partition(b" ")
     if len(code) != 3:
         raise MessageError("a response has no status of three digits")
-    return b"", b"", version, parse_uint(code, 699), reason
+    return False, b"", b"", parse_uint(code, 699), reason, version
 
 
-def _content_length(found: list[HeaderField]) -> int | None:
+def _content_length(by_name: Mapping[bytes, list[HeaderField]]) -> int | None:
     """Return the first Content-Length if it can be read; the validator judges the others."""
+    found = by_name.get(b"content-length")
     try:
         return parse_uint(found[0].value, 0xFFFFFFFF) if found else None
     except MessageError:

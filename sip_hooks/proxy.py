@@ -251,9 +251,9 @@ class Proxy:
         if invite is None:
             self._respond(server, 481, b"Call/Transaction Does Not Exist", now)
             return
-        self._respond(server, 200, b"OK", now)
         invite.is_cancelled = True
         invite.cancel_reasons = server.request.all(b"reason")
+        self._respond(server, 200, b"OK", now)
         if invite.client is not None:
             self.layer.feed_client(invite.client, Input.CANCEL, now)
         elif isinstance(invite.context, Exchange):

@@ -1,39 +1,72 @@
 """What was read of a value is remembered: one dialog says the same From, To, Via and Route again and again.
 
 A reading is a pure function of bytes and gives a value that nobody can change, so that remembering it changes
-nothing but the time it takes. What cannot be read is read again each time. Each function remembers its latest
-`MOST` readings. They hold numbers, so :func:`forget` is called when no call is left.
+nothing but the time it takes. What cannot be read, or is longer than `LONGEST`, is read again each time. Each
+function remembers its latest `MOST` readings. They hold numbers, so :func:`forget` is called when no call is
+left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST = 256
+LONGEST = 2048
+"""Bytes or characters of what is read. Nobody needs more, and somebody might send it to fill our memory."""
 
 
-_READINGS: list[Any] = []  # functions under an lru_cache
+class _Readings(dict[Any, Any]):
+    """Of a function of one value. A reading that is there costs no call of a Python function."""
+
+    def __init__(self, read: Callable[..., Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, value: Any) -> Any:
+        found = self._read(value)
+        if len(value) <= LONGEST:
+            if len(self) >= MOST:
+                del self[next(iter(self))]
+            self[value] = found
+        return found
+
+
+_READINGS: list[_Readings] = []
+_CACHES: list[Any] = []  # functions of several values under an lru_cache
 
 
 def remembered(read: Callable[P, T]) -> Callable[P, T]:
-    """Make a reading that remembers what it has read."""
+    """Make a reading that remembers what it has read. The first argument is what is read."""
+    if len(signature(read).parameters) == 1:
+        readings = _Readings(read)
+        _READINGS.append(readings)
+        getting: Any = readings.__getitem__
+        reading_one: Callable[P, T] = getting
+        return reading_one
     remembering: Any = lru_cache(MOST)(read)
-    _READINGS.append(remembering)
-    reading: Callable[P, T] = remembering
+    _CACHES.append(remembering)
+
+    def reading(*said: P.args, **how: P.kwargs) -> T:
+        found: T = (remembering if len(said[0]) <= LONGEST else read)(*said, **how)  # type: ignore[arg-type]
+        return found
+
     return reading
 
 
 def held() -> int:
     """How many readings are remembered."""
-    return sum(reading.cache_info().currsize for reading in _READINGS)
+    return sum(map(len, _READINGS)) + sum(int(it.cache_info().currsize) for it in _CACHES)
 
 
 def forget() -> None:
     """Forget everything that was read."""
-    for reading in _READINGS:
-        reading.cache_clear()
+    for readings in _READINGS:
+        readings.clear()
+    for cache in _CACHES:
+        cache.cache_clear()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import Enum, StrEnum, auto
 from typing import TypeAlias
 
-from sip_hooks.message import Message
+from sip_hooks.message import Message, parse
 from sip_hooks.settings import Address, Listener
 from sip_hooks.timer import Timed, Timer
 
@@ -168,13 +168,14 @@ class ServerTransaction(Transaction):
     """Towards whoever sent a request; every response goes back to the address it came from."""
 
     __slots__ = (
+        "_request",
         "cancel_reasons",
         "client",
         "context",
         "is_cancelled",
         "key",
         "listener",
-        "request",
+        "raw",
         "response",
         "source",
     )
@@ -182,7 +183,8 @@ class ServerTransaction(Transaction):
     def __init__(self, key: ServerKey, request: Message, source: Address, listener: Listener) -> None:
         super().__init__(INVITE_SERVER if request.method == b"INVITE" else REQUEST_SERVER, State.TRYING)
         self.key = key
-        self.request = request
+        self.raw = request.raw
+        self._request: Message | None = request
         self.source = source
         self.listener = listener
         self.response = b""  # what was sent last
@@ -190,6 +192,17 @@ class ServerTransaction(Transaction):
         self.is_cancelled = False
         self.cancel_reasons: list[bytes] = []  # Reason values of the CANCEL (RFC 3326)
         self.context: object = None  # what the proxy knows of it
+
+    @property
+    def request(self) -> Message:
+        """The request that opened it."""
+        if self._request is None:
+            self._request = parse(self.raw)
+        return self._request
+
+    def rest(self) -> None:
+        """It is answered, and kept for 32 s for the sake of repetitions: its bytes are enough for that."""
+        self._request = None
 
 
 class ClientTransaction(Transaction):

@@ -119,6 +119,8 @@ class TransactionLayer:
                 server.response = respond(server.request, 100, b"Trying", server.source)
             if act is not Act.PASS:
                 self._send_back(server)
+        if happened is Input.SUCCESS or happened is Input.FAILURE:
+            server.rest()
         self._forget_if_over(server)
         return Act.PASS in actions
 

@@ -27,6 +27,7 @@ MAXIMUM_PARAMS = 128
 Params = tuple[tuple[bytes, bytes | None], ...]
 
 
+@reading.remembered
 def parse_uint(value: bytes, maximum: int) -> int:
     """Read ASCII digits as a number of at most ``maximum``; anything else raises :class:`MessageError`."""
     if not value or value.translate(None, DIGITS):

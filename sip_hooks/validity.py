@@ -45,7 +45,7 @@ def validate(message: Message) -> Problem | None:
 
 
 def _version(message: Message) -> Problem | None:
-    if message.version.upper() == b"SIP/2.0":
+    if message.version == b"SIP/2.0" or message.version.upper() == b"SIP/2.0":
         return None
     if message.version[:4].upper() == b"SIP/":
         return Problem(505, b"Version Not Supported")
@@ -59,12 +59,14 @@ def _framing(message: Message) -> Problem | None:
         return _bad("a header has a lone CR or LF")
     if message.is_short:
         return _bad("the body is shorter than Content-Length")
-    if message.fields(b""):
+    if b"" in message.by_name:
         return _bad("a line is no header field")
     return None
 
 
 def _singles(message: Message) -> Problem | None:
+    if len(message.by_name) == len(message.headers):
+        return None
     for name in _SINGLE:
         if len(message.fields(name)) > 1:
             return _bad(f"{name.decode()} occurs twice")

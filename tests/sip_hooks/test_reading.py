@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 
 from sip_hooks import reading
+from sip_hooks.headers import parse_name_addr
 from sip_hooks.message import parse
+from sip_hooks.sdp import describe
 from sip_hooks.transaction import Transaction
 from sip_hooks.uri import parse_uri
 from tests.fakes.sip import PBX, Bench, answered, invite, only, reply, request, within
@@ -26,6 +28,26 @@ def test_what_is_remembered_does_not_grow_without_end() -> None:
     for number in range(2 * reading.MOST):
         parse_uri(b"sip:%d@10.0.0.9" % number)
     assert reading.held() == reading.MOST
+
+
+def test_nobody_can_fill_our_memory_with_long_values_that_are_read_once() -> None:
+    reading.forget()
+    name = b"sip:%s@10.0.0.9" % (b"9" * reading.LONGEST)
+    assert parse_uri(name).user == b"9" * reading.LONGEST
+    assert parse_name_addr(b"<%s>" % name, is_strict=True).uri.raw == name
+    description = describe(b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n" + b"a=x\r\n" * reading.LONGEST)
+    assert description.end is None
+    assert reading.held() == 0
+
+
+def test_what_was_read_longest_ago_is_forgotten_first() -> None:
+    reading.forget()
+    first, second = b"sip:0@10.0.0.9", b"sip:1@10.0.0.9"
+    kept = [parse_uri(it) for it in (first, second)]
+    for number in range(2, reading.MOST + 1):
+        parse_uri(b"sip:%d@10.0.0.9" % number)
+    assert parse_uri(second) is kept[1]
+    assert parse_uri(first) is not kept[0]
 
 
 def test_a_transaction_that_is_over_is_freed_at_once_and_not_when_the_collector_comes_by() -> None:
