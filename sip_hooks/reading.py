@@ -53,7 +53,8 @@ def remembered(read: Callable[P, T]) -> Callable[P, T]:
     _CACHES.append(remembering)
 
     def reading(*said: P.args, **how: P.kwargs) -> T:
-        found: T = (remembering if len(said[0]) <= LONGEST else read)(*said, **how)  # type: ignore[arg-type]
+        value: Any = said[0]
+        found: T = (remembering if len(value) <= LONGEST else read)(*said, **how)
         return found
 
     return reading
