@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip_hooks.framing import PING, Broken, Deframer
+from sip_hooks.framing import PING, Broken, Deframer, measured
 from sip_hooks.message import MAXIMUM_HEAD, MAXIMUM_SIZE, parse
 from tests.fakes.sip import invite, request
 
@@ -25,6 +25,19 @@ def broken(data: bytes) -> Broken:
     (found,) = cut(data)
     assert isinstance(found, Broken)
     return found
+
+
+@pytest.mark.parametrize("name", [b"Content-Length", b"l", b"L "])
+def test_a_length_that_is_there_is_not_said_again(name: bytes) -> None:
+    message = b"OPTIONS sip:a SIP/2.0\r\n" + name + b": 3\r\n\r\nabc"
+    assert measured(message) == message
+
+
+def test_a_length_that_is_missing_is_that_of_the_body() -> None:
+    (found,) = cut(measured(b"OPTIONS sip:a SIP/2.0\r\nX: content-length: 9\r\n\r\nabc"))
+    assert isinstance(found, bytes)
+    assert parse(found).body == b"abc"
+    assert measured(b"no message") == b"no message"
 
 
 def test_pipelined_messages_come_out_one_by_one() -> None:

@@ -255,3 +255,12 @@ def test_a_damaged_message_is_refused_judged_or_read_whole(at: int, length: int,
         assert message.top_via.raw == message.all(b"via")[0]
         assert message.call_id
         assert (message.from_tag, message.to_tag, message.cseq, message.content_type) is not None
+
+
+@pytest.mark.parametrize("name", ["Route", "Record-Route"])
+def test_a_route_is_an_address_or_the_message_is_refused(name: str) -> None:
+    good = f"{name}: <sip:192.0.2.1;lr>, <sip:192.0.2.2;lr>".encode()
+    assert validate(changed(b"Subject :", good + b"\r\nSubject :")) is None
+    problem = validate(changed(b"Subject :", good + b", <sip:192.0.2.3\r\nSubject :"))
+    assert problem is not None
+    assert problem.status == 400

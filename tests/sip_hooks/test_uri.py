@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip_hooks.errors import MessageError
-from sip_hooks.uri import Uri, parse_uint, parse_uri, unescape
+from sip_hooks.uri import Uri, after_characters, parse_uint, parse_uri, unescape
 
 
 @pytest.mark.parametrize(
@@ -183,3 +183,19 @@ def test_any_uri_is_read_or_refused_and_its_user_can_be_put_back(pieces: list[by
     uri.identity(), uri.address(), uri.param(b"a")
     if uri.user:
         assert uri.with_user(uri.user) == uri.raw
+
+
+@pytest.mark.parametrize(
+    ("user", "count", "left"),
+    [
+        (b"*31201", 3, b"201"),
+        (b"%2A31201", 3, b"201"),
+        (b"%2531", 1, b"31"),
+        (b"%x1", 1, b"x1"),
+        (b"31", 3, b""),
+    ],
+)
+def test_a_prefix_is_counted_in_characters_however_they_are_written(
+    user: bytes, count: int, left: bytes
+) -> None:
+    assert after_characters(user, count) == left
