@@ -3,6 +3,7 @@
 # make soak kill   kill -9 at random instants of running calls             ARGS="--kills 100 --seed 7"
 # make soak calls  many calls at once, every one recorded whole            ARGS="--calls 300 --seconds 1800"
 # make fuzz     damaged messages through all of signalling                 N=1000000 SEED=2
+# make guided   the same, guided by coverage (atheris)                     SECONDS=60 SEED=2
 # make coverage how many branches of the parser its tests take
 # make simulate    call histories against an oracle: who must not be kept  N=10000 SEED=1; ONLY=17 tells one
 # make check    format, lint, types, import contracts, house rules
@@ -18,7 +19,7 @@ ARGS ?=
 BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: demo test simulate soak kill calls check bench format environment lock manual fuzz coverage
+.PHONY: demo test simulate soak kill calls check bench format environment lock manual fuzz guided coverage
 
 demo: environment
 	@$(BIN)/python -m demo $(ARGS)
@@ -34,6 +35,9 @@ kill calls: soak
 
 fuzz: environment
 	@$(BIN)/python -m fuzz $(if $(N),--messages $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+guided: environment
+	@$(BIN)/python -m fuzz.guided $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 coverage: environment
 	@$(BIN)/python -m fuzz.branches

@@ -15,7 +15,7 @@ Mutator: TypeAlias = Callable[[Random, bytes, bytes], bytes]
 LONGEST = 70_000  # bytes, a little more than any message may have
 _MOST_AT_ONCE = 4
 
-_TRICKS = (
+TRICKS = (
     b"\r\n",
     b"\r\n ",
     b"\r\n\t",
@@ -131,7 +131,7 @@ def _flip(chance: Random, message: bytes, other: bytes) -> bytes:
 
 def _insert(chance: Random, message: bytes, other: bytes) -> bytes:
     at = _place(chance, message)
-    return message[:at] + chance.choice(_TRICKS) * chance.choice((1, 1, 1, 2, 50)) + message[at:]
+    return message[:at] + chance.choice(TRICKS) * chance.choice((1, 1, 1, 2, 50)) + message[at:]
 
 
 def _remove(chance: Random, message: bytes, other: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -46,6 +47,13 @@ class WrongError(Exception):
     """Signalling did something that no message may make it do."""
 
 
+@cache
+def _policy() -> Policy:
+    scheme = configuration(CONFIGURATION, "fuzz.toml", Path("/")).scheme()
+    retention = {it.name: it.retention for it in scheme.purposes}
+    return Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), {4: _US})
+
+
 class Target:
     """Signalling of one installation, the scheme of the recorder's tests in force and signed."""
 
@@ -59,10 +67,7 @@ class Target:
             _LISTENERS, PBX, frozenset({_US}), (20000, 20999), b"k" * 32, silent_limit_seconds=_SILENT_SECONDS
         )
         self.engine = Engine(settings, self._draw, self._utc)
-        scheme = configuration(CONFIGURATION, "fuzz.toml", Path("/")).scheme()
-        retention = {it.name: it.retention for it in scheme.purposes}
-        policy = Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), {4: _US})
-        self.calls = Calls(policy, self._draw, lambda below: 0)
+        self.calls = Calls(_policy(), self._draw, lambda below: 0)
 
     def begin(self) -> None:
         """An episode begins: what is drawn from now on does not depend on what came before."""
