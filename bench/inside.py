@@ -25,6 +25,7 @@ from recorder.config import parse
 from recorder.effects import Forward, OpenMedia
 from recorder.policy import Policy
 from recorder.rules import Directory, compile_rules
+from recorder.service.beginning import SIGNALLING_COLLECTS
 from sip_hooks.engine import Engine, EngineSettings, Listener
 from sip_hooks.events import ForwardCall
 from sip_hooks.settings import Address, Limits, Packet
@@ -201,6 +202,7 @@ def main() -> None:
     wanted = parser.parse_args()
     inside = Inside(wanted.caller)
     gc.freeze()
+    gc.set_threshold(*SIGNALLING_COLLECTS)
     inside.run(200)
     if wanted.profile:
         profile = cProfile.Profile()

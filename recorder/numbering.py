@@ -125,11 +125,13 @@ class NumberSet:
     def holds(self, found: Iterable[str]) -> bool:
         """Whether any of these forms is in the set."""
         forms = frozenset(found)
-        return not self.exact.isdisjoint(forms) or any(map(self._covers, forms))
-
-    def _covers(self, form: str) -> bool:
-        if form.startswith(self.beginnings):
+        if not self.exact.isdisjoint(forms):
             return True
+        if not (self.ranges or self.beginnings):
+            return False
+        return any(form.startswith(self.beginnings) or self._is_in_range(form) for form in forms)
+
+    def _is_in_range(self, form: str) -> bool:
         for low, high in self.ranges:
             if low <= form <= high and len(low) == len(form) and _is_dialable(form):
                 return True

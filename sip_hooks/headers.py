@@ -15,6 +15,7 @@ from sip_hooks.errors import MessageError
 from sip_hooks.uri import (
     ALPHA,
     DIGITS,
+    MAXIMUM_PARAMS,
     Params,
     Uri,
     check_params,
@@ -75,6 +76,10 @@ LISTS = frozenset(
 
 # One character class each: the scan steps from one special byte to the next and never backtracks.
 _OUTSIDE = re.compile(rb'[",<]')
+# Nearly every Via: no white space, no quotation marks, no IPv6. Everything else is read piece by piece.
+_PLAIN_VIA = re.compile(
+    rb"SIP/2\.0/([A-Za-z]+) ([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?((?:;[A-Za-z0-9_-]+(?:=[A-Za-z0-9._*+~-]+)?)*)"
+)
 _INSIDE_QUOTES = re.compile(rb'["\\]')
 _SEPARATORS = b',<>"\\ \t'
 _AMBIGUOUS_DISPLAY = b',;"@'
@@ -127,12 +132,25 @@ class NameAddr:
         return param_value(self.params, name)
 
 
-@reading.remembered
 def parse_name_addr(value: bytes, *, is_strict: bool = False) -> NameAddr:
     """Parse a name-addr or addr-spec with its header parameters (RFC 3261 §20.10, §20.20, §20.39).
 
     `is_strict`: refuse parameters that some senders write, no grammar allows, and readers read differently.
     """
+    return _strict_name_addr(value) if is_strict else _name_addr(value)
+
+
+@reading.remembered
+def _strict_name_addr(value: bytes) -> NameAddr:
+    return _parsed_name_addr(value, True)
+
+
+@reading.remembered
+def _name_addr(value: bytes) -> NameAddr:
+    return _parsed_name_addr(value, False)
+
+
+def _parsed_name_addr(value: bytes, is_strict: bool) -> NameAddr:
     display, start = _display(value)
     if start < 0:
         # Without brackets a semicolon starts header parameters, and a question mark is forbidden (§20.10).
@@ -208,6 +226,15 @@ class Via:
 @reading.remembered
 def parse_via(value: bytes) -> Via:
     """Parse one Via member; white space around the slashes and the colon is legal."""
+    if (plain := _PLAIN_VIA.fullmatch(value)) is not None:
+        transport, name, number, rest = plain.groups()
+        pairs = [piece.partition(b"=") for piece in rest.split(b";")[1:]]
+        found = tuple((key, content if equals else None) for key, equals, content in pairs)
+        if len(pairs) < MAXIMUM_PARAMS:
+            branch = param_value(found, b"branch") or None
+            return Via(
+                transport.upper(), name, parse_uint(number, 65535) if number else None, found, branch, value
+            )
     head, semicolon, rest = value.partition(b";")
     protocol = head.replace(b"\t", b" ").split(b"/", 2)
     words = [word for word in protocol[-1].split(b" ") if word]

@@ -286,15 +286,23 @@ def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
 
 def _field(line: bytes, start: int) -> HeaderField:
     """Read one line, unfolded, that stands at ``start``."""
+    name, value_start, value_end, value = _read_line(line)
+    at = (name, start, start + len(line) + 2, start + value_start, start + value_end, value)
+    return _new_field(HeaderField, at)
+
+
+@reading.remembered
+def _read_line(line: bytes) -> tuple[bytes, int, int, bytes]:
+    """Return name, begin and end of the value, and value of a line; nothing of what is no header field."""
     text, colon, value = line.partition(b":")
     name = _name(text) if colon else b""
-    end = start + len(line)
+    end = len(line)
     if not name:
-        return HeaderField(b"", start, end + 2, end, end, b"")
+        return b"", end, end, b""
     stripped = value.lstrip(b" \t")
-    at = end - len(stripped)
+    begin = end - len(stripped)
     stripped = stripped.rstrip(b" \t")
-    return _new_field(HeaderField, (name, start, end + 2, at, at + len(stripped), stripped))
+    return name, begin, begin + len(stripped), stripped
 
 
 @reading.remembered

@@ -16,8 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST = 256
-LONGEST = 2048
+MOST = 1024
+LONGEST = 1024
 """Bytes or characters of what is read. Nobody needs more, and somebody might send it to fill our memory."""
 
 

@@ -35,6 +35,9 @@ class Line(NamedTuple):
         return self.start + len(self.value)
 
 
+_new_line = tuple.__new__  # a NamedTuple's own takes longer, and a description has a dozen
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Media:
     """One m= section: what its first line says, and the lines below it."""
@@ -95,10 +98,11 @@ def parse_session(body: bytes) -> Session:
             continue
         if is_over or text[1:2] != b"=" or b"\r" in text or b"\0" in text:
             raise MessageError("a description has a malformed line")
-        if text[:1] == b"m":
+        kind, value = text[:1], text[2:]
+        if kind == b"m":
             sections.append([])
-        name = text[2:].partition(b":")[0].lower() if text[:1] == b"a" else b""
-        sections[-1].append(Line(text[:1], text[2:], start, name))
+        name = value.partition(b":")[0].lower() if kind == b"a" else b""
+        sections[-1].append(_new_line(Line, (kind, value, start, name)))
     if not sections[0] or sections[0][0].kind != b"v" or sections[0][0].value != b"0":
         raise MessageError("a body is no session description")
     return Session(tuple(sections[0]), tuple(_media(section) for section in sections[1:]))

@@ -23,13 +23,15 @@ _VISUAL_SEPARATORS = {ord(c): None for c in "-.()"}
 _DIALLED = frozenset("+0123456789*#")
 
 MAXIMUM_PARAMS = 128
+_SHORT = 10  # digits, of a number of 32 bits
 
 Params = tuple[tuple[bytes, bytes | None], ...]
 
 
-@reading.remembered
 def parse_uint(value: bytes, maximum: int) -> int:
     """Read ASCII digits as a number of at most ``maximum``; anything else raises :class:`MessageError`."""
+    if len(value) <= _SHORT and value.isdigit() and (number := int(value)) <= maximum:
+        return number
     if not value or value.translate(None, DIGITS):
         raise MessageError("a number is not made of ASCII digits")
     significant = value.lstrip(b"0")

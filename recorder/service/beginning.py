@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DESCRIPTORS_PER_CALL = 10
+SIGNALLING_COLLECTS = 10_000, 20, 20
+"""Objects of the youngest generation, and how often it is gone through before each older one is. A
+transaction lingers for 32 s and is freed when it is over: the collector finds nothing, and stops every call.
+"""
 RELOADING = frozenset({"signalling", "keys"})
 """The processes that use anything of the configuration which may change while they run (SIGHUP)."""
 
@@ -41,6 +45,8 @@ def begin(name: str, log_format: Format | None = None) -> notify.Notifier:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
     gc.collect()  # of nothing: from now on what is collected is little, and so it is done often
+    if name == "signalling":
+        gc.set_threshold(*SIGNALLING_COLLECTS)
     return notify.from_environment(os.environ, os.getpid())
 
 
