@@ -39,7 +39,8 @@ class Input(Enum):
     REQUEST = auto()  # the request again
     ACK = auto()
     CANCEL = auto()
-    PROVISIONAL = auto()  # 1xx
+    TRYING = auto()  # 100, which nobody forwards
+    PROVISIONAL = auto()  # 101 to 199
     SUCCESS = auto()  # 2xx
     FAILURE = auto()  # 3xx to 6xx
     LOST = auto()  # the connection to the next hop could not be made, or has gone
@@ -100,12 +101,14 @@ INVITE_CLIENT: Table = {
     (State.CALLING, Timer.B): ((Act.GIVE_UP,), State.TERMINATED),
     (State.CALLING, Input.LOST): ((Act.UNREACHABLE,), State.TERMINATED),  # §17.1.4
     (State.CALLING, Input.CANCEL): ((), State.CANCELLING),  # §9.1: only after a 1xx
+    (State.CALLING, Input.TRYING): ((Act.PASS, Timer.C), State.PROCEEDING),
     (State.CALLING, Input.PROVISIONAL): ((Act.PASS, Timer.C), State.PROCEEDING),
     (State.CALLING, Input.SUCCESS): ((Act.PASS, Timer.M), State.ACCEPTED),
     (State.CALLING, Input.FAILURE): ((Act.SEND_ACK, Act.PASS, Timer.D), State.COMPLETED),
     (State.CANCELLING, Timer.A): ((Act.REPEAT, Timer.A), State.CANCELLING),
     (State.CANCELLING, Timer.B): ((Act.GIVE_UP,), State.TERMINATED),
     (State.CANCELLING, Input.LOST): ((Act.UNREACHABLE,), State.TERMINATED),
+    (State.CANCELLING, Input.TRYING): ((Act.SEND_CANCEL, Act.PASS, Timer.CANCELLED), State.PROCEEDING),
     (State.CANCELLING, Input.PROVISIONAL): (
         (Act.SEND_CANCEL, Act.PASS, Timer.CANCELLED),
         State.PROCEEDING,
@@ -115,6 +118,7 @@ INVITE_CLIENT: Table = {
     (State.PROCEEDING, Input.CANCEL): ((Act.SEND_CANCEL, Timer.CANCELLED), State.PROCEEDING),
     (State.PROCEEDING, Timer.C): ((Act.SEND_CANCEL, Timer.CANCELLED), State.PROCEEDING),  # §16.8
     (State.PROCEEDING, Timer.CANCELLED): ((Act.GIVE_UP,), State.TERMINATED),  # the 487 is missing
+    (State.PROCEEDING, Input.TRYING): ((), State.PROCEEDING),  # §16.7 step 2: Timer C goes on
     (State.PROCEEDING, Input.PROVISIONAL): ((Act.PASS, Timer.C), State.PROCEEDING),
     (State.PROCEEDING, Input.SUCCESS): ((Act.PASS, Timer.M), State.ACCEPTED),
     (State.PROCEEDING, Input.FAILURE): ((Act.SEND_ACK, Act.PASS, Timer.D), State.COMPLETED),
@@ -129,11 +133,13 @@ REQUEST_CLIENT: Table = {
     (State.TRYING, Timer.E): ((Act.REPEAT, Timer.E), State.TRYING),
     (State.TRYING, Timer.F): ((Act.GIVE_UP,), State.TERMINATED),
     (State.TRYING, Input.LOST): ((Act.UNREACHABLE,), State.TERMINATED),  # §17.1.4
+    (State.TRYING, Input.TRYING): ((Act.PASS,), State.PROCEEDING),
     (State.TRYING, Input.PROVISIONAL): ((Act.PASS,), State.PROCEEDING),
     (State.TRYING, Input.SUCCESS): ((Act.PASS, Timer.K), State.COMPLETED),
     (State.TRYING, Input.FAILURE): ((Act.PASS, Timer.K), State.COMPLETED),
     (State.PROCEEDING, Timer.E): ((Act.REPEAT, Timer.E), State.PROCEEDING),
     (State.PROCEEDING, Timer.F): ((Act.GIVE_UP,), State.TERMINATED),
+    (State.PROCEEDING, Input.TRYING): ((), State.PROCEEDING),
     (State.PROCEEDING, Input.PROVISIONAL): ((Act.PASS,), State.PROCEEDING),
     (State.PROCEEDING, Input.SUCCESS): ((Act.PASS, Timer.K), State.COMPLETED),
     (State.PROCEEDING, Input.FAILURE): ((Act.PASS, Timer.K), State.COMPLETED),
@@ -258,6 +264,8 @@ def client_key(response: Message) -> ClientKey:
 
 def input_of(status: int) -> Input:
     """Return which input a response of `status` is."""
+    if status == 100:
+        return Input.TRYING
     if status < 200:
         return Input.PROVISIONAL
     return Input.SUCCESS if status < 300 else Input.FAILURE

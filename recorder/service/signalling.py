@@ -43,6 +43,7 @@ from recorder.service import gatekeeper, places
 from recorder.service.books import Books, opened_catalogue
 from recorder.service.figures import OUTCOMES, overload_samples, slug
 from recorder.service.listening import encryption, settings
+from recorder.service.refusals import keep_telling_refusals
 from recorder.service.reloading import Reloader
 from recorder.service.resolving import keep_resolving
 from recorder.service.unfinished import UnfinishedCalls
@@ -104,6 +105,7 @@ class Signalling:
         self._transport.restore(self._left)
         await self._transport.open()
         self._spawn(keep_resolving(self._config, self._transport.aim, secrets.randbelow))
+        self._spawn(keep_telling_refusals(self._transport.engine))
         self._witnesses.start()
         if self._left:
             log.info("calls in progress go on; none of them is recorded", calls=len(self._left))
@@ -200,10 +202,8 @@ class Signalling:
             return answered(self._samples())
         if message.get("op") == "calls":
             rows = self._calls.summaries()
-            return {
-                "ok": True,
-                "calls": [row | {"started_at": row["started_at"].isoformat()} for row in rows],
-            }
+            shown = [row | {"started_at": row["started_at"].isoformat()} for row in rows]
+            return {"ok": True, "calls": shown}
         if message.get("op") == "record":
             return self._request(str(message.get("call")), message.get("purposes"))
         if message.get("op") == "stop":

@@ -21,7 +21,7 @@ from sip_hooks.transaction import (
     Transaction,
     server_key,
 )
-from tests.fakes.sip import PHONE, invite, request
+from tests.fakes.sip import PHONE, Bench, invite, only, reply, request
 
 Story = list[tuple[Input | Timer, tuple[Act | Timer, ...], State]]
 TABLES = [INVITE_SERVER, REQUEST_SERVER, INVITE_CLIENT, REQUEST_CLIENT]
@@ -66,7 +66,9 @@ OTHER_REQUEST: Story = [
 ]
 CALLING: Story = [
     (Timer.A, (Act.REPEAT, Timer.A), State.CALLING),
+    (Input.TRYING, (Act.PASS, Timer.C), State.PROCEEDING),
     (Input.PROVISIONAL, (Act.PASS, Timer.C), State.PROCEEDING),
+    (Input.TRYING, (), State.PROCEEDING),
     (Timer.A, (), State.PROCEEDING),
     (Timer.B, (), State.PROCEEDING),
     (Input.SUCCESS, (Act.PASS, Timer.M), State.ACCEPTED),
@@ -97,8 +99,13 @@ ANSWERED_DESPITE_CANCEL: Story = [
     (Input.CANCEL, (), State.CANCELLING),
     (Input.SUCCESS, (Act.PASS, Timer.M), State.ACCEPTED),
 ]
+CANCELLED_BEFORE_TRYING: Story = [
+    (Input.CANCEL, (), State.CANCELLING),
+    (Input.TRYING, (Act.SEND_CANCEL, Act.PASS, Timer.CANCELLED), State.PROCEEDING),
+]
 ASKING: Story = [
     (Timer.E, (Act.REPEAT, Timer.E), State.TRYING),
+    (Input.TRYING, (Act.PASS,), State.PROCEEDING),
     (Input.PROVISIONAL, (Act.PASS,), State.PROCEEDING),
     (Timer.E, (Act.REPEAT, Timer.E), State.PROCEEDING),
     (Input.FAILURE, (Act.PASS, Timer.K), State.COMPLETED),
@@ -122,6 +129,7 @@ UNANSWERED: Story = [(Timer.F, (Act.GIVE_UP,), State.TERMINATED)]
         (INVITE_CLIENT, State.CALLING, CANCELLED_EARLY),
         (INVITE_CLIENT, State.CALLING, CANCELLED_AND_FORGOTTEN),
         (INVITE_CLIENT, State.CALLING, ANSWERED_DESPITE_CANCEL),
+        (INVITE_CLIENT, State.CALLING, CANCELLED_BEFORE_TRYING),
         (REQUEST_CLIENT, State.TRYING, ASKING),
         (REQUEST_CLIENT, State.TRYING, UNANSWERED),
     ],
@@ -236,3 +244,14 @@ def test_the_kind_of_a_transaction_follows_from_its_method() -> None:
         message = parse(request(method.decode()))
         assert ServerTransaction((), message, PHONE, listener).table is server
         assert ClientTransaction((b"", method), b"", PHONE, listener, None).table is client
+
+
+def test_a_callee_who_says_nothing_but_100_rings_no_longer_than_timer_c() -> None:
+    """§16.7 step 2: only 101 to 199 set Timer C again."""
+    bench = Bench()
+    bench.receive(invite())
+    sent = only(bench.forward())
+    bench.receive(reply(sent.data, 180), sent.destination, sent.listener)
+    bench.wait(200)
+    bench.receive(reply(sent.data, 100), sent.destination, sent.listener)
+    assert {it.data[:7] for it in bench.wait(101)} == {b"CANCEL "}
