@@ -6,8 +6,9 @@ finish      what arrived until the end is committed, the clip is sealed as `comp
 taint, stop what is held is overwritten, the clip ends where it was last certain
 codec       audio that cannot be kept: as a taint, and reported as failed
 suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
-pause       what arrived before is kept and committed in its time, nothing of what arrives until the resume;
-            the clip has a mark at both instants, and what follows lies as much later as it was said
+pause       what arrived before is held, nothing is kept of what arrives until the resume, and from then on
+            what is held is committed in its time (`horizon`); the clip has a mark at both instants, and
+            what follows lies as much later as it was said
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.capture.codecs import Codecs, Use
+from recorder.capture.horizon import Horizon
 from recorder.capture.orders import AGENT, Begin
 from recorder.capture.track import ClipVault, Tell, Track
 from recorder.continuity import Continuity
@@ -52,7 +54,7 @@ class CapturedRecording:
         self._origin_ns = now_ns - (now - begin.started_at) // timedelta(microseconds=1) * 1000
         first = begin.plan.part == 1
         self._timeline = Timeline(0 if first else self._tick(now_ns))
-        self._horizon = _ticks(begin.horizon)
+        self._horizon = Horizon(_ticks(begin.horizon))
         self._track = Track(begin.plan, tell)
         self._is_opened = False
         self._is_over = False
@@ -107,13 +109,14 @@ class CapturedRecording:
     def commit(self, now_ns: int) -> None:
         """Write what is older than the horizon."""
         if self._is_opened and not self.is_suspended and not self._is_over:
-            self._commit(self._tick(now_ns) - self._horizon)
+            self._commit(self._horizon.reached(self._tick(now_ns)))
 
     def pause(self, at: datetime, now_ns: int) -> None:
         """Keep nothing of what arrived from `at` on. Ordered at `now_ns`."""
         if not self._is_paused and not self._is_over:
             self._is_paused = True
-            tick = max(self._end(at, now_ns, self._horizon), 0)
+            tick = max(self._end(at, now_ns, self._horizon.length), 0)
+            self._horizon.pause(self._tick(now_ns))
             self._timeline.drop_after(tick)
             self._marks.append(Pause(tick))
 
@@ -123,6 +126,7 @@ class CapturedRecording:
             self._is_paused = False
             self._continuity = Continuity()
             self._timeline.begin_anew()
+            self._horizon.resume(self._tick(now_ns))
             self._marks.append(Resume(self._tick(now_ns)))
 
     def _commit(self, until: int) -> None:
@@ -137,7 +141,7 @@ class CapturedRecording:
     def held(self, now_ns: int) -> tuple[int, float]:
         """Octets of audio in RAM, and by how many seconds the oldest is past the horizon."""
         octets, oldest = self._timeline.held()
-        late = 0 if oldest is None else max(0, self._tick(now_ns) - self._horizon - oldest)
+        late = 0 if oldest is None else max(0, self._horizon.reached(self._tick(now_ns)) - oldest)
         return octets, late / CLOCK_RATE
 
     @property

@@ -67,11 +67,34 @@ async def test_a_taint_in_a_pause_drops_what_is_younger_than_the_horizon(site: C
     (clip,) = await site.begin()
     site.talk(3000)
     await order(site, "pause")
-    site.ms = 3500
+    site.ms = 9500
     site.capture.beat()
     await site.end("taint", reason="refer")
-    assert clip.audio(0) == said(AGENT, 0, 76)
+    assert clip.audio(0) == said(AGENT, 0, 51)
     assert not [it for it in clip.records if isinstance(it, Pause)]
+
+
+async def test_a_taint_soon_after_a_pause_drops_what_was_said_before_it_too(site: CaptureSite) -> None:
+    """Who comes back from hold is named a moment later: whoever it is may have come before the hold."""
+    (clip,) = await site.begin()
+    site.talk(3000)
+    await order(site, "pause")
+    site.ms = 6500
+    await order(site, "resume")
+    site.talk(7000)
+    await site.end("taint", reason="excluded")
+    assert clip.audio(0) == said(AGENT, 0, 76)
+
+
+async def test_what_waits_in_a_pause_is_committed_when_the_call_has_gone_on(site: CaptureSite) -> None:
+    (clip,) = await site.begin()
+    site.talk(3000)
+    await order(site, "pause")
+    site.ms = 5000
+    await order(site, "resume")
+    site.talk(8000)
+    await site.end("taint", reason="excluded")
+    assert clip.audio(0) == said(AGENT, 0, 150) + said(AGENT, 250, 301)
 
 
 async def test_a_pause_is_not_counted_as_loss(site: CaptureSite) -> None:
