@@ -66,8 +66,10 @@ class Calls:
         if session is None:
             return self._go_on(event, at)
         self._relations.note(event)
-        effects = session.on_event(event, at)
+        effects = self._weigh_company(event.call, at)  # before anything begins
+        effects += session.on_event(event, at)
         effects += self._spread(event.call, at)
+        effects += self._weigh_company(event.call, at)
         if self._trunk.is_disturbed_by(event):
             effects += self._take_back(event.call, at)
         self._forget(event.call)
@@ -220,6 +222,17 @@ class Calls:
             effects += [effect for it in halves for effect in it.withhold(at)]
         if session.is_doubtful:
             effects += [effect for it in halves for effect in it.distrust(at)]
+        return effects
+
+    def _weigh_company(self, call: str, at: datetime) -> list[Effect]:
+        """A telephone that speaks in several calls may let all hear each other (a three-way call): as long as
+        somebody is not certain in one, nobody is in the others.
+        """
+        effects: list[Effect] = []
+        for it, others in self._relations.company(call).items():
+            session, is_doubtful = self._sessions[it], not all(self._sessions[o].is_certain for o in others)
+            if is_doubtful != (Doubt.COMPANY in session.facts.doubts):
+                effects += (session.doubt if is_doubtful else session.settle)(Doubt.COMPANY, at)
         return effects
 
     def _halves(self, call: str, session: Session) -> set[str]:

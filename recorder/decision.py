@@ -116,6 +116,7 @@ class Doubt(StrEnum):
     MOVED = "moved"  # the other party's media goes elsewhere, and nobody says to whom
     TAKEOVER = "takeover"  # Replaces names this dialog, or came with its INVITE
     CONSULTATION = "consultation"  # dialled while another call of that telephone is on hold; never settled
+    COMPANY = "company"  # its telephone speaks in another call as well, and who is there is not certain
     CONFERENCE = "conference"  # a conference server speaks (RFC 4579 §5.2 isfocus); never settled
 
 
@@ -128,6 +129,15 @@ class Newcomer(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Newcomer({self.side!r}, {self.header!r})"
+
+
+class Rung(NamedTuple):
+    """What a provisional response of one fork said of a party, in one header. `to_tag`: "" if it had none."""
+
+    to_tag: str
+    side: Literal["inside", "outside"]
+    header: str
+    names: frozenset[str]
 
 
 class Effect(NamedTuple):
@@ -188,6 +198,12 @@ WITHHELD = frozenset(
 NEVER = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.RELATED, Kind.INTERNAL})
 """The kinds of calls that are never recorded again once they were of this kind, whatever follows."""
 
+_CONCERNS_ALL = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED})
+
+
+BESIDES = frozenset({Doubt.CONSULTATION, Doubt.COMPANY})
+"""Doubts that rest on other calls: they say nothing of who speaks in this one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
@@ -197,6 +213,8 @@ class CallFacts:
     `inside` is our own side: the caller's headers of an outbound call, the called ones of an inbound call.
     `outside` is the other party's headers (From or To, P-Asserted-Identity, Remote-Party-ID, Contact …).
     `everyone` is every identity in any header, Diversion, History-Info and Referred-By included.
+    `hearsay`: who our own side and the other one are said to be by what is no evidence: by the fork that
+    answered, while it rang, and on a display. `rung`: by fork what is said before an answer; `fork` answered.
     `dialled` is the Request-URI user, unescaped; `anonymous` says that the caller withheld itself.
     `vouching`: whether anybody besides signalling says who speaks inside.
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
@@ -228,6 +246,9 @@ class CallFacts:
     draws: Mapping[str, int] = field(default_factory=dict)
     requested: frozenset[str] = frozenset()
     stopped: frozenset[str] | None = frozenset()
+    hearsay: tuple[frozenset[str], frozenset[str]] = field(default=(frozenset(), frozenset()), repr=False)
+    rung: frozenset[Rung] = field(default=frozenset(), repr=False)
+    fork: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +306,14 @@ class Verdict:
     details: tuple[str, ...]
     outcome: Outcome
     asked: tuple[CallFacts, Rules] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def concerns_all(self) -> bool:
+        """Whether it keeps out all that belongs to the call: private, an emergency, somebody privileged, a
+        call among us, or one of us besides the agent who is not listed.
+        """
+        is_of_agent = Reason.ANOTHER_OF_US in self.reasons and Reason.NO_AGENT not in self.reasons
+        return self.kind in _CONCERNS_ALL or Reason.BETWEEN_US in self.reasons or is_of_agent
 
     def recorded(self) -> tuple[str, ...]:
         """The names of the purposes to record for, sorted."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from recorder.decision import CallFacts, Direction, Doubt, Newcomer, Vouching
+from recorder.decision import CallFacts, Direction, Doubt, Newcomer, Rung, Vouching
 from recorder.numbering import is_number
 from recorder.scheme import SAMPLE_SCALE
-from sip_hooks.events import CallOffered, Disturbance, Side
-from sip_hooks.identity import NAMES_OTHERS, Identity, Role
+from sip_hooks.events import (
+    CallAnswered,
+    CallDisturbed,
+    CallOffered,
+    CallProgressed,
+    CallRedirected,
+    Disturbance,
+    Event,
+    Side,
+    TransferEnded,
+)
+from sip_hooks.identity import NAMES_OTHERS, ONLY_SHOWN, Identity, Role
 
 MOST_NAMES = 256
 """Of one call: each is weighed again at every event, so somebody who names thousands would halt all calls."""
@@ -36,6 +46,10 @@ HARMLESS = frozenset(
     }
 )
 """What is judged by what it says, and not for what it is. All other disturbances are for good."""
+SAYS_ANEW = frozenset(
+    ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "x-fs-display-number")
+)
+"""Headers in which an answer says who answers, in the place of what the same header said while it rang."""
 
 
 class Lots:
@@ -90,6 +104,22 @@ def first_facts(
     return with_identities(facts, offered.identities)
 
 
+def told(facts: CallFacts, event: Event) -> CallFacts:
+    """What an event within the call says of its parties; nothing if it is of another kind."""
+    match event:
+        case CallProgressed():
+            return rung(facts, event.to_tag, event.identities)
+        case CallRedirected():
+            return with_identities(facts, event.identities, may_permit=False)
+        case CallAnswered():
+            return answered(facts, event.to_tag, event.identities)
+        case CallDisturbed():
+            return disturbed(facts, event.cause, event.identities)
+        case TransferEnded():
+            return transferred(facts, event.is_done)
+    return facts
+
+
 def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit: bool = True) -> CallFacts:
     """The same facts and these identities: a party is the union of all that any header ever said of it.
 
@@ -99,17 +129,73 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
     with the Contact of the one who called (pyVoIP does).
     """
     inside, outside, everyone = set(facts.inside), set(facts.outside), set(facts.everyone)
+    heard = tuple(map(set, facts.hearsay))
     ours = our_role(facts)
     for identity in identities:
-        names = {name for name in (identity.value, identity.address) if name}
+        names = _names_of(identity)
         everyone |= names
         own, other = (inside, outside) if identity.role == ours else (outside, inside)
-        is_echo = identity.header == "contact" and names <= other
-        if may_permit and identity.header not in NAMES_OTHERS and not is_echo:
+        if identity.header in ONLY_SHOWN:
+            heard[identity.role != ours].update(names)
+        elif may_permit and identity.header not in NAMES_OTHERS and not _is_echo(identity, other):
             own |= names
     if len(everyone) > MOST_NAMES:
-        return replace(facts, disturbances=facts.disturbances | {Disturbance.UNREADABLE.value})
-    return replace(facts, inside=frozenset(inside), outside=frozenset(outside), everyone=frozenset(everyone))
+        return _with_too_many(facts)
+    hearsay = frozenset(heard[0]), frozenset(heard[1])
+    return replace(
+        facts,
+        inside=frozenset(inside),
+        outside=frozenset(outside),
+        everyone=frozenset(everyone),
+        hearsay=hearsay,
+    )
+
+
+def rung(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallFacts:
+    """A fork rings, and says who is called. It can only forbid; if that fork answers, as hearsay as well."""
+    identities = tuple(identities)
+    facts = with_identities(facts, identities, may_permit=False)
+    ours = our_role(facts)
+    said: dict[tuple[Literal["inside", "outside"], str], frozenset[str]] = {}
+    for it in identities:
+        side: Literal["inside", "outside"] = "inside" if it.role == ours else "outside"
+        if it.header not in NAMES_OTHERS and not _is_echo(
+            it, facts.outside if it.role == ours else facts.inside
+        ):
+            said[side, it.header] = said.get((side, it.header), frozenset()) | _names_of(it)
+    found = facts.rung | {Rung(to_tag, side, header, names) for (side, header), names in said.items()}
+    facts = replace(facts, rung=found) if len(found) <= MOST_NAMES else _with_too_many(facts)
+    return facts if facts.fork is None else _with_hearsay(facts)
+
+
+def answered(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallFacts:
+    """A fork answers: who it is, is whom it names now and, where it names nobody, whom it named before."""
+    identities = tuple(identities)
+    named = {(it.role == our_role(facts), it.header) for it in identities if it.header in SAYS_ANEW}
+    left = (it for it in facts.rung if (it.side == "inside", it.header) not in named)
+    facts = replace(with_identities(facts, identities), rung=frozenset(left), fork=to_tag)
+    return settled(_with_hearsay(facts))
+
+
+def _with_hearsay(facts: CallFacts) -> CallFacts:
+    """Of what was said before the answer the winning fork's counts, and what no fork can be told of."""
+    inside, outside = map(set, facts.hearsay)
+    for it in facts.rung:
+        if it.to_tag in ("", facts.fork):
+            (inside if it.side == "inside" else outside).update(it.names)
+    return replace(facts, hearsay=(frozenset(inside), frozenset(outside)), rung=frozenset())
+
+
+def _with_too_many(facts: CallFacts) -> CallFacts:
+    return replace(facts, disturbances=facts.disturbances | {Disturbance.UNREADABLE.value})
+
+
+def _names_of(identity: Identity) -> frozenset[str]:
+    return frozenset(name for name in (identity.value, identity.address) if name)
+
+
+def _is_echo(identity: Identity, other: Collection[str]) -> bool:
+    return identity.header == "contact" and _names_of(identity) <= set(other)
 
 
 def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
@@ -132,7 +218,8 @@ def our_role(facts: CallFacts) -> Role:
 
 def settled(facts: CallFacts) -> CallFacts:
     """The call is answered: whom it is with now is who the parties are until a header says otherwise."""
-    return replace(facts, settled=(facts.inside, facts.outside))
+    inside, outside = facts.hearsay
+    return replace(facts, settled=(facts.inside | inside, facts.outside | outside))
 
 
 def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
@@ -159,8 +246,9 @@ def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identit
         facts = replace(facts, doubts=facts.doubts | {doubt})
     elif cause not in HARMLESS:
         facts = replace(facts, disturbances=facts.disturbances | {cause.value})
-    if cause is Disturbance.IDENTITY_CHANGED and any(facts.settled):
-        return with_newcomers(facts, identities)
+    if cause is Disturbance.IDENTITY_CHANGED:
+        is_answered = facts.fork is not None
+        return with_newcomers(facts, identities) if is_answered else rung(facts, "", identities)
     return with_identities(facts, identities, may_permit=False)
 
 

@@ -43,6 +43,7 @@ class Relations:
         if not event.is_trunk_leg:
             self._ours[event.call] = "caller" if event.from_side is Side.PHONES else "callee"
             self._learn_telephone(event.call, event.identities)
+            self._join_talking(event.call)
 
     def note(self, event: Event) -> None:
         """Something is known of a call that was offered."""
@@ -65,6 +66,12 @@ class Relations:
                 is_held = any(end.direction != "sendrecv" for end in ends)
                 (self._on_hold.add if is_held else self._on_hold.discard)(call)
                 self._place(call)
+
+    def company(self, call: str) -> dict[str, set[str]]:
+        """By call of the same telephone, the others in which it speaks too: each may hear the others."""
+        telephone = self._telephones.get(call, "")
+        talking, held = self._talking.get(telephone, set()), self._held.get(telephone, set())
+        return {it: talking - {it} if it in talking else set() for it in sorted({call, *talking, *held})}
 
     def is_consultation(self, event: CallOffered) -> bool:
         """Whether somebody dials while another call of the same telephone is on hold."""
@@ -98,6 +105,12 @@ class Relations:
             if it.header == "contact" and it.role == ours and it.address:
                 self._leave(call)
                 self._telephones[call] = it.address
+
+    def _join_talking(self, call: str) -> None:
+        """Whoever dials while another call of the same telephone is not on hold lets each hear the other."""
+        talking = self._talking.get(self._telephones.get(call, ""))
+        if self._ours[call] == "caller" and talking:
+            self._graph.join(call, next(iter(talking)))
 
     def _place(self, call: str) -> None:
         """Note whether a telephone speaks in this call; if it does in another one as well, they are one."""

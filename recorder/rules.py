@@ -106,7 +106,7 @@ class _Lookup:
 
     def internal(self, facts: CallFacts) -> Iterator[Opinion]:
         """The other party is one of us: an internal number, an agent, a business line; and so may be ours."""
-        if self._any_possible(self.ours, _other_party(facts)):
+        if self._any_possible(self.ours, _other_party(facts) | facts.hearsay[1]):
             yield Opinion(Reason.INTERNAL_CALL)
             if self._any_possible(self.ours, facts.inside):
                 yield Opinion(Reason.BETWEEN_US)
@@ -151,7 +151,7 @@ class _Lookup:
         agents, lines = ({it[0] for it in found} for found in self.placed(facts.inside))
         extensions = [numbers for id, numbers, _ in self.agents if id in agents]
         business = [numbers for name, numbers, _ in self.lines if name in lines]
-        if any(not self._is_placed(it, extensions, business) for it in facts.inside):
+        if any(not self._is_placed(it, extensions, business) for it in facts.inside | facts.hearsay[0]):
             yield Opinion(Reason.ANOTHER_OF_US)
 
     def _is_outside(self, identities: Iterable[str]) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recorder.account import KEPT_AS_COUNT, Account
-from recorder.decision import WITHHELD, Action, CallFacts, Doubt, Reason, decide
+from recorder.account import Account
+from recorder.decision import BESIDES, WITHHELD, Action, CallFacts, Doubt, Kind, Reason, decide
 from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
 from recorder.ends import DOUBTS, Ends
 from recorder.facts import (
@@ -22,10 +22,8 @@ from recorder.facts import (
     disturbed,
     first_facts,
     our_role,
-    settled,
-    transferred,
+    told,
     vouched,
-    with_identities,
 )
 from recorder.leg import TABLE, Phase, word
 from recorder.policy import Policy
@@ -33,17 +31,13 @@ from recorder.taping import Taping
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
-    CallDisturbed,
     CallEnded,
     CallOffered,
-    CallProgressed,
-    CallRedirected,
     Disturbance,
     Event,
     MediaKept,
     MediaNegotiated,
     PassedUntouched,
-    TransferEnded,
 )
 
 CHALLENGES = (401, 407)
@@ -96,9 +90,15 @@ class Session:
 
     @property
     def withholds(self) -> bool:
-        """What this pass shows itself keeps the whole conversation out: private, privileged, or among us."""
-        told = self._verdict.kind in KEPT_AS_COUNT or Reason.BETWEEN_US in self._verdict.reasons
-        return told and not self._facts.withheld_elsewhere
+        """What this pass shows itself keeps the whole conversation out (`Verdict.concerns_all`)."""
+        return self._verdict.concerns_all and not self._facts.withheld_elsewhere
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether all who speak in it are known, and may be recorded, whatever other calls say."""
+        facts = replace(self._facts, doubts=self._facts.doubts - BESIDES)
+        verdict = decide(facts, self._policy.rules)
+        return verdict.kind is Kind.BUSINESS and Reason.DISTURBED not in verdict.reasons
 
     @property
     def facts(self) -> CallFacts:
@@ -184,18 +184,11 @@ class Session:
 
     def _learn(self, event: Event) -> None:
         """What an event says of the parties."""
-        if isinstance(event, MediaKept):
-            self._look_at_media()
-        elif isinstance(event, CallDisturbed):
-            self._facts = disturbed(self._facts, event.cause, event.identities)
-        elif isinstance(event, TransferEnded):
-            self._facts = transferred(self._facts, event.is_done)
-        elif isinstance(event, CallAnswered):
+        if isinstance(event, CallAnswered):
             self._answered_at = event.at
+        if isinstance(event, (CallAnswered, MediaKept)):
             self._look_at_media()
-            self._facts = settled(with_identities(self._facts, event.identities))
-        elif isinstance(event, (CallProgressed, CallRedirected)):
-            self._facts = with_identities(self._facts, event.identities, may_permit=False)
+        self._facts = told(self._facts, event)
 
     def abandon(self, at: datetime) -> list[Effect]:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""

@@ -82,6 +82,7 @@ DOUBTS: Mapping[Doubt, str] = MappingProxyType(
         Doubt.TRANSFER: "one party was transferring the other (REFER)",
         Doubt.MOVED: "the other party's media was led elsewhere, and nobody said to whom",
         Doubt.CONSULTATION: "it was dialled while another call was on hold",
+        Doubt.COMPANY: "its telephone spoke in another call too, in which somebody was not certain",
         Doubt.CONFERENCE: "the other end is a conference",
         Doubt.TAKEOVER: "the call took another one over, or another one took it over (Replaces)",
     }

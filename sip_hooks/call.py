@@ -163,8 +163,16 @@ class Pass(Timed):
 
     # --- responses
 
-    def response(self, response: Message, edits: Edits, exchange: Exchange, at: datetime) -> Iterator[Event]:
-        """Yield what is to be reported before a response leaves. 100 is not shown to a pass."""
+    def response(
+        self, response: Message, edits: Edits, exchange: Exchange, at: datetime, is_late: bool = False
+    ) -> Iterator[Event]:
+        """Yield what is to be reported before a response leaves. 100 is not shown to a pass.
+
+        `is_late`: a 1xx that the answer has overtaken. It leaves no more, and may still say who is there.
+        """
+        if is_late:
+            yield from self._overhear(response, exchange)
+            return
         if exchange.is_opening:
             yield from self._opening_response(response, edits, exchange, at)
             return
@@ -185,14 +193,9 @@ class Pass(Timed):
         self, response: Message, edits: Edits, exchange: Exchange, at: datetime
     ) -> Iterator[Event]:
         named, unreadable = self._named(response, "caller")
-        if unreadable and response.status < 300:
-            yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
+        yield from self._progress(response, named, unreadable)
         status = response.status
-        if status == 181 or 300 <= status < 400:
-            yield CallRedirected(self.call, status, named)
-        elif status < 200:
-            yield CallProgressed(self.call, response.to_tag.decode("latin-1"), status, named)
-        elif status in (401, 407) and wants_body_protected(response):
+        if status in (401, 407) and wants_body_protected(response):
             yield CallDisturbed(self.call, Disturbance.AUTH_INT, named)
         if status >= 300:
             return
@@ -202,6 +205,22 @@ class Pass(Timed):
         else:
             self._known.note(named, is_certain=False)
             yield from self.negotiation.response(response, dialog, edits, exchange)
+
+    def _progress(self, response: Message, named: tuple[Identity, ...], unreadable: bool) -> Iterator[Event]:
+        status = response.status
+        if unreadable and status < 300:
+            yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
+        if status == 181 or 300 <= status < 400:
+            yield CallRedirected(self.call, status, named)
+        elif status < 200:
+            yield CallProgressed(self.call, response.to_tag.decode("latin-1"), status, named)
+
+    def _overhear(self, response: Message, exchange: Exchange) -> Iterator[Event]:
+        named, unreadable = self._named(response, exchange.sender)
+        if exchange.is_opening:
+            yield from self._progress(response, named, unreadable)
+        else:
+            yield from self._judge(named, unreadable)
 
     def _answered(
         self,

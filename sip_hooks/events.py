@@ -104,7 +104,9 @@ class CallRestored:
 
 @dataclass(frozen=True, slots=True)
 class CallProgressed:
-    """A 1xx other than 100 is about to reach the caller; 181 is a CallRedirected."""
+    """A 1xx other than 100 is about to reach the caller; 181 is a CallRedirected. Or it has come after the
+    answer, and goes nowhere.
+    """
 
     call: str
     to_tag: str  # "" when the response has none

@@ -50,13 +50,15 @@ NAMES_OTHERS = frozenset(
         "history-info",
         "referred-by",
         "refer-to",
-        "x-fs-display-number",
         "ext",
         "target",
         "sipfrag",
     )
 )
 """Headers that tell who else is concerned, not who the party is: they can forbid, never permit."""
+
+ONLY_SHOWN = frozenset(("x-fs-display-number",))
+"""Headers that tell what is to be on a display: they are about the party, and can forbid, never permit."""
 
 MOST_CLAIMS = 64
 """Of one message. No call has so many parties; each of them is weighed again whenever the call is."""

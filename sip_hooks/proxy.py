@@ -42,7 +42,7 @@ from sip_hooks.restoration import Restorer
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timer, delay
-from sip_hooks.transaction import ClientTransaction, Input, ServerTransaction, input_of
+from sip_hooks.transaction import ClientTransaction, Input, ServerTransaction, State, input_of
 from sip_hooks.transaction_layer import TransactionLayer
 from sip_hooks.validity import validate
 
@@ -305,13 +305,12 @@ class Proxy:
         call = exchange.call
         call.heard_at = now
         is_opening = exchange.is_opening
-        if is_opening and response.status < 300:
+        is_late = client.state is State.ACCEPTED and response.status < 200
+        if is_opening and response.status < 300 and not is_late:
             self._record_route(response, edits, client, call)
-        self._report(call, call.response(response, edits, exchange, self._utc(now)))
+        self._report(call, call.response(response, edits, exchange, self._utc(now), is_late))
         if is_opening and response.status >= 300:
-            is_cancelled = response.status == 487 or (
-                client.server is not None and client.server.is_cancelled
-            )
+            is_cancelled = response.status == 487 or bool(client.server and client.server.is_cancelled)
             self._end(call, "cancelled" if is_cancelled else "rejected", response.status, now)
 
     def _record_route(self, response: Message, edits: Edits, client: ClientTransaction, call: Pass) -> None:

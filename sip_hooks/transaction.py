@@ -125,6 +125,7 @@ INVITE_CLIENT: Table = {
     (State.COMPLETED, Input.FAILURE): ((Act.SEND_ACK,), State.COMPLETED),
     (State.COMPLETED, Timer.D): ((), State.TERMINATED),
     (State.ACCEPTED, Input.SUCCESS): ((Act.PASS,), State.ACCEPTED),  # RFC 6026: forks and repetitions
+    (State.ACCEPTED, Input.PROVISIONAL): ((Act.PASS,), State.ACCEPTED),  # overtaken: it goes up no more
     (State.ACCEPTED, Timer.M): ((), State.TERMINATED),
 }
 

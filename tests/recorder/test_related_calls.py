@@ -20,6 +20,7 @@ from sip_hooks.events import (
     Event,
     MediaNegotiated,
     Side,
+    TransferEnded,
 )
 from sip_hooks.identity import Identity
 from tests.recorder.test_never_record import ENDED, PAUSED, WENT_ON, did
@@ -39,6 +40,7 @@ from tests.recorder.test_session import (
 
 DOCTOR, CUSTOMER = "250", "+31612345678"
 SECOND = "d" * 32
+RECORDED = ["begin", "all"]
 
 
 def contact(role: Any, user: str) -> Identity:
@@ -157,7 +159,7 @@ def test_a_telephone_that_was_called_is_known_by_the_contact_of_its_answer() -> 
     site = Site().recorded()
     site.tell(offered(DOCTOR, "201", Side.PBX, call=SECOND, conversation=SECOND, description=None))
     answer = CallAnswered(SECOND, ANSWER, "t", (*named("callee", "201"), contact("callee", "201")))
-    assert site.tell(answer) == ENDED
+    assert site.tell(answer)[-2:] == ENDED
 
 
 @pytest.mark.parametrize("when", ["offer", "answer"])
@@ -188,3 +190,70 @@ def test_who_cannot_be_read_in_a_related_call_may_be_the_doctor() -> None:
 def test_a_conference_is_held() -> None:
     site = Site().recorded()
     assert site.tell(CallDisturbed(CALL, Disturbance.CONFERENCE, ())) == PAUSED
+
+
+# --- a telephone in two calls at once
+
+
+def test_who_dials_the_doctor_while_a_call_is_not_on_hold_lets_the_customer_hear() -> None:
+    """Some telephones mix: from the ring on, not from the answer on."""
+    site = Site().recorded()
+    event = offered("201", DOCTOR, call=SECOND, conversation=SECOND)
+    event = replace(event, identities=(*event.identities, contact("caller", "201")))
+    assert site.tell(event) == ENDED
+
+
+def test_whom_the_doctor_calls_while_they_talk_is_no_part_of_that_until_it_is_answered() -> None:
+    site = Site().recorded()
+    site.tell(offered(DOCTOR, "201", Side.PBX, call=SECOND, conversation=SECOND, description=None))
+    assert site.calls.summaries()[0]["state"] == "recording"
+
+
+def test_both_calls_of_a_telephone_are_kept_while_all_are_certain() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, "+31687654321")
+    assert site.answer(SECOND, "+31687654321") == RECORDED
+    assert {it["state"] for it in site.calls.summaries()} == {"recording"}
+
+
+@pytest.mark.parametrize("cause", [Disturbance.REFER, Disturbance.INFO, Disturbance.CONFERENCE])
+def test_while_somebody_is_not_certain_in_one_call_of_a_telephone_nobody_is_in_the_others(
+    cause: Disturbance,
+) -> None:
+    site = Site().recorded()
+    site.tell(CallDisturbed(CALL, cause, ()))
+    site.offer(SECOND, "+31687654321")
+    assert site.answer(SECOND, "+31687654321") == []
+    assert site.tell(CallEnded(CALL, END, "bye", 200))[:2] == RECORDED
+
+
+def test_a_call_beside_one_that_becomes_uncertain_waits_for_as_long() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, "+31687654321")
+    site.answer(SECOND, "+31687654321")
+    assert site.tell(CallDisturbed(SECOND, Disturbance.REFER, ())) == PAUSED + PAUSED
+    assert site.tell(TransferEnded(SECOND, is_done=False)) == WENT_ON + WENT_ON
+
+
+def test_a_call_on_hold_is_not_beside_another_one() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, "+31687654321")
+    site.answer(SECOND, "+31687654321")
+    site.tell(CallDisturbed(SECOND, Disturbance.REFER, ()))
+    assert site.tell(site.media(SECOND, "sendonly")) == WENT_ON
+
+
+def test_a_telephone_that_is_in_an_emergency_call_too_is_not_recorded() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, "112")
+    assert site.calls.summaries() == []
+
+
+def test_who_sits_with_the_agent_in_one_call_sits_there_in_the_next() -> None:
+    """One of us who is not listed is named on our own side."""
+    site = Site().recorded()
+    user = Identity("caller", "p-asserted-identity", "240", "240@pbx.example")
+    assert site.tell(CallDisturbed(CALL, Disturbance.IDENTITY_CHANGED, (user,))) == ENDED
+    site.offer(SECOND, "+31687654321")
+    assert site.answer(SECOND, "+31687654321") == []
+    assert site.tell(CallEnded(CALL, END, "bye", 200)) == []

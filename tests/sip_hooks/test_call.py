@@ -222,6 +222,30 @@ def test_progress_and_redirection_name_whom_they_speak_of(status: int, kind: typ
     assert ("contact", "203") in {(each.header, each.value) for each in event.identities}
 
 
+def test_a_ringing_that_the_answer_has_overtaken_goes_no_further_and_is_looked_at() -> None:
+    """It may say that it rang at the doctor's. Whoever has the answer has no use for it (RFC 6026 §7.2)."""
+    bench = Bench()
+    sent, _ = answered(bench)
+    late = ["P-Asserted-Identity: <sip:250@pbx.example>", "Contact: <sip:elsewhere@192.0.2.99>"]
+    assert bench.receive(reply(sent, 180, headers=late), PBX) == []
+    (event,) = bench.of(CallProgressed)
+    assert ("p-asserted-identity", "250") in {(each.header, each.value) for each in event.identities}
+    assert bench.receive(reply(sent, 180, headers=late, tag="another"), PBX) == []
+    (call,) = bench.engine._proxy.passes._by_call.values()
+    assert list(call.dialogs) == [b"b"] and b"elsewhere" not in call.dialogs[b"b"].callee.contact
+
+
+def test_a_ringing_of_a_reinvite_that_its_answer_has_overtaken_is_looked_at_too() -> None:
+    bench = Bench()
+    _, answer = answered(bench)
+    (again,) = bench.receive(within("INVITE", headers=tuple(routes_of(answer)), branch="z9hG4bK7"))
+    bench.receive(reply(again.data, 200), PBX)
+    said = causes(bench)
+    late = ["P-Asserted-Identity: <sip:250@pbx.example>"]
+    assert bench.receive(reply(again.data, 180, headers=late), PBX) == []
+    assert causes(bench) == [*said, Disturbance.IDENTITY_CHANGED]
+
+
 @pytest.mark.parametrize(
     ("status", "cause"), [(486, "rejected"), (401, "rejected"), (302, "rejected"), (487, "cancelled")]
 )
