@@ -45,6 +45,9 @@ OPENINGS: tuple[Opening, ...] = (
     branching.twice_private,
     branching.twice_among_us,
     branching.twice_masked,
+    uncertain.rung_by_unlisted,
+    uncertain.rung_late,
+    uncertain.displayed_unlisted,
 )
 TURNS: tuple[Turn, ...] = (
     turns.refreshes,
@@ -66,16 +69,8 @@ TURNS: tuple[Turn, ...] = (
     transfers.sent_away,
     transfers.attended,
     transfers.taken_over,
+    transfers.three_way,
 )
-
-
-AWAITED_OPENINGS: tuple[Opening, ...] = (
-    uncertain.rung_by_unlisted,
-    uncertain.rung_late,
-    uncertain.displayed_unlisted,
-)
-AWAITED_TURNS: tuple[Turn, ...] = (transfers.three_way,)
-"""Paths on which something leaks today; tests say so, and fail when it is mended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +145,7 @@ def _wrong(world: World, kept: dict[str, list[Interval]]) -> Iterator[str]:
     """What frames do not show."""
     private = {it.leg for it in world.entries if it.word == "private"}
     yield from (f"{leg}: anchored" for leg in private & set(map(world.leg_of, world.proxy.conversations)))
+    yield from (f"{leg}: given up" for leg in world.given_up)
     yield from (f"{leg}: kept twice" for leg, found in kept.items() if is_doubled(found))
     others = {row.purpose for row in world.proxy.media.clips.values()} - {"coaching"}
     yield from (f"kept for {purpose}" for purpose in sorted(others))

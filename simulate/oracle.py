@@ -6,15 +6,17 @@ A history is a list of entries, each about one leg: one dialog, however often it
     answered  a message that answers the call reached the proxy
     ended     a message that ends it
     named     a message that names these people, in any header, reached the proxy
-    doubt     a message after which others may speak: transfer, hold, take-over, feature code
+    doubt     a message after which others may speak: transfer, hold, take-over
     clear     a message that ends the doubt: the transfer failed, the held call goes on with the same people
+    nameless  a message that shows a place and no person: a queue, a parking slot, a feature code
+    known     a message that names who is there, and it is somebody who may be recorded
     change    somebody else who may be recorded came in; from here on nothing is owed
     private   the call is private, or an emergency: its media does not even come near us
     barred    not a frame of the call may be kept, not even of what was before
     stopped   somebody who may has ended the recording for good
 
 Never: a frame before the answer or after the end; a frame of a private call; a frame of a leg on which
-somebody who is never recorded was named, from one horizon before on; a frame while there is doubt.
+somebody who is never recorded was named, from one horizon before on; a frame in doubt, or of nameless people.
 Owed: all frames of agent and customer from the answer to the end, but those one horizon before and all after
 somebody is named or comes in, and those one horizon before and all during doubt.
 """
@@ -65,27 +67,29 @@ def _judge(entries: list[Entry], end: float, horizon: float) -> Demand:
         return Demand([everything], [], [])
     answered, over = first("answered"), first("ended")
     named = first("named", never=True)
-    doubts = _doubts(entries, end)
+    uncertain = doubts(entries, end)
     spoken = [*(it for it in entries if it.word == "speak"), Entry(end, "", "speak")]
     bad = [(one.at, next.at) for one, next in pairwise(spoken) if one.never]
-    shown = [*doubts, *([(named - horizon, end)] if named < end else [])]
+    shown = [*uncertain, *([(named - horizon, end)] if named < end else [])]
     silent = [(-horizon, answered), (over, end)]
-    forbidden = [*silent, *doubts]
+    forbidden = [*silent, *uncertain]
     forbidden += [(at - horizon, end) for at in (named, first("stopped")) if at < end]
     nothing_more = min(named, first("change", "stopped"), *(it for it, _ in bad))
     until = min(over, nothing_more - horizon if nothing_more < over else over)
-    owed = without([(answered, until)], [(start - horizon, stop) for start, stop in doubts])
+    owed = without([(answered, until)], [(start - horizon, stop) for start, stop in uncertain])
     return Demand(forbidden, owed if answered < end else [], without(bad, shown))
 
 
-def _doubts(entries: list[Entry], end: float) -> list[Interval]:
+def doubts(entries: list[Entry], end: float) -> list[Interval]:
+    """When it is not certain who speaks on a leg; `entries` in order of time."""
     found: list[Interval] = []
-    since, depth = 0.0, 0
+    since: dict[str, list[float]] = {"doubt": [], "nameless": []}
     for entry in entries:
-        if entry.word == "doubt":
-            since = entry.at if depth == 0 else since
-            depth += 1
-        elif entry.word == "clear" and depth:
-            depth -= 1
-            found += [(since, entry.at)] if depth == 0 else []
-    return [*found, (since, end)] if depth else found
+        if entry.word in since:
+            since[entry.word].append(entry.at)
+        elif entry.word == "clear" and since["doubt"]:
+            found.append((since["doubt"].pop(), entry.at))
+        elif entry.word == "known":
+            found += [(at, entry.at) for at in since["nameless"]]
+            since["nameless"] = []
+    return found + [(at, end) for left in since.values() for at in left]

@@ -1,7 +1,8 @@
 """What would be in a clip: relay and capture as intervals of time, exact to the instant.
 
-Capture commits what is older than the horizon. So at a taint or a stop at `t` a clip ends at `t - horizon`,
-and at a finish it ends at `t`. A packet is captured while the tap is open and a recording has begun.
+Capture commits what is older than the horizon, on a clock that stands still in a pause. So a taint or a stop
+takes the latest horizon of what was captured back, and a finish nothing. A packet is captured while the tap
+is open and a recording has begun.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ class Clip:
             self.kept.append((self.since, now))
         self.since = None
 
-    def cut(self, until: float) -> None:
-        """What is younger is overwritten."""
-        self.kept = [(start, min(end, until)) for start, end in self.kept if start < until]
+    def take_back(self, seconds: float) -> None:
+        """So much of what was captured last is overwritten."""
+        while self.kept and seconds > 0:
+            start, end = self.kept.pop()
+            if end - start > seconds:
+                self.kept.append((start, end - seconds))
+            seconds -= end - start
 
 
 class Media:
@@ -65,11 +70,11 @@ class Media:
             case "pause":
                 _close(found, now)
             case "taint":
-                self._end(found, now, now - self._horizon)
+                self._end(found, now, self._horizon)
             case "stop":
-                self._end([self.clips[message["recording"]]], now, now - self._horizon)
+                self._end([self.clips[message["recording"]]], now, self._horizon)
             case "finish":
-                self._end(found, now, now)
+                self._end(found, now, 0)
             case "codecs" | "resume":
                 pass
             case unknown:
@@ -93,11 +98,11 @@ class Media:
         return [clip for clip in self.clips.values() if clip.session == session and not clip.is_over]
 
     @staticmethod
-    def _end(clips: list[Clip], now: float, until: float) -> None:
+    def _end(clips: list[Clip], now: float, taken_back: float) -> None:
         _close(clips, now)
         for clip in clips:
             if not clip.is_over:
-                clip.cut(until)
+                clip.take_back(taken_back)
                 clip.is_over = True
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from multiprocessing.pool import AsyncResult
+from typing import cast
 
 from simulate import swift
 from simulate.history import happen, seeded
@@ -30,6 +31,11 @@ class Figures:
     leaking: int = 0
     lacking: int = 0
     wrong: int = 0
+
+    @property
+    def latest(self) -> list[object]:
+        """Which histories of the latest share did not hold."""
+        return [it["index"] for it in self.faults if cast(int, it["index"]) >= self.histories - SHARE]
 
     def add(self, other: Figures) -> None:
         """Count the histories of another share."""
@@ -54,7 +60,7 @@ def run(seed: int, histories: int, processes: int = 1, patience: float = math.in
             under_way.append(pool.apply_async(happen_all, share))
             if len(under_way) > processes:
                 found.add(under_way.popleft().get())
-                sys.stderr.write(f"{found.histories} histories, {len(found.faults)} faults\n")
+                sys.stderr.write(f"{found.histories} histories, {len(found.faults)} faults {found.latest}\n")
         for each in under_way:
             found.add(each.get())
     return found

@@ -40,13 +40,16 @@ def _refer(talk: Talk, other: Person) -> list[tuple[str, str, bool, str]]:
     return [*talk.shows("doubt"), *(talk.shows("named", other) if other.kind == "privileged" else ())]
 
 
-def consult(talk: Talk, other: Person, is_heard_by_both: bool = False) -> Dialog | None:
-    """The agent calls somebody else meanwhile. A second call of the same telephone shows it for both."""
+def consult(talk: Talk, other: Person, is_held: bool = True, is_heard_by_both: bool = False) -> Dialog | None:
+    """The agent calls somebody else meanwhile. What is shown of a first call that is not on hold counts for
+    both; of one that is dialled while the first is on hold nothing is owed: a consultation is held.
+    """
     world, phone = talk.world, talk.phone.agent
+    shadow = ["change"] if is_held else world.shadow(talk.leg)
 
     def shows(leg: str) -> list[tuple[str, str, bool, str]]:
         marks = [world.word(leg, "named" if other.is_never else "answering", (other,))]
-        marks.append(world.word(leg, "change"))  # a telephone in two calls at once: nothing is owed
+        marks += [world.word(leg, it, NEVER) for it in shadow]
         return marks + (list(talk.shows("named", other)) if is_heard_by_both and other.is_never else [])
 
     dialled = world.choose(*other.users) if other.is_never else other.dialled
@@ -85,15 +88,13 @@ def three_way(talk: Talk) -> None:
     is_held = world.chances(0.5)
     if is_held:
         settle(world, reoffer(talk.phone, "sendonly", shows=talk.shows("doubt")))
-    second = consult(talk, other, is_heard_by_both=True)
+    second = consult(talk, other, is_held, is_heard_by_both=True)
     if second is None or not talk.is_up:
         return
     if is_held:
         resumes(talk, talk.phone)
     talk.speak(talk.other, other)
     world.speak(second.leg, talk.agent, talk.other, other)
-    if talk.other.is_never:
-        world.note(second.leg, "named", True)
     world.wait(world.choose(2.0, 6.0))
     _end(talk, second)
 
@@ -111,10 +112,10 @@ def sent_away(talk: Talk) -> None:
     refer = f"Refer-To: <sip:{world.choose(*other.users)}@{naming.HOST}>"
     if not settle(world, talk.far.ask("REFER", [refer], shows=_refer(talk, other))):
         return
-    second = consult(talk, other)
+    second = consult(talk, other, is_held=False)
     if second is None:
         return
-    talk.phone.ask("BYE", shows=talk.shows("ended"))
+    talk.phone.ask("BYE", shows=[*talk.shows("ended"), world.word(second.leg, "clear")])
     world.until(lambda: talk.phone.is_over)
     world.wait(1.0)
     _end(talk, second)

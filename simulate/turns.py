@@ -75,13 +75,14 @@ def connected_line(talk: Talk) -> None:
     world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
     header = naming.any_of(world, other)
     if other is talk.other:
-        settle(world, talk.far.ask("UPDATE", [naming.own(world, other, False)]))
+        shows = talk.shows("named" if other.is_never else "known", other)
+        settle(world, talk.far.ask("UPDATE", [naming.own(world, other, False)], shows=shows))
         return
     early, late = world.choose((0.0, 0.0), (1.5, 0.0), (0.0, 1.0))
     if early:
         talk.speak(other)
         world.wait(early)
-    shows = talk.shows("named", other) if other.is_never else talk.shows("change") + talk.shows("clear")
+    shows = talk.shows("named", other) if other.is_never else talk.shows("change") + talk.shows("known")
     body = talk.far.sdp if world.chances(0.6) else ""
     asked = talk.far.ask(world.choose("INVITE", "UPDATE") if body else "UPDATE", [header], body, shows=shows)
     settle(world, asked)
@@ -104,7 +105,8 @@ def becomes_nobody(talk: Talk) -> None:
     """The PBX says that a queue, a parking place or a feature code is connected now: anybody may speak."""
     world, other = talk.world, talk.world.choose(*NEVER)
     header = f"P-Asserted-Identity: <sip:{world.choose('queue', '*80', '9')}@{naming.HOST}>"
-    settle(world, talk.far.ask("UPDATE", [header], shows=talk.shows("doubt")))
+    shows = talk.shows("nameless") + talk.shows("change")
+    settle(world, talk.far.ask("UPDATE", [header], shows=shows))
     talk.other = other
     talk.speak(other)
 

@@ -74,12 +74,9 @@ def unreadable(world: World) -> Talk | None:
 def feature_code(world: World) -> Talk | None:
     """Pickup, a parking slot, an intercom: until an answer says who it is, nobody knows."""
     agent, other = world.choose(*AGENTS), world.choose(*CUSTOMERS, *NEVER)
-    caller, called = outward(
-        world,
-        agent,
-        world.choose("*8", "**201", "701", "700", "*80230"),
-        "doubt",
-    )
+    dialled = world.choose("*8", "**201", "701", "700", "*80230")
+    word = "named" if dialled in ("700", "701") else "nameless"  # numbers of our own are never recorded
+    caller, called = outward(world, agent, dialled, word, KIM)
     if called is None:
         return None
     return answer(world, caller, called, Talk(world, caller, called, agent, other))
@@ -88,14 +85,9 @@ def feature_code(world: World) -> Talk | None:
 def queue(world: World) -> Talk | None:
     """A queue connects an agent with somebody whom it does not name, yet."""
     agent, other = world.choose(*AGENTS), world.choose(*CUSTOMERS, *NEVER)
-    caller, called = inward(
-        world,
-        world.phone(agent),
-        f"sip:{world.choose('600', 'queue', '250-queue')}@{naming.HOST}",
-        f"sip:{agent.users[0]}@{naming.HOST}",
-        [],
-        "doubt",
-    )
+    sender, to = world.choose("600", "queue", "250-queue"), f"sip:{agent.users[0]}@{naming.HOST}"
+    word = "nameless" if sender == "queue" else "named"  # a number of our own, or the doctor's
+    caller, called = inward(world, world.phone(agent), f"sip:{sender}@{naming.HOST}", to, [], word, KIM)
     if called is None:
         return None
     return answer(world, caller, called, Talk(world, called, caller, agent, other))
@@ -104,12 +96,12 @@ def queue(world: World) -> Talk | None:
 def conference(world: World) -> Talk | None:
     """A room at the server: its focus says so, its number may look like anybody's."""
     agent, other = world.choose(*AGENTS), world.choose(*NEVER)
-    caller, called = outward(world, agent, world.choose("0207654321", "800"))
+    caller, called = outward(world, agent, world.choose("0207654321", "800"), "doubt")
     if called is None:
         return None
     talk = Talk(world, caller, called, agent, other)
     header = f"Contact: <sip:{world.choose('room', '0207654321')}@10.0.0.2:5060>;isfocus"
-    return answer(world, caller, called, talk, (header,), other, rings=ringing(world))
+    return answer(world, caller, called, talk, (header,), rings=ringing(world))
 
 
 def rung_by_unlisted(world: World) -> Talk | None:

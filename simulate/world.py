@@ -13,9 +13,10 @@ from recorder.policy import Policy
 from simulate.dialogue import Agent, Dialog, Word
 from simulate.intervals import Interval, common, without
 from simulate.link import QUALITIES, Link
-from simulate.oracle import Demand, Entry, demands
+from simulate.oracle import Demand, Entry, demands, doubts
 from simulate.people import HORIZON_SECONDS, Person
 from simulate.proxy import PBX, US, Proxy
+from simulate.text import Message, read
 from sip_hooks.events import CallOffered
 from sip_hooks.settings import Address
 
@@ -35,6 +36,8 @@ class World:
         self.pbx = Agent(self, PBX, "pbx", chance.random() < 0.1)
         self.entries: list[Entry] = []
         self.told: list[str] = []
+        self.given_up: list[str] = []
+        """The legs that the proxy gave up although it had seen an answer."""
         self._is_told = is_told
         self._agents: dict[Address, Callable[[bytes], None]] = {PBX: self.pbx.deliver}
         self._phones: dict[str, Agent] = {}
@@ -69,10 +72,19 @@ class World:
         self.proxy.receive(data, source)
 
     def _leave(self, data: bytes, destination: Address) -> None:
+        if data.startswith(b"SIP/2.0 408 "):
+            self._give_up(read(data))
         deliver = self._agents.get(destination)
         if deliver is not None:
             self._tell(f"→ {destination[0]}", data)
             self.link.carry(lambda: deliver(data))
+
+    def _give_up(self, response: Message) -> None:
+        """Whoever called is told that nobody answers (RFC 3261 §16.8): a later answer reaches nobody."""
+        leg = response.get("call-id")
+        if response.get("cseq") == "1 INVITE":
+            self.given_up += [leg for it in self.entries if (it.leg, it.word) == (leg, "answered")]
+            self.note(leg, "ended", False)
 
     # --- what stories need
 
@@ -136,6 +148,15 @@ class World:
             else:
                 self.link.step()
         return True
+
+    def shadow(self, leg: str) -> list[str]:
+        """What a call shows of another one that its telephone is in as well, and that is not on hold."""
+        found = [it for it in self.entries if it.leg == leg and it.word not in ("barred", "stopped")]
+        if any(it.word == "private" or (it.word == "named" and it.never) for it in found):
+            return ["named"]
+        is_open = any(until == self.link.now for _, until in doubts(found, self.link.now))
+        has_changed = any(it.word == "change" for it in found)
+        return [word for word, is_there in (("doubt", is_open), ("change", has_changed)) if is_there]
 
     def finds(self, agent: Agent, leg: str) -> Dialog | None:
         """The called end of a leg, once its INVITE is there."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recorder import session
+from recorder import facts as told
 from recorder.decision import CallFacts, Rule
 from recorder.facts import disturbed
 from simulate import branching, openings, transfers, turns, uncertain
@@ -110,5 +110,5 @@ def test_a_disturbance_that_is_not_heeded_is_missed(cause: str, monkeypatch: pyt
     def deaf(facts: CallFacts, happened: Disturbance, named: Iterable[Identity]) -> CallFacts:
         return facts if happened == cause else disturbed(facts, happened, named)
 
-    monkeypatch.setattr(session, disturbed.__name__, deaf)
+    monkeypatch.setattr(told, disturbed.__name__, deaf)
     assert is_caught(*CAUSES[cause])

@@ -8,12 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulate import transfers, turns
+from simulate import transfers, turns, uncertain
 from simulate.history import (
-    AWAITED_OPENINGS,
-    AWAITED_TURNS,
     OPENINGS,
-    TURNS,
     Opening,
     Outcome,
     Turn,
@@ -60,19 +57,21 @@ def test_every_opening_leads_to_an_answer(opening: Opening) -> None:
     assert any("answered" in line for each in told for line in each)
 
 
-@pytest.mark.parametrize("opening", AWAITED_OPENINGS, ids=lambda it: it.__name__)
-@pytest.mark.xfail(strict=True, reason="this path leaks; see docs/simulation.md")
-def test_awaited_openings_hold(opening: Opening) -> None:
-    for index in range(40):
-        outcome = happen(seeded(4, index), among=[opening], then=[TURNS[0]])
-        assert outcome.holds, told(4, index, outcome)
-
-
-@pytest.mark.parametrize("turn", AWAITED_TURNS, ids=lambda it: it.__name__)
-@pytest.mark.xfail(strict=True, reason="this path leaks; see docs/simulation.md")
-def test_awaited_turns_hold(turn: Turn) -> None:
+@pytest.mark.parametrize(
+    ("opening", "turn"),
+    [
+        (uncertain.rung_by_unlisted, turns.refreshes),
+        (uncertain.rung_late, turns.refreshes),
+        (uncertain.displayed_unlisted, turns.refreshes),
+        (calls_customer, transfers.three_way),
+        (uncertain.feature_code, turns.connected_line),
+        (uncertain.queue, turns.connected_line),
+    ],
+    ids=lambda it: it.__name__,
+)
+def test_paths_hold_on_which_something_has_leaked(opening: Opening, turn: Turn) -> None:
     for index in range(60):
-        outcome = happen(seeded(4, index), among=[calls_customer, customer_calls], then=[turn])
+        outcome = happen(seeded(4, index), among=[opening], then=[turn])
         assert outcome.holds, told(4, index, outcome)
 
 
