@@ -40,7 +40,7 @@ def _refer(talk: Talk, other: Person) -> list[tuple[str, str, bool, str]]:
     return [*talk.shows("doubt"), *(talk.shows("named", other) if other.kind == "privileged" else ())]
 
 
-def consult(talk: Talk, other: Person, is_held: bool = True, is_heard_by_both: bool = False) -> Dialog | None:
+def consult(talk: Talk, other: Person, is_held: bool = True) -> Dialog | None:
     """The agent calls somebody else meanwhile. What is shown of a first call that is not on hold counts for
     both; of one that is dialled while the first is on hold nothing is owed: a consultation is held.
     """
@@ -50,7 +50,7 @@ def consult(talk: Talk, other: Person, is_held: bool = True, is_heard_by_both: b
     def shows(leg: str) -> list[tuple[str, str, bool, str]]:
         marks = [world.word(leg, "named" if other.is_never else "answering", (other,))]
         marks += [world.word(leg, it, NEVER) for it in shadow]
-        return marks + (list(talk.shows("named", other)) if is_heard_by_both and other.is_never else [])
+        return marks + (list(talk.shows("named", other)) if not is_held and other.is_never else [])
 
     dialled = world.choose(*other.users) if other.is_never else other.dialled
     made = phone.call(f"sip:{dialled}@{naming.HOST}", f"sip:{talk.agent.users[0]}@{naming.HOST}", shows=shows)
@@ -85,14 +85,17 @@ def attended(talk: Talk) -> None:
 def three_way(talk: Talk) -> None:
     """The telephone mixes two calls: each of the three hears both others."""
     world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
-    is_held = world.chances(0.5)
-    if is_held:
+    if talk.far.direction != "sendrecv":
+        return
+    is_held = talk.phone.direction != "sendrecv"  # a transfer has come to nothing
+    if not is_held and world.chances(0.5):
+        is_held = True
         settle(world, reoffer(talk.phone, "sendonly", shows=talk.shows("doubt")))
-    second = consult(talk, other, is_held, is_heard_by_both=True)
+    second = consult(talk, other, is_held)
     if second is None or not talk.is_up:
         return
     if is_held:
-        resumes(talk, talk.phone)
+        resumes(talk, talk.phone, *(talk.shows("named", other) if other.is_never else ()))
     talk.speak(talk.other, other)
     world.speak(second.leg, talk.agent, talk.other, other)
     world.wait(world.choose(2.0, 6.0))
@@ -112,7 +115,7 @@ def sent_away(talk: Talk) -> None:
     refer = f"Refer-To: <sip:{world.choose(*other.users)}@{naming.HOST}>"
     if not settle(world, talk.far.ask("REFER", [refer], shows=_refer(talk, other))):
         return
-    second = consult(talk, other, is_held=False)
+    second = consult(talk, other, {talk.phone.direction, talk.far.direction} != {"sendrecv"})
     if second is None:
         return
     talk.phone.ask("BYE", shows=[*talk.shows("ended"), world.word(second.leg, "clear")])

@@ -63,11 +63,11 @@ def holds(talk: Talk) -> None:
     resumes(talk, end)
 
 
-def resumes(talk: Talk, end: Dialog) -> None:
-    """The same people go on: certain when the other end has agreed."""
+def resumes(talk: Talk, end: Dialog, *shows: Word) -> None:
+    """The same people go on: certain when the other end has agreed. `shows`: what else is shown by that."""
     other = talk.far if end is talk.phone else talk.phone
     other.replies["INVITE"] = 200, (), talk.shows("clear")
-    settle(talk.world, reoffer(end))
+    settle(talk.world, reoffer(end, shows=shows))
 
 
 def connected_line(talk: Talk) -> None:
