@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import TypeAlias
+from weakref import ref
 
 T1 = 0.5  # round-trip estimate, seconds (§17.1.1.1)
 T2 = 4.0  # longest retransmission interval, except of INVITE
@@ -70,21 +72,25 @@ def delay(timer: Timer, repeats: int) -> float:
 class Timed:
     """Something that timers belong to. `due` holds when each of its running timers fires."""
 
-    __slots__ = ("due",)
+    __slots__ = ("__weakref__", "due")
 
     def __init__(self) -> None:
         self.due: dict[Timer, float] = {}
+
+
+_Entry: TypeAlias = tuple[float, int, "ref[Timed]", Timer]
 
 
 class TimerQueue:
     """All running timers. Starting a timer again moves it; stopping is removing it from `due`.
 
     A stopped timer stays in the heap until it comes to the top or the heap has doubled; then all of them are
-    swept out, so that a call of a minute is not held for the hours of its longest timer.
+    swept out. The heap does not hold what they belong to, so that a call of a minute is not kept for the
+    hours of its longest timer: whoever starts a timer keeps its owner until it has fired.
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timed, Timer]] = []
+        self._heap: list[_Entry] = []
         self._order = count()
         self._sweep_at = _SMALLEST_SWEEP
 
@@ -94,7 +100,7 @@ class TimerQueue:
     def start(self, owner: Timed, timer: Timer, at: float) -> None:
         """Let `timer` of `owner` fire at the monotonic second `at`."""
         owner.due[timer] = at
-        heappush(self._heap, (at, next(self._order), owner, timer))
+        heappush(self._heap, (at, next(self._order), ref(owner), timer))
         if len(self._heap) >= self._sweep_at:
             self._heap = [entry for entry in self._heap if _is_running(entry)]
             heapify(self._heap)
@@ -110,11 +116,13 @@ class TimerQueue:
     def fired(self, now: float) -> Iterator[tuple[Timed, Timer]]:
         """Yield each timer that is due, in order; it is no longer running then."""
         while (at := self.next()) is not None and at <= now:
-            _, _, owner, timer = heappop(self._heap)
-            del owner.due[timer]
-            yield owner, timer
+            _, _, found, timer = heappop(self._heap)
+            if (owner := found()) is not None:
+                del owner.due[timer]
+                yield owner, timer
 
 
-def _is_running(entry: tuple[float, int, Timed, Timer]) -> bool:
-    at, _, owner, timer = entry
-    return owner.due.get(timer) == at
+def _is_running(entry: _Entry) -> bool:
+    at, _, found, timer = entry
+    owner = found()
+    return owner is not None and owner.due.get(timer) == at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import pytest
 
 from sip_hooks.message import parse
@@ -255,3 +257,14 @@ def test_a_callee_who_says_nothing_but_100_rings_no_longer_than_timer_c() -> Non
     bench.wait(200)
     bench.receive(reply(sent.data, 100), sent.destination, sent.listener)
     assert {it.data[:7] for it in bench.wait(101)} == {b"CANCEL "}
+
+
+def test_the_longest_timer_of_a_call_does_not_keep_what_is_over() -> None:
+    queue, owner = TimerQueue(), Timed()
+    queue.start(owner, Timer.SILENCE, 12 * 3600.0)
+    gone = ref(owner)
+    owner.due.clear()
+    del owner
+    assert gone() is None
+    assert queue.next() is None
+    assert list(queue.fired(13 * 3600.0)) == []
