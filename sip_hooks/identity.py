@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from sip_hooks import reading
@@ -167,13 +167,14 @@ def _demand_plain(field: bytes) -> None:
         raise MessageError("a header has a control character in it")
     if b"\r\n" not in field:
         return
-    before, *folds = field.split(b"\r\n")
-    for fold in folds:
+    quotes, has_escape = 0, False
+    for before, fold in pairwise(field.split(b"\r\n")):
         if not fold.strip(b" \t"):
             raise MessageError("a header is folded around an empty line")
-        if b"\\" in before or before.count(b'"') % 2:
+        quotes += before.count(b'"')
+        has_escape = has_escape or b"\\" in before
+        if has_escape or quotes % 2:
             raise MessageError("a header is folded within a quoted string")
-        before += fold
 
 
 def _of_members(header: HeaderField, role: Role) -> Iterator[_Claim]:

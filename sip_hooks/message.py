@@ -270,15 +270,18 @@ def parse_fragment(raw: bytes) -> Message:
 def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
     """Parse the header fields in ``raw[start:end]``, each ending in CRLF; folds belong to the line before."""
     fields: list[HeaderField] = []
+    folded: dict[int, int] = {}  # where the last fold of a field ends: thousands of folds are read once
     position = start
     for line in raw[start:end].split(_CRLF)[:-1]:
         after = position + len(line) + 2
         if line[:1] in (b" ", b"\t") and fields:
-            first = fields[-1].start
-            fields[-1] = _field(raw[first : after - 2].replace(_CRLF, b"  "), first)
+            folded[len(fields) - 1] = after
         else:
             fields.append(_field(line, position))
         position = after
+    for index, after in folded.items():
+        first = fields[index].start
+        fields[index] = _field(raw[first : after - 2].replace(_CRLF, b"  "), first)
     if len(fields) > MAXIMUM_FIELDS:
         raise MessageError("a message has more than 256 header fields")
     return tuple(fields)

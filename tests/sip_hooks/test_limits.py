@@ -6,6 +6,8 @@ weighed before there was one.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from sip_hooks.errors import MessageError
@@ -53,6 +55,20 @@ def test_brackets_without_end_are_not_all_looked_into() -> None:
     said = identities(parse(invite(callee="<sip" * 5000)))
     assert "to" in said.unreadable
     assert len(said.named) <= MOST_CLAIMS
+
+
+def test_thousands_of_folds_are_read_in_the_time_of_their_bytes() -> None:
+    """Each fold was once the occasion to read the whole field again: 100 ms and more."""
+    caller = "\r\n <sip:201@pbx.example>;tag=a" + "\r\n ;a" * (MAXIMUM_PARAMS - 2) + "\r\n \t" * 5000
+    message = invite(caller=caller)
+
+    def taken() -> float:
+        before = time.thread_time()
+        said = identities(parse(message))
+        assert "from" in said.unreadable, "it is folded around empty lines"
+        return time.thread_time() - before
+
+    assert min(taken() for _ in range(5)) < 0.05
 
 
 def test_a_call_with_hundreds_of_names_is_disturbed_for_good() -> None:
