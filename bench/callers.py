@@ -147,7 +147,7 @@ class Callers:
             to or b"To: <sip:202@127.0.0.1>",
             b"Call-ID: %d@callers" % call.number,
             b"CSeq: %d %s" % (number, method),
-            *((b"Contact: <sip:230@127.0.0.1:%d>" % self.phone_port,) if opens else ()),
+            *((b"Contact: <sip:t%d@127.0.0.1:%d>" % (call.number, self.phone_port),) if opens else ()),
             *((b"Content-Type: application/sdp",) if body else ()),
             b"Content-Length: %d\r\n\r\n" % len(body),
         )

@@ -114,7 +114,7 @@ class Inside:
     def _invite(self, number: int) -> tuple[bytes, Address]:
         body = _SDP.format(number=number, side=1, port=40000).encode()
         more = (
-            f"Contact: <sip:{self._caller}@127.0.0.1:5070>\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
+            f"Contact: <sip:t{number}@127.0.0.1:5070>\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
             f"User-Agent: telephones\r\nContent-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         head = self._request("INVITE", f"sip:{CUSTOMER}@127.0.0.1:5060", number, "", 1, "")

@@ -229,8 +229,10 @@ class Calls:
         somebody is not certain in one, nobody is in the others.
         """
         effects: list[Effect] = []
-        for it, others in self._relations.company(call).items():
-            session, is_doubtful = self._sessions[it], not all(self._sessions[o].is_certain for o in others)
+        everywhere, speaking = self._relations.company(call)
+        uncertain = {it for it in speaking if len(everywhere) > 1 and not self._sessions[it].is_certain}
+        for it in everywhere:
+            session, is_doubtful = self._sessions[it], it in speaking and bool(uncertain - {it})
             if is_doubtful != (Doubt.COMPANY in session.facts.doubts):
                 effects += (session.doubt if is_doubtful else session.settle)(Doubt.COMPANY, at)
         return effects

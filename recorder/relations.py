@@ -67,11 +67,11 @@ class Relations:
                 (self._on_hold.add if is_held else self._on_hold.discard)(call)
                 self._place(call)
 
-    def company(self, call: str) -> dict[str, set[str]]:
-        """By call of the same telephone, the others in which it speaks too: each may hear the others."""
+    def company(self, call: str) -> tuple[list[str], set[str]]:
+        """All calls of the same telephone, and those in which it speaks: each may hear the others."""
         telephone = self._telephones.get(call, "")
         talking, held = self._talking.get(telephone, set()), self._held.get(telephone, set())
-        return {it: talking - {it} if it in talking else set() for it in sorted({call, *talking, *held})}
+        return sorted({call, *talking, *held}), talking
 
     def is_consultation(self, event: CallOffered) -> bool:
         """Whether somebody dials while another call of the same telephone is on hold."""

@@ -73,6 +73,7 @@ class Session:
         draws = lots.drawn(policy.retention)
         self._facts = first_facts(offered, policy.approved, withheld, draws, policy.is_trunk_witnessed)
         self._verdict = decide(self._facts, policy.rules)
+        self._alone = self._verdict  # whatever other calls say
         self._media: Anchor | None = None
         self._ends = Ends()
         self._taping = Taping(self.id, offered.at, self._ends, new_id)
@@ -96,8 +97,9 @@ class Session:
     @property
     def is_certain(self) -> bool:
         """Whether all who speak in it are known, and may be recorded, whatever other calls say."""
-        facts = replace(self._facts, doubts=self._facts.doubts - BESIDES)
-        verdict = decide(facts, self._policy.rules)
+        own = self._facts.doubts - BESIDES
+        facts = self._facts if own == self._facts.doubts else replace(self._facts, doubts=own)
+        self._alone = verdict = decide(facts, self._policy.rules, self._alone)
         return verdict.kind is Kind.BUSINESS and Reason.DISTURBED not in verdict.reasons
 
     @property

@@ -5,7 +5,7 @@
  * INVITE, 100, 180, 200, ACK, BYE, 200: the caller's messages go to PROXY_PORT on 127.0.0.1, with the Route that
  * the Record-Routes of the 200 make; the callee sends its responses to where the request came from. RATE > 0: so many
  * calls a second, 180 after 40 ms, 200 after 80 ms, BYE 120 ms after the ACK. RATE = 0: AT_ONCE calls at any time,
- * everything at once. CALLER and CALLEE are the users of From and To.
+ * everything at once. CALLER and CALLEE are the users of From and To; each call is another telephone's, by its Contact.
  *
  * Prints `ready`, waits for a line, prints `measure` after the warm-up, `end` after SECONDS more, and one line
  * of JSON when the calls under way have had time to end. Delays are from sending to the kernel's stamp of arrival at
@@ -132,9 +132,9 @@ static void invite(void)
                         call->number, RTP_PORT);
     int length = common(text, "INVITE", target, call, "", 1);
     length += snprintf(text + length, SIZE - (size_t)length,
-                       "Contact: <sip:%s@127.0.0.1:%d>\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
+                       "Contact: <sip:t%u@127.0.0.1:%d>\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
                        "User-Agent: telephones\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-                       caller_name, caller_port, size, body);
+                       call->number, caller_port, size, body);
     begun++;
     under_way++;
     call->sent_ns = now();
