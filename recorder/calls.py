@@ -13,16 +13,27 @@ from datetime import datetime
 from typing import Any
 
 from recorder.decision import Doubt
-from recorder.effects import Answer, AskForEvidence, CloseMedia, Effect, Forward
+from recorder.effects import Answer, AskForEvidence, CloseMedia, Effect, Forward, Remind
 from recorder.evidence.statements import Statement
-from recorder.facts import Lots
+from recorder.facts import Lots, our_role
 from recorder.graph import Taint
+from recorder.keypad import MARGIN, Keypad, Press
 from recorder.policy import Policy
 from recorder.relations import Relations
 from recorder.restored import RestoredCall
 from recorder.session import Session
 from recorder.trunk_legs import TrunkLegs, may_be_one
-from sip_hooks.events import Anchor, CallEnded, CallOffered, CallRestored, Event
+from sip_hooks.events import (
+    Anchor,
+    CallDisturbed,
+    CallEnded,
+    CallOffered,
+    CallRestored,
+    Disturbance,
+    Event,
+    KeysPressed,
+    KeysTaken,
+)
 from sip_hooks.sdp import Obstacle
 
 
@@ -43,6 +54,7 @@ class Calls:
         self._restored: dict[str, RestoredCall] = {}
         self._anchors: dict[str, Anchor] = {}
         self._trunk = TrunkLegs()
+        self._keypads: dict[str, Keypad] = {}
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._restored)
@@ -68,6 +80,8 @@ class Calls:
         self._relations.note(event)
         effects = self._weigh_company(event.call, at)  # before anything begins
         effects += session.on_event(event, at)
+        if isinstance(event, KeysPressed | KeysTaken) and event.sender == our_role(session.facts):
+            effects += self._on_info(event, at)
         effects += self._spread(event.call, at)
         effects += self._weigh_company(event.call, at)
         if self._trunk.is_disturbed_by(event):
@@ -133,6 +147,13 @@ class Calls:
         found = (call for call in self._trunk.all() if call in self._sessions)
         calls = [call for call in found if recording in self._sessions[call].recordings()]
         return [effect for call in calls for effect in self._take_back(call, at)]
+
+    def on_reminder(self, call: str, at: datetime) -> list[Effect]:
+        """Time has gone by since a key was pressed (Remind)."""
+        pad, codes = self._keypads.get(call), self._policy.feature_codes
+        if pad is None or codes is None:
+            return []
+        return self._heed(call, pad, pad.expire(at, codes), at)
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of a recording."""
@@ -252,6 +273,28 @@ class Calls:
         inside = (other for it, other in self._sessions.items() if it not in self._trunk and other.withholds)
         return any(may_be_one(session.facts, other.facts) for other in inside)
 
+    def _on_info(self, event: KeysPressed | KeysTaken, at: datetime) -> list[Effect]:
+        """Our party presses keys. On the trunk the PBX has them behind it; what they may do is seen there."""
+        call, codes = event.call, self._policy.feature_codes
+        if call in self._trunk:
+            return []
+        if codes is None:
+            return self._sessions[call].on_event(CallDisturbed(call, Disturbance.KEYS, ()), at)
+        pad = self._keypads.setdefault(call, Keypad())
+        if isinstance(event, KeysTaken):
+            return self._heed(call, pad, pad.taken("info", at), at)
+        return self._heed(call, pad, pad.press("info", event.keys, at, codes, on_the_way=True), at)
+
+    def _heed(self, call: str, pad: Keypad, press: Press, at: datetime) -> list[Effect]:
+        """From the first key of what may be a code nobody knows who speaks, until it turns out to be none."""
+        session, codes = self._sessions[call], self._policy.feature_codes
+        if press is Press.NOTHING:
+            return session.settle(Doubt.KEYS, at)
+        effects = session.doubt(Doubt.KEYS, pad.since or at)
+        if press is Press.PERHAPS and codes is not None:
+            effects.append(Remind(call, codes.key_seconds + MARGIN.total_seconds()))
+        return effects
+
     def _take_back(self, call: str, at: datetime) -> list[Effect]:
         """What was vouched for counts no longer; only what is true from now on does."""
         self._trunk.disturb(call, at)
@@ -266,6 +309,7 @@ class Calls:
             del self._sessions[call]
             self._trunk.forget(call)
             self._relations.forget(call)
+            self._keypads.pop(call, None)
             self._anchors.pop(call, None)
             passes = self._passes[session.conversation]
             passes.discard(call)

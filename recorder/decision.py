@@ -90,6 +90,7 @@ class Reason(StrEnum):
     UNAPPROVED = "scheme-not-approved"
     INSIDE_ANONYMOUS = "inside-party-anonymous"
     OUTSIDE_UNKNOWN = "outside-party-unknown"
+    FEATURE_CODE = "feature-code"
     NO_EVIDENCE = "no-evidence"
     NO_EVIDENCE_SOURCE = "no-evidence-source"
     ALREADY_ANCHORED = "already-anchored"
@@ -118,6 +119,7 @@ class Doubt(StrEnum):
     CONSULTATION = "consultation"  # dialled while another call of that telephone is on hold; never settled
     COMPANY = "company"  # its telephone speaks in another call as well, and who is there is not certain
     CONFERENCE = "conference"  # a conference server speaks (RFC 4579 §5.2 isfocus); never settled
+    KEYS = "keys"  # the agent has pressed a code of the PBX, or what may become one
 
 
 class Newcomer(NamedTuple):
@@ -167,6 +169,7 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         # not yet certain who speaks                                                  never-record: 1
         Reason.INSIDE_ANONYMOUS: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
+        Reason.FEATURE_CODE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
         Reason.NO_EVIDENCE: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.NO_EVIDENCE_SOURCE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
         Reason.DOUBTFUL: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
@@ -219,6 +222,7 @@ class CallFacts:
     `vouching`: whether anybody besides signalling says who speaks inside.
     `withheld_elsewhere`: another pass of the same conversation is private, privileged or internal.
     `obstacles` make media impossible to anchor or to keep, `failures` are our own.
+    `rooms`: what every conference server that has spoken calls its room.
     `doubts` come and go (Doubt); `newcomers` are who a header names now and did not at the answer, when it
     was `settled` who our own side and the other one were.
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
@@ -240,6 +244,7 @@ class CallFacts:
     obstacles: frozenset[str] = frozenset()
     disturbances: frozenset[str] = frozenset()
     doubts: frozenset[Doubt] = frozenset()
+    rooms: frozenset[str] = field(default=frozenset(), repr=False)
     newcomers: frozenset[Newcomer] = frozenset()
     settled: tuple[frozenset[str], frozenset[str]] = field(default=(frozenset(), frozenset()), repr=False)
     failures: frozenset[str] = frozenset()

@@ -70,6 +70,14 @@ class AskForEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Remind:
+    """Let it be said after so many seconds that time has gone by (`Calls.on_reminder`)."""
+
+    call: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class NoteOutcome:
     """A call on a flagged line is over: recorded, suppressed or failed, with reason codes.
 
@@ -125,6 +133,7 @@ Effect: TypeAlias = (
     | CloseMedia
     | TellCapture
     | AskForEvidence
+    | Remind
     | NoteOutcome
     | NoteWithheld
     | KeepInMind

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from recorder.decision import CallFacts, Direction, Reason, Rules, Verdict, decide
-from recorder.numbering import number_set, possible_forms
+from recorder.numbering import forms, number_set, possible_forms
 from recorder.scheme import Agent, Exclusion, Line, Scheme
 
 SOMEBODY = "+999000000000"
@@ -47,6 +47,11 @@ def roles(scheme: Scheme, identity: str) -> tuple[list[Agent], list[Line], bool]
 def is_emergency(scheme: Scheme, identity: str) -> bool:
     """Whether this is an emergency number, as it is or with a prefix."""
     return _holds(scheme, scheme.numbering.emergency, identity)
+
+
+def is_room(scheme: Scheme, identity: str) -> bool:
+    """Whether this is a conference room in which everybody may be recorded."""
+    return number_set(scheme.rooms, scheme.numbering).holds(forms(identity, scheme.numbering))
 
 
 def imagine(

@@ -99,8 +99,9 @@ def first_facts(
         else frozenset(),
         draws=draws,
     )
+    contacts = [it for it in offered.identities if it.header == "contact"]
     for cause in offered.disturbances:
-        facts = disturbed(facts, cause, ())
+        facts = disturbed(facts, cause, contacts if cause is Disturbance.CONFERENCE else ())
     return with_identities(facts, offered.identities)
 
 
@@ -246,6 +247,9 @@ def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identit
         facts = replace(facts, doubts=facts.doubts | {doubt})
     elif cause not in HARMLESS:
         facts = replace(facts, disturbances=facts.disturbances | {cause.value})
+    if cause is Disturbance.CONFERENCE:
+        names = {it.value for it in identities} or {""}  # a room without a name is in no list
+        facts = replace(facts, rooms=facts.rooms | names)
     if cause is Disturbance.IDENTITY_CHANGED:
         is_answered = facts.fork is not None
         return with_newcomers(facts, identities) if is_answered else rung(facts, "", identities)

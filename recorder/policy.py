@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from recorder.decision import CallFacts, Rules, Vouching
+from recorder.feature_codes import FeatureCodes
 from sip_hooks.address import Family
 
 
@@ -24,6 +25,8 @@ class Policy:
     trunk_horizon: timedelta = timedelta(seconds=5)
     is_trunk_witnessed: bool = False
     """Whether there is a source of evidence for calls on the trunk side."""
+    feature_codes: FeatureCodes | None = None
+    """The PBX's codes; None: nobody has said which there are, so any key may be one."""
 
     def horizon_of(self, facts: CallFacts) -> timedelta:
         """How long the audio of a call waits in memory."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from recorder.decision import CallFacts, Direction, Opinion, Reason, Rule, Rules, Vouching
+from recorder.decision import CallFacts, Direction, Doubt, Opinion, Reason, Rule, Rules, Vouching
 from recorder.numbering import (
     NumberSet,
     extension_in,
@@ -45,10 +45,12 @@ def _rules_of(scheme: Scheme) -> Rules:
         look.emergency,
         look.exclusions,
         look.internal,
+        look.feature_codes,
         look.outside_evidence,
         look.newcomers,
         look.placement,
         look.nobody_else,
+        look.certain,
         *(_untold(purpose) for purpose in scheme.purposes if not purpose.announcement_exemption),
         *(_chosen(purpose) for purpose in scheme.purposes if purpose.mode != "always"),
     )
@@ -63,6 +65,7 @@ class _Lookup:
     excluded: NumberSet
     ours: NumberSet
     outside: NumberSet
+    rooms: NumberSet
     agents: tuple[tuple[str, NumberSet, frozenset[str]], ...]
     lines: tuple[tuple[str, NumberSet, frozenset[str]], ...]
 
@@ -79,6 +82,7 @@ class _Lookup:
             excluded=number_set(excluded, numbering),
             ours=number_set([*numbering.internal, *extensions, *business], numbering),
             outside=number_set(numbering.outside, numbering),
+            rooms=number_set(scheme.rooms, numbering),
             agents=tuple(
                 (it.id, number_set(it.extensions, numbering), frozenset(it.lines)) for it in scheme.agents
             ),
@@ -111,12 +115,27 @@ class _Lookup:
             if self._any_possible(self.ours, facts.inside):
                 yield Opinion(Reason.BETWEEN_US)
 
+    def feature_codes(self, facts: CallFacts) -> Iterator[Opinion]:
+        """Who tells the PBX where calls go speaks with nobody. Any other code leaves open who answers."""
+        codes = self.scheme.feature_codes
+        is_out = facts.direction is Direction.OUTBOUND
+        if is_out and codes is not None and codes.dialled_as(facts.dialled) == "forward":
+            yield Opinion(Reason.FEATURE_CODE)
+
     def outside_evidence(self, facts: CallFacts) -> Iterator[Opinion]:
         """A party outside is a whole telephone number, a listed pattern, or a caller who withholds it."""
         if facts.direction is Direction.INBOUND and facts.anonymous:
             return
         if not self._is_outside(_other_party(facts)):
             yield Opinion(Reason.OUTSIDE_UNKNOWN)
+
+    def certain(self, facts: CallFacts) -> Iterator[Opinion]:
+        """A doubt about who speaks. At a conference that is anybody, but in a room where everybody may be
+        recorded it does not matter.
+        """
+        permitted = {Doubt.CONFERENCE} if self._are_permitted(facts.rooms) else set()
+        if doubts := facts.doubts - permitted:
+            yield Opinion(Reason.DOUBTFUL, details=tuple(sorted(doubts)))
 
     def newcomers(self, facts: CallFacts) -> Iterator[Opinion]:
         """Whom a header names since the answer needs evidence of their own: that of before was another's."""
@@ -155,9 +174,18 @@ class _Lookup:
             yield Opinion(Reason.ANOTHER_OF_US)
 
     def _is_outside(self, identities: Iterable[str]) -> bool:
-        """Whether any of these is certainly a party outside."""
-        found = {form for it in identities for form in outward_forms(it, self.scheme.numbering)}
-        return any(is_e164(form) for form in found) or self.outside.holds(found)
+        """Whether any of these is certainly a party outside, or a room where everybody may be recorded. What
+        is dialled as a feature code is neither, whatever it looks like.
+        """
+        codes = self.scheme.feature_codes
+        people = (it for it in identities if codes is None or codes.dialled_as(it) is None)
+        found = {form for it in people for form in outward_forms(it, self.scheme.numbering)}
+        return any(is_e164(form) for form in found) or self.outside.holds(found) or self.rooms.holds(found)
+
+    def _are_permitted(self, rooms: Iterable[str]) -> bool:
+        """Whether these are rooms of conferences, and everybody may be recorded in each of them."""
+        found = [forms(it, self.scheme.numbering) for it in rooms]
+        return bool(found) and all(map(self.rooms.holds, found))
 
     def is_ours(self, identities: Iterable[str]) -> bool:
         return self._any_possible(self.ours, identities)
@@ -291,11 +319,6 @@ def _undisturbed(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.DISTURBED, details=tuple(sorted(facts.disturbances)))
 
 
-def _certain(facts: CallFacts) -> Iterator[Opinion]:
-    if facts.doubts:
-        yield Opinion(Reason.DOUBTFUL, details=tuple(sorted(facts.doubts)))
-
-
 def _possible(facts: CallFacts) -> Iterator[Opinion]:
     if facts.obstacles:
         yield Opinion(Reason.OBSTACLE, details=tuple(sorted(facts.obstacles)))
@@ -312,7 +335,6 @@ CALL_RULES: Rules = (
     _anchored_once,
     _not_stopped,
     _undisturbed,
-    _certain,
     _possible,
 )
 """The rules that no scheme can change."""

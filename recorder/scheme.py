@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
+from recorder.feature_codes import FeatureCodes, has_all_of
 from recorder.numbering import Numbering
 
 PurposeKind = Literal["quality", "evidence"]
@@ -22,8 +23,8 @@ Mode = Literal["always", "sample", "on-demand"]
 SAMPLE_SCALE = 10_000
 """Samples are written in hundredths of a per cent."""
 
-_BY_DEFAULT = {"mode": "always", "sample": 0}
-"""Not written in the canonical form: what was signed before there were modes stays signed."""
+_BY_DEFAULT: Mapping[str, Any] = {"mode": "always", "sample": 0, "feature_codes": None, "rooms": ()}
+"""Not written in the canonical form: what was signed before there were such fields stays signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,11 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """All of it. `private_prefix` is what an agent dials before a private call (KSF 3.9)."""
+    """All of it. `private_prefix` is what an agent dials before a private call (KSF 3.9).
+
+    `feature_codes`: the PBX's; None if nobody has said which there are. `rooms`: patterns of the conference
+    rooms in which everybody may be recorded.
+    """
 
     numbering: Numbering
     private_prefix: str
@@ -92,6 +97,8 @@ class Scheme:
     agents: tuple[Agent, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     version: int = 1
+    feature_codes: FeatureCodes | None = None
+    rooms: tuple[str, ...] = ()
 
     def purpose(self, name: str) -> Purpose:
         """Raises KeyError for a name that the scheme does not have."""
@@ -100,7 +107,7 @@ class Scheme:
 
 def canonical(scheme: Scheme) -> bytes:
     """Canonical JSON: sorted keys, sorted sets, no spaces, UTF-8. What is hashed, signed over and kept."""
-    values = asdict(scheme)
+    values = _without_defaults(asdict(scheme))
     values["purposes"] = tuple(_without_defaults(it) for it in values["purposes"])
     return json.dumps(
         _sorted_sets(values), sort_keys=True, separators=(",", ":"), ensure_ascii=False
@@ -118,12 +125,15 @@ def parse(document: bytes) -> Scheme:
     """Read a canonical form back. Raises ValueError if this is not one, byte for byte."""
     try:
         raw = json.loads(document)
+        codes, rooms = raw.pop("feature_codes", None), tuple(raw.pop("rooms", ()))
         scheme = Scheme(
             numbering=_made(Numbering, raw.pop("numbering")),
             purposes=tuple(_made(Purpose, it) for it in raw.pop("purposes")),
             lines=tuple(_made(Line, it) for it in raw.pop("lines")),
             agents=tuple(_made(Agent, it) for it in raw.pop("agents")),
             exclusions=tuple(_made(Exclusion, it) for it in raw.pop("exclusions")),
+            feature_codes=None if codes is None else _made(FeatureCodes, codes),
+            rooms=rooms,
             **raw,
         )
         same = canonical(scheme) == document
@@ -138,9 +148,9 @@ def is_stricter(approved: Scheme, current: Scheme) -> bool:
     """Whether the current scheme only takes away from the approved one, and so may act before it is ratified.
 
     Allowed: more exclusions, numbers or aliases of them; shorter retention; fewer lines, agents, numbers,
-    purposes; a sample in place of every call, or a smaller one. Anything else, a changed word included, needs
-    a new signature. A removed line may have stood in the way of something; therefore both schemes are asked
-    until the change is ratified (GateStatus.in_force).
+    purposes, conference rooms; more feature codes; a sample in place of every call, or a smaller one.
+    Anything else, a changed word included, needs a new signature. A removed line may have stood in the way of
+    something; therefore both schemes are asked until the change is ratified (GateStatus.in_force).
     """
     return (
         (approved.version, approved.private_prefix) == (current.version, current.private_prefix)
@@ -149,11 +159,13 @@ def is_stricter(approved: Scheme, current: Scheme) -> bool:
         and _only_fewer(approved.lines, current.lines, "name", _narrower_line)
         and _only_fewer(approved.agents, current.agents, "id", _narrower_agent)
         and _only_fewer(current.exclusions, approved.exclusions, "name", _narrower_exclusion)
+        and has_all_of(current.feature_codes, approved.feature_codes)
+        and set(current.rooms) <= set(approved.rooms)
     )
 
 
-def _without_defaults(purpose: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: it for key, it in purpose.items() if key not in _BY_DEFAULT or it != _BY_DEFAULT[key]}
+def _without_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: it for key, it in values.items() if key not in _BY_DEFAULT or it != _BY_DEFAULT[key]}
 
 
 def _sorted_sets(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from recorder.feature_codes import DIALLED, PRESSED, FeatureCodes
 from recorder.scheme import SAMPLE_SCALE, Agent, Exclusion, Line, Purpose, Scheme, scheme_hash
 
 
@@ -12,6 +13,7 @@ def render(scheme: Scheme) -> str:
     sections = (
         _heading(f"Scheme {scheme_hash(scheme)}"),
         _general(scheme),
+        _feature_codes(scheme.feature_codes),
         *(_purpose(it) for it in sorted(scheme.purposes, key=lambda it: it.name)),
         *(_line(it) for it in sorted(scheme.lines, key=lambda it: it.name)),
         *(_agent(it) for it in sorted(scheme.agents, key=lambda it: it.id)),
@@ -31,11 +33,23 @@ def _general(scheme: Scheme) -> Iterator[str]:
     yield f"Emergency numbers: {_list(numbering.emergency)}: never recorded."
     yield f"Internal numbers: {_list(numbering.internal)}: calls among them are never recorded."
     yield f"Other numbers outside: {_list(numbering.outside)}"
+    yield f"Conference rooms in which everybody may be recorded: {_list(scheme.rooms)}"
     yield (
         f"Numbers are read with country code {numbering.country_code}, national prefix"
         f' "{numbering.national_prefix}", international prefix "{numbering.international_prefix}",'
         f' outside line "{numbering.outside_line}". Format {scheme.version}.'
     )
+
+
+def _feature_codes(codes: FeatureCodes | None) -> Iterator[str]:
+    """Whoever answers one is unknown; and so is who speaks after one was pressed during a call."""
+    if codes is None:
+        yield "Feature codes of the PBX are not listed: nothing is recorded after a key that an agent presses"
+        return
+    yield "Feature codes of the PBX: it is not certain who speaks with whoever uses one"
+    for kind, does in (*DIALLED.items(), *PRESSED.items()):
+        yield f"  {does:<62}  {_list(getattr(codes, kind))}"
+    yield f"  keys of one code lie at most {codes.key_seconds} s apart"
 
 
 def _purpose(purpose: Purpose) -> Iterator[str]:

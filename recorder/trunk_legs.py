@@ -12,7 +12,7 @@ from datetime import datetime
 
 from recorder.decision import CallFacts, Direction
 from recorder.evidence.statements import Statement
-from sip_hooks.events import CallDisturbed, CallOffered, Event, MediaNegotiated
+from sip_hooks.events import CallDisturbed, CallOffered, Event, KeysPressed, MediaNegotiated
 
 _TAIL = 6  # digits that are compared, for countries and prefixes write the beginning differently
 _SHORTEST = 3
@@ -56,7 +56,7 @@ class TrunkLegs:
 
     def is_disturbed_by(self, event: Event) -> bool:
         """Whether what was vouched for counts no longer. Nothing is taken for harmless."""
-        return event.call in self._legs and isinstance(event, (CallDisturbed, MediaNegotiated))
+        return event.call in self._legs and isinstance(event, (CallDisturbed, KeysPressed, MediaNegotiated))
 
     def disturb(self, call: str, at: datetime) -> None:
         """Something happened after which it has to be said anew who speaks inside."""

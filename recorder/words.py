@@ -25,6 +25,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.UNAPPROVED: "the works council's signature does not cover the scheme",
         Reason.INSIDE_ANONYMOUS: "our own party withholds who it is",
         Reason.OUTSIDE_UNKNOWN: "it is not certain that the other party is outside",
+        Reason.FEATURE_CODE: "a code of the PBX was dialled, by which nobody is called",
         Reason.NO_EVIDENCE: "nobody says who speaks inside the PBX now",
         Reason.NO_EVIDENCE_SOURCE: "nobody can say who speaks inside the PBX ([trunk] evidence)",
         Reason.ALREADY_ANCHORED: "the call crosses us twice and is recorded at the other crossing",
@@ -68,7 +69,8 @@ DISTURBANCES: Mapping[Disturbance, str] = MappingProxyType(
         Disturbance.IDENTITY_CHANGED: "a party changed its identity",
         Disturbance.REINVITE_CHANGED: "the media was negotiated anew (re-INVITE)",
         Disturbance.SECOND_ANSWER: "a second telephone answered",
-        Disturbance.INFO: "a message within the call (INFO), perhaps a feature code",
+        Disturbance.INFO: "a message within the call (INFO) of which we do not know what it does",
+        Disturbance.KEYS: "keys were pressed, and nobody has listed the codes of the PBX ([feature_codes])",
         Disturbance.AUTH_INT: "the PBX protects descriptions against change (auth-int)",
         Disturbance.UNANCHORED: "the media no longer passes through us",
         Disturbance.CONFERENCE: "the other end is a conference",
@@ -84,6 +86,7 @@ DOUBTS: Mapping[Doubt, str] = MappingProxyType(
         Doubt.CONSULTATION: "it was dialled while another call was on hold",
         Doubt.COMPANY: "its telephone spoke in another call too, in which somebody was not certain",
         Doubt.CONFERENCE: "the other end is a conference",
+        Doubt.KEYS: "the agent pressed what may be a code of the PBX ([feature_codes])",
         Doubt.TAKEOVER: "the call took another one over, or another one took it over (Replaces)",
     }
 )

@@ -6,7 +6,8 @@ A history is a list of entries, each about one leg: one dialog, however often it
     answered  a message that answers the call reached the proxy
     ended     a message that ends it
     named     a message that names these people, in any header, reached the proxy
-    doubt     a message after which others may speak: transfer, hold, take-over
+    doubt     a message after which others may speak: transfer, hold, take-over, feature code
+    perhaps   a message after which others may speak if another one follows; nothing is owed until it is harmless
     clear     a message that ends the doubt: the transfer failed, the held call goes on with the same people
     nameless  a message that shows a place and no person: a queue, a parking slot, a feature code
     known     a message that names who is there, and it is somebody who may be recorded
@@ -76,7 +77,8 @@ def _judge(entries: list[Entry], end: float, horizon: float) -> Demand:
     forbidden += [(at - horizon, end) for at in (named, first("stopped")) if at < end]
     nothing_more = min(named, first("change", "stopped"), *(it for it, _ in bad))
     until = min(over, nothing_more - horizon if nothing_more < over else over)
-    owed = without([(answered, until)], [(start - horizon, stop) for start, stop in uncertain])
+    pauses = [*uncertain, *_waits(entries, end)]
+    owed = without([(answered, until)], [(start - horizon, stop) for start, stop in pauses])
     return Demand(forbidden, owed if answered < end else [], without(bad, shown))
 
 
@@ -93,3 +95,9 @@ def doubts(entries: list[Entry], end: float) -> list[Interval]:
             found += [(at, entry.at) for at in since["nameless"]]
             since["nameless"] = []
     return found + [(at, end) for left in since.values() for at in left]
+
+
+def _waits(entries: list[Entry], end: float) -> list[Interval]:
+    over = [it.at for it in entries if it.word == "harmless"]
+    begun = [it.at for it in entries if it.word == "perhaps"]
+    return [(at, min((it for it in over if it >= at), default=end)) for at in begun]

@@ -34,6 +34,19 @@ internal = ["200-299", "600-609", "700-709", "+31201234230"]
 [private]
 prefix = "*31"
 
+[feature_codes]
+pickup = ["*8"]
+directed_pickup = ["**", "0777"]
+park = ["700"]
+retrieve = ["701-720"]
+intercom = ["*80"]
+forward = ["*72"]
+transfer = ["##"]
+attended_transfer = ["*2"]
+
+[conferences]
+rooms = ["850"]
+
 [purposes.coaching]
 kind = "quality"
 description = "Coaching"
@@ -144,4 +157,12 @@ def policy() -> Policy:
     scheme = parse(SCHEME, "simulated.toml", Path("/")).scheme()
     retention = {it.name: it.retention for it in scheme.purposes}
     horizon = timedelta(seconds=HORIZON_SECONDS)
-    return Policy(compile_rules(scheme), True, "ab" * 32, retention, horizon, {4: "10.0.0.1"})
+    return Policy(
+        compile_rules(scheme),
+        True,
+        "ab" * 32,
+        retention,
+        horizon,
+        {4: "10.0.0.1"},
+        feature_codes=scheme.feature_codes,
+    )

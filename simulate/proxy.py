@@ -19,6 +19,7 @@ from recorder.effects import (
     NoteOutcome,
     NoteWithheld,
     OpenMedia,
+    Remind,
     SetRemote,
     Tap,
     TellCapture,
@@ -90,7 +91,13 @@ class Proxy:
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            self._act(effect)
+            if isinstance(effect, Remind):
+                self._link.later(effect.seconds, partial(self._remind, effect.call))
+            else:
+                self._act(effect)
+
+    def _remind(self, call: str) -> None:
+        self._carry_out(self.calls.on_reminder(call, self._at()))
 
     def _act(self, effect: Effect) -> None:
         now = self._link.now

@@ -74,12 +74,33 @@ def unreadable(world: World) -> Talk | None:
 def feature_code(world: World) -> Talk | None:
     """Pickup, a parking slot, an intercom: until an answer says who it is, nobody knows."""
     agent, other = world.choose(*AGENTS), world.choose(*CUSTOMERS, *NEVER)
-    dialled = world.choose("*8", "**201", "701", "700", "*80230")
+    dialled = world.choose("*8", "**201", "701", "700", "*80230", "0777201")
     word = "named" if dialled in ("700", "701") else "nameless"  # numbers of our own are never recorded
     caller, called = outward(world, agent, dialled, word, KIM)
     if called is None:
         return None
     return answer(world, caller, called, Talk(world, caller, called, agent, other))
+
+
+def forwards(world: World) -> Talk | None:
+    """The agent tells the PBX where calls go, and the PBX says that number with the answer."""
+    agent, other = world.choose(*AGENTS), CUSTOMERS[1]
+    caller, called = outward(world, agent, f"*72{other.dialled}", "barred")
+    if called is None:
+        return None
+    header = naming.own(world, other)
+    return answer(world, caller, called, Talk(world, caller, called, agent, other), (header,), other)
+
+
+def room(world: World) -> Talk | None:
+    """A conference room in which everybody may be recorded."""
+    agent, other = world.choose(*AGENTS), world.choose(*CUSTOMERS)
+    caller, called = outward(world, agent, "850")
+    if called is None:
+        return None
+    talk = Talk(world, caller, called, agent, other)
+    header = "Contact: <sip:850@10.0.0.2:5060>;isfocus"
+    return answer(world, caller, called, talk, (header,), rings=ringing(world))
 
 
 def queue(world: World) -> Talk | None:

@@ -24,12 +24,15 @@ from sip_hooks.events import (
     CallRedirected,
     Disturbance,
     Event,
+    KeysPressed,
+    KeysTaken,
     MediaKept,
     Side,
     TransferEnded,
     conversation_of,
 )
 from sip_hooks.identity import Identities, Identity, Role, identities
+from sip_hooks.keys import pressed
 from sip_hooks.known import Known
 from sip_hooks.message import Message
 from sip_hooks.negotiation import Negotiation, Turn
@@ -44,7 +47,6 @@ from sip_hooks.uri import parse_uri, unescape
 _BY_METHOD = {
     b"REFER": Disturbance.REFER,
     b"UPDATE": Disturbance.UPDATE,
-    b"INFO": Disturbance.INFO,
 }
 _MOST_FORKS = 64
 _TAKEOVERS = ((b"replaces", Disturbance.REPLACES), (b"join", Disturbance.JOIN))
@@ -55,6 +57,7 @@ class Exchange(Turn):
     """One request of a pass and what its response has to know. No dialog: the INVITE that opens the pass."""
 
     call: Pass
+    tells_keys: bool = False
 
 
 class Pass(Timed):
@@ -149,12 +152,14 @@ class Pass(Timed):
         named, unreadable = self._named(request, exchange.sender)
         if cause := _BY_METHOD.get(request.method):
             yield CallDisturbed(self.call, cause, named)
+        if request.method == b"INFO":
+            yield from self._hear_keys(request, exchange, named)
         for name, cause in _TAKEOVERS:
             if request.field(name) is not None:
                 yield CallDisturbed(self.call, cause, named)
         if request.method != b"BYE":
             yield from self._judge(named, unreadable)
-        yield from self._look_for_focus(request)
+        yield from self._look_for_focus(request, named)
         if request.method == b"REFER":
             self._transfers.sent(exchange.sender)
         elif request.method == b"NOTIFY":
@@ -183,9 +188,12 @@ class Pass(Timed):
             if wants_body_protected(response):
                 yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
             return
+        if exchange.tells_keys and response.status >= 200:
+            yield KeysTaken(self.call, exchange.sender)
+        named, unreadable = self._named(response, exchange.sender)
         if response.cseq[1] != b"BYE":
-            yield from self._judge(*self._named(response, exchange.sender))
-        yield from self._look_for_focus(response)
+            yield from self._judge(named, unreadable)
+        yield from self._look_for_focus(response, named)
         if exchange.dialog is not None:
             yield from self.negotiation.response(response, exchange.dialog, edits, exchange)
 
@@ -242,7 +250,7 @@ class Pass(Timed):
             yield CallDisturbed(self.call, Disturbance.SECOND_ANSWER, named)
         yield from self.negotiation.response(response, dialog, edits, exchange)
         yield from self.negotiation.tell(dialog, frozenset())
-        yield from self._look_for_focus(response)
+        yield from self._look_for_focus(response, named)
         if is_first:
             yield CallAnswered(self.call, at, dialog.tag, named, session_ids(response))
 
@@ -259,6 +267,8 @@ class Pass(Timed):
         """Yield what is to be reported when a request within the dialog is refused, or never answered."""
         if exchange.offer is not None:
             yield MediaKept(self.call)
+        if exchange.tells_keys:
+            yield KeysTaken(self.call, exchange.sender)
 
     # --- forks
 
@@ -311,9 +321,18 @@ class Pass(Timed):
         uri = parse_uri(registered.uri)
         return Identity(identity.role, identity.header, uri.identity(), uri.address())
 
-    def _look_for_focus(self, message: Message) -> Iterator[Event]:
+    def _look_for_focus(self, message: Message, named: tuple[Identity, ...]) -> Iterator[Event]:
         if is_focus(message):
-            yield CallDisturbed(self.call, Disturbance.CONFERENCE, ())
+            rooms = tuple(it for it in named if it.header == "contact")
+            yield CallDisturbed(self.call, Disturbance.CONFERENCE, rooms)
+
+    def _hear_keys(self, info: Message, exchange: Exchange, named: tuple[Identity, ...]) -> Iterator[Event]:
+        keys = pressed(info)
+        if keys is None:
+            yield CallDisturbed(self.call, Disturbance.INFO, named)
+        elif keys:
+            exchange.tells_keys = True
+            yield KeysPressed(self.call, exchange.sender, keys)
 
     def _settle(self, is_done: bool | None) -> Iterator[Event]:
         """Report what became of the transfers under way, if that is known now."""

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from sip_hooks.address import Family
-from sip_hooks.identity import Identity
+from sip_hooks.identity import Identity, Role
 from sip_hooks.sdp import Description, MediaEnd, Obstacle
 from sip_hooks.settings import Address
 
@@ -50,7 +50,8 @@ class Disturbance(StrEnum):
     IDENTITY_CHANGED = "identity-changed"  # within the dialog, of either party: an identity not known before
     REINVITE_CHANGED = "reinvite-changed"  # a re-INVITE or its 2xx whose description is no pure refresh
     SECOND_ANSWER = "second-answer"  # 2xx of another fork than the one that answered first
-    INFO = "info"  # RFC 6086 or RFC 2976; may carry a key press or a feature code
+    INFO = "info"  # RFC 6086 or RFC 2976, and not of keys alone (KeysPressed): it may mean anything
+    KEYS = "keys-unlisted"  # keys were pressed, and nobody has said which are codes of the PBX
     AUTH_INT = "auth-int"  # RFC 7616: the PBX protects bodies by digest; descriptions are left untouched
     UNANCHORED = "unanchored"  # media of an anchored call that can no longer be made to pass through us
     CONFERENCE = "conference"  # a Contact is a conference's focus (RFC 4579 §5.2)
@@ -178,7 +179,25 @@ class CallDisturbed:
 
     call: str
     cause: Disturbance
-    identities: tuple[Identity, ...]  # from the disturbing message, Refer-To and Referred-By included
+    identities: tuple[Identity, ...]  # from the disturbing message, Refer-To and Referred-By included; of
+    # a CONFERENCE the Contacts that it calls itself by
+
+
+@dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """An INFO that tells of keys pressed is about to be forwarded."""
+
+    call: str
+    sender: Role
+    keys: str = field(repr=False)  # as sip_hooks.keys has them
+
+
+@dataclass(frozen=True, slots=True)
+class KeysTaken:
+    """That INFO has its final response, or never will: whoever it was for has had the keys by now."""
+
+    call: str
+    sender: Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +233,8 @@ Event: TypeAlias = (
     | CallsRelated
     | MediaKept
     | CallDisturbed
+    | KeysPressed
+    | KeysTaken
     | TransferEnded
     | CallEnded
 )

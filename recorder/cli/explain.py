@@ -14,7 +14,7 @@ from recorder.cli.ctl_calls import in_sentences, running
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath, some_text, whole_id
 from recorder.cli.output import Json, facts, rows, say, show
-from recorder.explanation import SOMEBODY, Case, excluded_by, imagine, is_emergency, roles
+from recorder.explanation import SOMEBODY, Case, excluded_by, imagine, is_emergency, is_room, roles
 from recorder.numbering import is_number
 from recorder.scheme import Exclusion, Scheme
 from recorder.service import gatekeeper, places
@@ -94,6 +94,10 @@ def _is(scheme: Scheme, number: str) -> list[str]:
     said += [f"number of line {it.name}" for it in lines]
     if is_ours and not agents and not lines:
         said.append("one of our internal numbers")
+    if codes := scheme.feature_codes:
+        said += [f"feature code ({kind}): {does}" for kind, does in codes.said_of(number)]
+    if is_room(scheme, number):
+        said.append("a conference room in which everybody may be recorded")
     if not said and is_emergency(scheme, number):
         said.append("an emergency number")
     return said or ["not listed: somebody outside" if is_number(number) else "not listed, and not a number"]

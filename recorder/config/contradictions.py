@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
 
-from recorder.config import listening, trunk_side
+from recorder.config import codes, listening, trunk_side
 from recorder.config.listening import ANY, overlap, versions, versions_of_pbx
 from recorder.config.model import Config, Listener, Pbx
 from recorder.config.numbers import check_alias, check_number
@@ -46,6 +46,7 @@ def doubts(config: Config) -> Found:
             yield ("lines", index), "no agent is on this line, so nothing is recorded; add [[agents]]"
     yield from listening.doubts(config)
     yield from trunk_side.doubts(config)
+    yield from codes.doubts(config)
     yield from _unbridged(config)
     yield from _without_media(config)
     yield from _excluded_agents(config)
@@ -132,6 +133,7 @@ def _all_patterns(config: Config) -> Iterator[tuple[Key, str]]:
         (("numbering", name), getattr(config.numbering, name))
         for name in ("internal", "emergency", "outside")
     ]
+    lists.append((("conferences", "rooms"), config.conferences.rooms))
     lists += [(("lines", i, "numbers"), it.numbers) for i, it in enumerate(config.lines)]
     lists += [(("agents", i, "extensions"), it.extensions) for i, it in enumerate(config.agents)]
     lists += [(("exclusions", i, "numbers"), it.numbers) for i, it in enumerate(config.exclusions)]
@@ -285,6 +287,7 @@ def _shared_numbers(config: Config) -> Found:
 _CHECKS: tuple[Callable[[Config], Found], ...] = (
     listening.contradictions,
     trunk_side.contradictions,
+    codes.contradictions,
     _media,
     _media_ports,
     _patterns,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from recorder import numbering, scheme
+from recorder.config.features import Conferences, FeatureCodesSection
 from recorder.config.trunk import Trunk
 from recorder.config.values import (
     Address,
@@ -255,6 +256,8 @@ class Config(Section):
     media: Media = Field(examples=["a section [media] with address and ports"])
     numbering: NumberingSection = Field(default=NumberingSection(), examples=["a section [numbering]"])
     private: Private = Field(examples=["a section [private] with prefix"])
+    feature_codes: FeatureCodesSection | None = Field(default=None, examples=["a section [feature_codes]"])
+    conferences: Conferences = Field(default=Conferences(), examples=["a section [conferences] with rooms"])
     purposes: dict[Name, Purpose] = Field(default={}, examples=["a section [purposes.coaching]"])
     lines: Annotated[tuple[Line, ...], BeforeValidator(to_tuple)] = Field(
         default=(), examples=["sections [[lines]]"]
@@ -280,6 +283,8 @@ class Config(Section):
             lines=tuple(scheme.Line(**it.model_dump()) for it in self.lines),
             agents=tuple(scheme.Agent(**it.model_dump()) for it in self.agents),
             exclusions=tuple(scheme.Exclusion(**it.model_dump()) for it in self.exclusions),
+            feature_codes=self.feature_codes.values() if self.feature_codes else None,
+            rooms=self.conferences.rooms,
         )
 
 

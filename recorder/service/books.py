@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -20,6 +22,9 @@ log = structlog.get_logger()
 WAITING = 10_000
 """Notes that may wait for a database that is away; what comes on top is counted as lost, and said."""
 RETRY_SECONDS = 1.0
+GATE_SECONDS = 1.0
+"""How soon an approval or a withdrawal is acted on."""
+FLUSH_SECONDS = 2.0
 
 
 class Books:
@@ -44,6 +49,21 @@ class Books:
     def lost(self) -> int:
         """How many calls may be missing from the ledger."""
         return self._lost + (self._unfinished.lost if self._unfinished is not None else 0)
+
+    async def keep(self, config: Config, look: Callable[[Catalogue], Awaitable[None]]) -> None:
+        """Open the catalogue, however long that takes, then write the ledger and let the gate be judged."""
+        catalogue = await opened_catalogue(config)
+        await self.settle(catalogue)
+        writing = asyncio.create_task(self.write(catalogue))
+        try:
+            while True:
+                await look(catalogue)
+                await asyncio.sleep(GATE_SECONDS)
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.flush(), FLUSH_SECONDS)
+            writing.cancel()
+            await catalogue.close()
 
     def note(self, note: NoteOutcome | NoteWithheld | KeepInMind) -> None:
         """Take a note; never waits."""

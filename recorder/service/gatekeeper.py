@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from recorder.config import Config
+from recorder.feature_codes import joined
 from recorder.gate import Approval, GateReason, GateStatus, authority, judge_approvals
 from recorder.policy import Policy
 from recorder.rules import compile_rules
@@ -45,6 +46,7 @@ class Gate:
             retention={name: min(before.retention[name], changed.retention[name]) for name in both},
             horizon=max(before.horizon, changed.horizon),
             trunk_horizon=max(before.trunk_horizon, changed.trunk_horizon),
+            feature_codes=joined((before.feature_codes, changed.feature_codes)),
         )
         return replace(self, reason=RELOADED, policy=policy)
 
@@ -94,6 +96,7 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
         media_addresses=config.media.advertised_addresses(),
         trunk_horizon=trunk.horizon if trunk else config.media.horizon,
         is_trunk_witnessed=trunk is not None and trunk.evidence != "none",
+        feature_codes=joined(it.feature_codes for it in in_force),
     )
 
 
@@ -101,6 +104,15 @@ def explain(reason: str, declared: bool = False) -> str:
     """The reason in words, with what to do. `declared`: management approves in the council's place."""
     who = "management, in the works council's place," if declared else "the works council"
     return _WORDS.get(reason, reason).format(who=who)
+
+
+def tell(gate: Gate) -> None:
+    """Log how the gate stands."""
+    why = explain(gate.reason, gate.declared)
+    if gate.approved:
+        log.info("recording is allowed", why=why)
+    else:
+        log.warning("nothing is recorded", why=why)
 
 
 _WORDS = {

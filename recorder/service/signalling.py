@@ -30,6 +30,7 @@ from recorder.effects import (
     NoteOutcome,
     NoteWithheld,
     OpenMedia,
+    Remind,
     SetRemote,
     Tap,
     TellCapture,
@@ -40,7 +41,7 @@ from recorder.notify import Notifier, keep_telling
 from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.rules import Directory
 from recorder.service import gatekeeper, places
-from recorder.service.books import Books, opened_catalogue
+from recorder.service.books import Books
 from recorder.service.figures import OUTCOMES, overload_samples, slug
 from recorder.service.listening import encryption, settings
 from recorder.service.refusals import keep_telling_refusals
@@ -56,9 +57,6 @@ from storage.clock import SystemClock
 
 log = structlog.get_logger()
 
-GATE_SECONDS = 1.0
-"""How soon an approval or a withdrawal is acted on."""
-FLUSH_SECONDS = 2.0
 RESTORE_SECONDS = 0.5
 """What the broker has to say what is left of calls in progress."""
 FORGET_SECONDS = 5.0
@@ -141,7 +139,7 @@ class Signalling:
         if gate.stands_like(self._gate):
             return
         self._gate = gate
-        _log_gate(gate)
+        gatekeeper.tell(gate)
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
 
     @property
@@ -282,6 +280,9 @@ class Signalling:
     def _unvouched(self) -> None:
         self._carry_out(self._calls.on_evidence_lost(self._clock.now()))
 
+    def _remind(self, call: str) -> None:
+        self._carry_out(self._calls.on_reminder(call, self._clock.now()))
+
     def _claim_media(self) -> None:
         """The broker has shut the taps of whom it lost: say which calls are ours, and which are recorded."""
         self._media.claim(self._calls.numbers())
@@ -289,7 +290,13 @@ class Signalling:
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            self._witnesses.ask() if isinstance(effect, AskForEvidence) else self._act(effect)
+            match effect:
+                case AskForEvidence():
+                    self._witnesses.ask()
+                case Remind(call, seconds):
+                    asyncio.get_running_loop().call_later(seconds, self._remind, call)
+                case _:
+                    self._act(effect)
 
     def _act(self, effect: Effect) -> None:
         match effect:
@@ -347,30 +354,6 @@ class Signalling:
         task.add_done_callback(self._tasks.discard)
 
 
-def _log_gate(gate: gatekeeper.Gate) -> None:
-    why = gatekeeper.explain(gate.reason, gate.declared)
-    if gate.approved:
-        log.info("recording is allowed", why=why)
-    else:
-        log.warning("nothing is recorded", why=why)
-
-
-async def _keep_books(config: Config, books: Books, signalling: Signalling) -> None:
-    """Open the catalogue, however long that takes, then write the ledger and watch the gate."""
-    catalogue = await opened_catalogue(config)
-    await books.settle(catalogue)
-    writing = asyncio.create_task(books.write(catalogue))
-    try:
-        while True:
-            await signalling.look(catalogue)
-            await asyncio.sleep(GATE_SECONDS)
-    finally:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(books.flush(), FLUSH_SECONDS)
-        writing.cancel()
-        await catalogue.close()
-
-
 async def run(config: Config, path: Path, notifier: Notifier) -> None:
     """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile.
 
@@ -389,7 +372,7 @@ async def run(config: Config, path: Path, notifier: Notifier) -> None:
     log.info("listening for SIP", listeners=listeners)
     notifier.ready(signalling.status)
     telling = asyncio.create_task(keep_telling(notifier, lambda: signalling.status))
-    upkeep = asyncio.create_task(_keep_books(config, books, signalling))
+    upkeep = asyncio.create_task(books.keep(config, signalling.look))
     await stop.wait()
     notifier.stopping()
     telling.cancel()

@@ -168,7 +168,7 @@ OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "interna
 DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
 SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
 NEWCOMER = Newcomer("outside", "p-asserted-identity", frozenset({"queue"}))
-MORE = (*SWITCHES, "elsewhere", "stopped", "unvouched", "doubt", "newcomer")
+MORE = (*SWITCHES, "elsewhere", "stopped", "unvouched", "doubt", "newcomer", "forward")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Case:
         inside, other = frozenset(INSIDE[self.inside]), OUTSIDE[self.outside]
         outside = frozenset({other})
         excluded = {"doctor@example.nl"} if "excluded" in self.on else set()
-        itself = other if self.outbound else "201"
+        itself = ("*72" if "forward" in self.on else other) if self.outbound else "201"
         return CallFacts(
             Direction.OUTBOUND if self.outbound else Direction.INBOUND,
             inside,
@@ -239,10 +239,12 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
     uncertain = not certain or (case.outbound and "anonymous" in case.on)
     uncertain = uncertain or not case.on.isdisjoint({"unvouched", "doubt", "newcomer"})
     kind = Kind.UNCERTAIN if uncertain else Kind.BUSINESS
+    forwards = "forward" in case.on and case.outbound and case.dialled == "itself"
+    kind = Kind.UNCERTAIN if forwards else kind
     kind = kind if "approved" in case.on else Kind.UNAPPROVED
     if "already" in case.on:
         return kind, 0, Action.REFRAIN, Outcome.NONE
-    if case.on & {"disturbed", "stopped"} or "approved" not in case.on:
+    if forwards or case.on & {"disturbed", "stopped"} or "approved" not in case.on:
         return kind, 0, Action.REFRAIN, Outcome.SUPPRESSED
     if case.on & {"obstacle", "failure"}:
         return kind, 0, Action.REFRAIN, Outcome.FAILED

@@ -37,8 +37,9 @@ RULES: dict[str, tuple[Opening, Sequence[Turn]]] = {
     "_inside_known": (uncertain.hidden_inside, QUIET),
     "_answered": (openings.customer_calls, QUIET),
     "_not_stopped": (openings.customer_calls, [turns.stops]),
-    "_undisturbed": (openings.customer_calls, [turns.presses_feature_code]),
-    "_certain": (openings.customer_calls, [transfers.blind]),
+    "_undisturbed": (openings.customer_calls, [transfers.taken_over]),
+    "certain": (openings.customer_calls, [transfers.blind]),
+    "feature_codes": (uncertain.forwards, QUIET),
     "newcomers": (openings.customer_calls, [turns.becomes_nobody]),
     "_possible": (uncertain.keyed, QUIET),
 }
@@ -65,7 +66,6 @@ CAUSES: dict[str, tuple[Opening, Sequence[Turn]]] = {
     "replaces": (openings.customer_calls, [transfers.taken_over]),
     "join": (openings.customer_calls, [transfers.taken_over]),
     "identity-changed": (openings.customer_calls, [turns.takes_the_phone]),
-    "info": (openings.customer_calls, [turns.presses_feature_code]),
     "second-answer": (branching.two_answers, QUIET),
 }
 
