@@ -45,6 +45,8 @@ internal = ["200-299"]
 [private]
 prefix = "{prefix}"
 
+[feature_codes]
+
 [purposes.coaching]
 kind = "quality"
 description = "Coaching and training of the agent who took the call."

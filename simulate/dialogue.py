@@ -56,6 +56,7 @@ class Dialog:
     is_over: bool = False
     direction: str = "sendrecv"
     offers: bool = True
+    focus: str = ""  # the room, at the end that is the focus of a conference
     _said: dict[tuple[str, int], tuple[str, Sequence[Word]]] = field(default_factory=dict)
     _acknowledged: set[int] = field(default_factory=set)
 
@@ -99,7 +100,8 @@ class Dialog:
 
     @property
     def contact(self) -> str:
-        return f"Contact: <sip:{self.agent.user}@{self.agent.place}>"
+        params = ";isfocus" if self.focus else ""
+        return f"Contact: <sip:{self.focus or self.agent.user}@{self.agent.place}>{params}"
 
     def _repeat(self, asked: Asked, interval: float = T1, left: float = PATIENCE_SECONDS) -> None:
         if asked.status or left <= 0 or (asked.is_heard and asked.method == "INVITE"):

@@ -43,6 +43,7 @@ intercom = ["*80"]
 forward = ["*72"]
 transfer = ["##"]
 attended_transfer = ["*2"]
+key_seconds = 30
 
 [conferences]
 rooms = ["850"]

@@ -98,9 +98,8 @@ def room(world: World) -> Talk | None:
     caller, called = outward(world, agent, "850")
     if called is None:
         return None
-    talk = Talk(world, caller, called, agent, other)
-    header = "Contact: <sip:850@10.0.0.2:5060>;isfocus"
-    return answer(world, caller, called, talk, (header,), rings=ringing(world))
+    called.focus = "850"
+    return answer(world, caller, called, Talk(world, caller, called, agent, other), rings=ringing(world))
 
 
 def queue(world: World) -> Talk | None:

@@ -29,7 +29,7 @@ def pressed(info: Message) -> str | None:
         return None
     if not info.body:
         return ""
-    kind = info.content_type if len(info.fields(b"content-type")) == 1 else b""
+    kind = info.content_type
     if kind in _HARMLESS:
         return ""
     if kind not in _OF_KEYS or len(info.body) > _LONGEST:

@@ -10,6 +10,7 @@ import pytest
 
 from recorder.calls import Calls
 from recorder.effects import OpenMedia
+from recorder.policy import Policy
 from sip_hooks.events import (
     CallAnswered,
     CallDisturbed,
@@ -50,9 +51,9 @@ def contact(role: Any, user: str) -> Identity:
 class Site:
     """All calls, and what comes of their events."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_force: Policy | None = None) -> None:
         drawn = count(1)
-        self.calls = Calls(policy(), lambda size: next(drawn).to_bytes(size), lowest)
+        self.calls = Calls(in_force or policy(), lambda size: next(drawn).to_bytes(size), lowest)
         self._ports = count(4000, 2)
 
     def tell(self, *events: Event) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recorder.decision import Action, CallFacts, Direction, Kind, Outcome, Reason, Verdict, decide
+from recorder.feature_codes import FeatureCodes
 from recorder.numbering import Numbering
 from recorder.rules import Directory, compile_rules
 from recorder.scheme import Agent, Exclusion, Line, Purpose, Scheme
@@ -24,6 +25,7 @@ def purpose(name: str, announcement: str = "", exemption: str = "in the contract
 SCHEME = Scheme(
     numbering=Numbering(internal=("200-299",), outside=("0900*", "14020"), emergency=("112", "144")),
     private_prefix="*31",
+    feature_codes=FeatureCodes(forward=("*72",)),
     purposes=(
         purpose("coaching"),
         purpose("announced", announcement="hello.wav", exemption=""),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from recorder.feature_codes import FeatureCodes
 from recorder.numbering import Numbering
 from recorder.scheme import (
     Agent,
@@ -98,6 +99,11 @@ def test_what_is_not_a_canonical_scheme_is_refused(document: bytes) -> None:
 def variations() -> list[tuple[str, Scheme]]:
     """The scheme with every single field of it, at every depth, changed in turn."""
     found = [("prefix", replace(SCHEME, private_prefix="*32")), ("version", replace(SCHEME, version=2))]
+    found.append(("rooms", replace(SCHEME, rooms=("850",))))
+    found.append(("feature_codes", replace(SCHEME, feature_codes=FeatureCodes())))
+    for field in fields(FeatureCodes):
+        varied: dict[str, Any] = {field.name: ("#1",) if field.name != "key_seconds" else 2}
+        found.append((field.name, replace(SCHEME, feature_codes=FeatureCodes(**varied))))
     for field in fields(Numbering):
         value = getattr(SCHEME.numbering, field.name)
         change: dict[str, Any] = {field.name: ("7*",) if isinstance(value, tuple) else "7"}

@@ -176,7 +176,7 @@ def test_the_callees_own_re_invite_speaks_of_the_callee() -> None:
     ("method", "headers", "expected"),
     [
         ("REFER", ("Refer-To: <sip:203@pbx.example>",), [Disturbance.REFER, Disturbance.IDENTITY_CHANGED]),
-        ("INFO", (), [Disturbance.INFO]),
+        ("INFO", ("Info-Package: any",), [Disturbance.INFO]),
         ("UPDATE", (), [Disturbance.UPDATE]),
         ("NOTIFY", ("Event: refer",), []),
         ("MESSAGE", (), []),
