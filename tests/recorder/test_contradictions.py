@@ -168,9 +168,13 @@ def test_a_purpose_of_the_name_hold_is_refused() -> None:
     ]
 
 
+CODES = "\n[feature_codes]\n"
+"""A PBX that has none: of one of which nobody has said so there is something to say."""
+
+
 def doubted(tmp_path: Path, *changes: tuple[str, str]) -> list[str]:
     file = tmp_path / "c.toml"
-    file.write_text(small(*changes))
+    file.write_text(small(*changes) + CODES)
     ports = tmp_path / "ports"
     ports.write_text("32768\t60999\n")
     return [str(it).removeprefix(f"{tmp_path}/") for it in findings(file, ports)]
@@ -250,7 +254,7 @@ def test_a_purpose_that_no_line_has_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [None, "", "many", "1 2 3"])
 def test_without_the_systems_ports_nothing_is_said_of_them(tmp_path: Path, content: str | None) -> None:
     file, ports = tmp_path / "c.toml", tmp_path / "ports"
-    file.write_text(small(("20000-20999", "32000-60999")))
+    file.write_text(small(("20000-20999", "32000-60999")) + CODES)
     if content is not None:
         ports.write_text(content)
     assert findings(file, ports) == ()
