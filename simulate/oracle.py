@@ -7,7 +7,7 @@ A history is a list of entries, each about one leg: one dialog, however often it
     ended     a message that ends it
     named     a message that names these people, in any header, reached the proxy
     doubt     a message after which others may speak: transfer, hold, take-over, feature code
-    perhaps   a message after which others may speak if another one follows; nothing is owed until it is harmless
+    perhaps   a message after which others may speak if another follows; nothing is owed until it is harmless
     clear     a message that ends the doubt: the transfer failed, the held call goes on with the same people
     nameless  a message that shows a place and no person: a queue, a parking slot, a feature code
     known     a message that names who is there, and it is somebody who may be recorded

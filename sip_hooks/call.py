@@ -188,8 +188,7 @@ class Pass(Timed):
             if wants_body_protected(response):
                 yield CallDisturbed(self.call, Disturbance.AUTH_INT, ())
             return
-        if exchange.tells_keys and response.status >= 200:
-            yield KeysTaken(self.call, exchange.sender)
+        yield from self._taken(exchange, response.status)
         named, unreadable = self._named(response, exchange.sender)
         if response.cseq[1] != b"BYE":
             yield from self._judge(named, unreadable)
@@ -267,8 +266,7 @@ class Pass(Timed):
         """Yield what is to be reported when a request within the dialog is refused, or never answered."""
         if exchange.offer is not None:
             yield MediaKept(self.call)
-        if exchange.tells_keys:
-            yield KeysTaken(self.call, exchange.sender)
+        yield from self._taken(exchange)
 
     # --- forks
 
@@ -325,6 +323,11 @@ class Pass(Timed):
         if is_focus(message):
             rooms = tuple(it for it in named if it.header == "contact")
             yield CallDisturbed(self.call, Disturbance.CONFERENCE, rooms)
+
+    def _taken(self, exchange: Exchange, status: int = 0) -> Iterator[Event]:
+        """Of an INFO: what it tells has arrived. `status` of its response, 0 if there is none to come."""
+        if exchange.tells_keys and not 100 <= status < 200:
+            yield KeysTaken(self.call, exchange.sender)
 
     def _hear_keys(self, info: Message, exchange: Exchange, named: tuple[Identity, ...]) -> Iterator[Event]:
         keys = pressed(info)
