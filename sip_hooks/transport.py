@@ -171,9 +171,10 @@ class Transport:
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _set_alarm(self) -> None:
+        """One that comes too early only sets the next: that is cheaper than to move it each time."""
         at = self.engine.next_timer()
         if self._alarm is not None:
-            if self._alarm.when() == at and not self._alarm.cancelled():
+            if at is None or self._alarm.when() <= at:
                 return
             self._alarm.cancel()
         self._alarm = None

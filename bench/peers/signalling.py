@@ -16,6 +16,8 @@ from tests.end_to_end.installation import AGENT, UNLISTED, Recorder
 _MEDIA_PORTS = (16000, 31999)
 """Four a call, and they rest for 30 s: enough for a hundred calls a second that do not last."""
 _PRIORITY = 10
+_CLOCK = '[clock]\noffset_file = "clock-offset"\n'
+"""For demonstrations: a file that is looked for whenever somebody asks what time it is."""
 _LIMITS = """
 [limits]
 requests_per_second = 0
@@ -51,7 +53,8 @@ class _Installation(Recorder):
         self.configure(self.address[1], callee_port, _MEDIA_PORTS)
         text = self.config.read_text(encoding="utf-8")
         on_demand = text.replace("[purposes.coaching]\n", '[purposes.coaching]\nmode = "on-demand"\n')
-        self.config.write_text(on_demand + _LIMITS, encoding="utf-8")
+        as_in_use = on_demand.replace(_CLOCK, "")
+        self.config.write_text(as_in_use + _LIMITS, encoding="utf-8")
 
 
 def _peer(caller: str) -> Proxy:
