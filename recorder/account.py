@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from recorder.decision import Kind, Outcome, Verdict
+from recorder.decision import Kind, Outcome, Reason, Verdict
 from recorder.effects import Effect, Ended, KeepInMind, NoteOutcome, NoteWithheld, Unfinished
 from recorder.recordings import Recordings
 
@@ -15,6 +15,8 @@ KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
     Kind.PRIVATE: "private",
     Kind.PRIVILEGED: "privileged",
 }
+NOBODY = ""
+"""Instead of an agent, where no source has said who speaks inside a call on the trunk side."""
 
 
 @dataclass(slots=True)
@@ -74,9 +76,9 @@ class Account:
         begun = next((self.recordings[it].plan for it in self.recordings.purposes()), None)
         if begun is not None:  # whoever came into the call since does not undo that there is a clip
             return Unfinished(self.started_at, begun["line"], begun["agent"])
-        if verdict.outcome is Outcome.NONE or verdict.line is None or verdict.agent is None:
+        if verdict.outcome is Outcome.NONE or verdict.line is None or not _has_one(verdict):
             return None
-        return Unfinished(self.started_at, verdict.line, verdict.agent)
+        return Unfinished(self.started_at, verdict.line, verdict.agent or NOBODY)
 
     def _purposes(self, verdict: Verdict) -> list[str]:
         return sorted({*verdict.purposes, *self.recordings.purposes()})
@@ -93,6 +95,11 @@ class Account:
         reasons = (*(it.value for it in said), *details, *sorted(failures))
         has_audio = recording is not None and recording.seconds > 0
         return _ended(outcome, self.failures | failures, has_audio), reasons
+
+
+def _has_one(verdict: Verdict) -> bool:
+    """Whether there is an agent, or might have been one, had anybody said who speaks inside."""
+    return verdict.agent is not None or Reason.NO_EVIDENCE in verdict.reasons
 
 
 def _ended(outcome: Outcome, failures: set[str], has_audio: bool) -> Ended:

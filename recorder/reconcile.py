@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from recorder.account import NOBODY
 from recorder.callrecords import Row
 from recorder.decision import CallFacts, Direction, Kind, decide
 from recorder.numbering import is_number
@@ -201,7 +202,7 @@ def _distance(it: Judged, row: CallOutcome, tolerance: timedelta) -> tuple[int, 
 
     Who waits in a queue is recorded from when the agent's phone rings: then the row lies within the record.
     """
-    if row.line not in it.lines or it.agent not in (None, row.agent):
+    if row.line not in it.lines or (it.agent and row.agent not in (it.agent, NOBODY)):
         return None
     apart = min(abs(row.started_at - start) for start in it.row.starts)
     lengths = abs(row.seconds - it.row.seconds) <= tolerance.total_seconds()

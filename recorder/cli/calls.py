@@ -48,7 +48,7 @@ def calls(
             Id(it["call"]),
             it["started_at"],
             it["line"],
-            it["agent"],
+            it["agent"] or "–",
             it["outcome"],
             it["reasons"],
             it["purposes"],

@@ -91,6 +91,11 @@ def test_another_start_length_agent_or_line_is_another_call(row: CallOutcome) ->
     assert report.has_findings
 
 
+def test_a_row_of_the_trunk_that_names_no_agent_is_of_any_agents_call() -> None:
+    assert not compared([outbound()], [told(agent="")]).has_findings
+    assert compared([outbound()], [told(6.0, agent="")]).has_findings
+
+
 def test_each_row_is_of_one_record_and_the_nearest_wins() -> None:
     report = compared([outbound(1, at=3), outbound(2, at=0)], [told(0.5)])
     assert [it.row.number for it in report.missing] == [1]

@@ -165,6 +165,28 @@ def test_a_privileged_person_inside_makes_the_call_a_count() -> None:
     assert of_kind(notes, NoteWithheld) == [NoteWithheld(END.date(), "privileged")]
 
 
+def test_a_call_that_nobody_ever_vouched_for_is_in_the_ledger_without_an_agent() -> None:
+    running = calls()
+    call(running)
+    (note,) = of_kind(running.on_event(CallEnded(CALL, END, "bye", 200), END), NoteOutcome)
+    assert (note.line, note.agent, note.outcome, note.purposes) == ("service", "", "suppressed", ())
+    assert "no-evidence" in note.reasons
+    assert {it[0] for it in note.became.values()} == {"suppressed"}
+
+
+def test_where_nobody_can_vouch_no_call_of_the_trunk_is_in_the_ledger() -> None:
+    running = calls(is_witnessed=False)
+    call(running)
+    assert of_kind(running.on_event(CallEnded(CALL, END, "bye", 200), END), NoteOutcome) == []
+
+
+def test_a_call_of_the_trunk_on_no_flagged_line_is_not_in_the_ledger() -> None:
+    running = calls()
+    event = offered("+31612345678", "+31209999999", Side.TRUNK)
+    running.on_event(event, event.at)
+    assert of_kind(running.on_event(CallEnded(CALL, END, "bye", 200), END), NoteOutcome) == []
+
+
 def test_a_call_between_phone_and_pbx_needs_nobody_to_vouch_for_it() -> None:
     running = calls(is_witnessed=False)
     (asked,) = of_kind(running.on_event(offered("201", "+31612345678"), ANSWER), OpenMedia)
