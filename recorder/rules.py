@@ -6,9 +6,10 @@ for a permit uses certain readings of an identity, a rule that forbids uses ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from recorder.decision import CallFacts, Direction, Doubt, Opinion, Reason, Rule, Rules, Vouching
 from recorder.numbering import (
@@ -56,6 +57,36 @@ def _rules_of(scheme: Scheme) -> Rules:
     )
 
 
+_Entry: TypeAlias = tuple[str, NumberSet, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Register:
+    """Who or what has which numbers, found without asking everybody: there may be thousands."""
+
+    entries: tuple[_Entry, ...]
+    exact: Mapping[str, tuple[int, ...]]  # which of them have this number or name
+    patterned: tuple[int, ...]  # which of them have more than such
+
+    @staticmethod
+    def of(entries: Iterable[_Entry]) -> _Register:
+        all_of_them = tuple(entries)
+        exact: dict[str, tuple[int, ...]] = {}
+        for index, (_, numbers, _) in enumerate(all_of_them):
+            for form in numbers.exact:
+                exact[form] = (*exact.get(form, ()), index)
+        others = (
+            it for it, (_, numbers, _) in enumerate(all_of_them) if numbers.ranges or numbers.beginnings
+        )
+        return _Register(all_of_them, exact, tuple(others))
+
+    def having(self, found: set[str]) -> list[_Entry]:
+        """Those that have any of these forms, in order."""
+        hits = {index for form in found for index in self.exact.get(form, ())}
+        hits |= {index for index in self.patterned if self.entries[index][1].holds(found)}
+        return [self.entries[index] for index in sorted(hits)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Lookup:
     """A scheme made ready for looking up, and the rules that look into it."""
@@ -66,8 +97,8 @@ class _Lookup:
     ours: NumberSet
     outside: NumberSet
     rooms: NumberSet
-    agents: tuple[tuple[str, NumberSet, frozenset[str]], ...]
-    lines: tuple[tuple[str, NumberSet, frozenset[str]], ...]
+    agents: _Register
+    lines: _Register
 
     @staticmethod
     def of(scheme: Scheme) -> _Lookup:
@@ -83,10 +114,10 @@ class _Lookup:
             ours=number_set([*numbering.internal, *extensions, *business], numbering),
             outside=number_set(numbering.outside, numbering),
             rooms=number_set(scheme.rooms, numbering),
-            agents=tuple(
+            agents=_Register.of(
                 (it.id, number_set(it.extensions, numbering), frozenset(it.lines)) for it in scheme.agents
             ),
-            lines=tuple(
+            lines=_Register.of(
                 (it.name, number_set(it.numbers, numbering), frozenset(it.purposes)) for it in scheme.lines
             ),
         )
@@ -167,9 +198,8 @@ class _Lookup:
 
     def nobody_else(self, facts: CallFacts) -> Iterator[Opinion]:
         """Our side is the agent on the line and nobody else, whatever further header names an agent too."""
-        agents, lines = ({it[0] for it in found} for found in self.placed(facts.inside))
-        extensions = [numbers for id, numbers, _ in self.agents if id in agents]
-        business = [numbers for name, numbers, _ in self.lines if name in lines]
+        agents, lines = self._having(facts.inside)
+        extensions, business = [it[1] for it in agents], [it[1] for it in lines]
         if any(not self._is_placed(it, extensions, business) for it in facts.inside | facts.hearsay[0]):
             yield Opinion(Reason.ANOTHER_OF_US)
 
@@ -194,9 +224,12 @@ class _Lookup:
         self, identities: Iterable[str]
     ) -> tuple[list[tuple[str, frozenset[str]]], list[tuple[str, frozenset[str]]]]:
         """The agents among these with their lines, and the lines with their purposes."""
+        agents, lines = self._having(identities)
+        return [(id, enrolled) for id, _, enrolled in agents], [(name, names) for name, _, names in lines]
+
+    def _having(self, identities: Iterable[str]) -> tuple[list[_Entry], list[_Entry]]:
         found = {form for it in identities for form in forms(it, self.scheme.numbering)}
-        agents = [(id, lines) for id, numbers, lines in self.agents if numbers.holds(found)]
-        return agents, [(name, purposes) for name, numbers, purposes in self.lines if numbers.holds(found)]
+        return self.agents.having(found), self.lines.having(found)
 
     def _is_placed(self, identity: str, extensions: list[NumberSet], business: list[NumberSet]) -> bool:
         """Whether this is the agent or the line, or a name that is nobody's.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from recorder.decision import Action, CallFacts, Direction, Kind, Outcome, Reason, Verdict, decide
 from recorder.feature_codes import FeatureCodes
-from recorder.numbering import Numbering
+from recorder.numbering import Numbering, NumberSet
 from recorder.rules import Directory, compile_rules
 from recorder.scheme import Agent, Exclusion, Line, Purpose, Scheme
 
@@ -213,6 +214,38 @@ def test_a_line_alone_is_nobodys_and_another_phone_is_not_its_agent() -> None:
 
 def test_the_company_doctors_phone_is_known_by_the_number_in_its_name() -> None:
     check(inbound("201", SERVICE, others=("250-0x55d0",)), Kind.PRIVILEGED)
+
+
+MANY = tuple(Agent(f"m-{it}", (str(3000 + it),), ("service",)) for it in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("agent", "spoken"),
+    [
+        (Agent("by-range", ("5000-5099",), ("service",)), "5042"),
+        (Agent("by-beginning", ("77*",), ("service",)), "7742"),
+        (Agent("by-name", ("Johanna",), ("service",)), "johanna"),
+        (Agent("by-both", ("5200", "5300-5399"), ("service",)), "5311"),
+    ],
+)
+def test_an_agent_is_found_among_a_thousand_others_by_whatever_names_him(agent: Agent, spoken: str) -> None:
+    rules = compile_rules(replace(SCHEME, agents=(*MANY[:500], agent, *MANY[500:])))
+    assert decide(outbound(spoken, SERVICE), rules).agent == agent.id
+    assert decide(outbound("3777", SERVICE), rules).agent == "m-777"
+
+
+def test_not_every_agent_is_asked_who_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = compile_rules(replace(SCHEME, agents=MANY))
+    asked: list[NumberSet] = []
+    holds = NumberSet.holds
+
+    def counted(numbers: NumberSet, found: Iterable[str]) -> bool:
+        asked.append(numbers)
+        return holds(numbers, found)
+
+    monkeypatch.setattr(NumberSet, "holds", counted)
+    assert decide(outbound("3777", SERVICE), rules).agent == "m-777"
+    assert len(asked) < 100
 
 
 def test_the_business_number_puts_an_agent_without_listed_extension_on_the_line() -> None:
