@@ -7,6 +7,7 @@
 # make coverage how many branches of the parser its tests take
 # make simulate    call histories against an oracle: who must not be kept  N=10000 SEED=1; ONLY=17 tells one
 # make check    format, lint, types, import contracts, house rules
+# make interop  real telephones at Debian's Kamailio, with the proxy and without it, to docs/interop.md
 # make manual   write the manual page, docs/doelband.1, from the commands
 # make lock     refresh the lock files (needs uv)
 # make bench    one benchmark, to bench/results/NAME.json                   ONLY=relay; ARGS=--rounds=1
@@ -19,7 +20,7 @@ ARGS ?=
 BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: demo test simulate soak kill calls check bench format environment lock manual fuzz guided coverage
+.PHONY: interop demo test simulate soak kill calls check bench format environment lock manual fuzz guided coverage
 
 demo: environment
 	@$(BIN)/python -m demo $(ARGS)
@@ -51,6 +52,9 @@ check: environment
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+interop: environment
+	@$(BIN)/python -m tests.end_to_end.interop $(ARGS)
 
 bench: environment
 	$(BIN)/python -m bench $(ONLY) $(ARGS)

@@ -211,11 +211,13 @@ R = TypeVar("R", bound=Recorder)
 
 
 @contextlib.contextmanager
-def serving(recorder: R, signed: bool = True) -> Iterator[R]:
-    """As `running`, for one that is not set up yet."""
+def serving(recorder: R, signed: bool = True, exchange: bool = True) -> Iterator[R]:
+    """As `running`, for one that is not set up yet. Without an `exchange` somebody else brings the PBX."""
     recorder.set_up()
-    with pbx(recorder.pbx_port, USERS, recorder.hosts[1]) as exchange:
-        exchange.numbers = {**exchange.numbers, PREFIX + HOME: HOME}  # should the prefix not be stripped
+    with contextlib.ExitStack() as stack:
+        if exchange:
+            own = stack.enter_context(pbx(recorder.pbx_port, USERS, recorder.hosts[1]))
+            own.numbers = {**own.numbers, PREFIX + HOME: HOME}  # should the prefix not be stripped
         try:
             recorder.start()
             if signed:

@@ -20,6 +20,7 @@ from recorder.config import load
 from recorder.service import places
 from storage.catalog import Catalogue
 from storage.clock import SystemClock
+from storage.errors import NotFound
 from storage.keydoor import KeyDoor
 from storage.records import Audio
 from storage.vault import Opened, Vault
@@ -146,7 +147,7 @@ async def hold_calls(
 
 
 async def open_all(recorder: Recorder) -> list[Opened]:
-    """Every clip, opened for its purpose through the key service."""
+    """Every clip that has something in it, opened for its purpose through the key service."""
     config = load(recorder.config)
     catalogue = await Catalogue.open(places.catalogue(config))
     vault = await Vault.open(config.storage.directory, catalogue, SystemClock(config.clock.offset_file))
@@ -154,8 +155,9 @@ async def open_all(recorder: Recorder) -> list[Opened]:
     opened = []
     for purpose, person in LISTENERS.items():
         for clip in await asyncio.to_thread(recorder.clips, purpose):
-            key = await door.open_clip(clip["clip"], purpose, "play", "an end-to-end test", person)
-            opened.append(await vault.read(clip["clip"], key))
+            with contextlib.suppress(NotFound):  # it ended before the first word
+                key = await door.open_clip(clip["clip"], purpose, "play", "an end-to-end test", person)
+                opened.append(await vault.read(clip["clip"], key))
     await catalogue.close()
     return opened
 

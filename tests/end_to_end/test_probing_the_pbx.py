@@ -79,7 +79,7 @@ async def probed(folder: Path, text: str, *arguments: str, password: str = PASSW
 
 @needs_kamailio
 async def test_a_pbx_that_knows_path_gets_path(tmp_path: Path) -> None:
-    async with Kamailio(tmp_path / "pbx", "20[0-9]", PASSWORD, challenges=True) as pbx:
+    async with Kamailio(tmp_path / "pbx", "20[0-9]", PASSWORD, trusted="") as pbx:
         seen = await probed(tmp_path, configuration(pbx.address), "--caller", "202")
         assert (seen.status, seen.said["registration"]) == (6, "path"), seen.errors
         assert all(seen.good(it) for it in QUESTIONS)
@@ -102,7 +102,7 @@ async def test_a_pbx_that_ignores_path_gets_our_contact(tmp_path: Path) -> None:
 
 @needs_kamailio
 async def test_a_pbx_that_compares_the_digest_with_the_number_is_found_out(tmp_path: Path) -> None:
-    async with Kamailio(tmp_path / "pbx", "20[0-9]", PASSWORD, challenges=True, compares_uri=True) as pbx:
+    async with Kamailio(tmp_path / "pbx", "20[0-9]", PASSWORD, trusted="", compares_uri=True) as pbx:
         seen = await probed(tmp_path, configuration(pbx.address, 'registration = "path"'))
         assert (seen.status, seen.good("path"), seen.good("private")) == (6, True, False), seen.errors
         assert "private prefix" in seen.errors

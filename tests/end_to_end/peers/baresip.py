@@ -1,7 +1,13 @@
 """baresip (Debian's baresip-core) as a phone without sound card: speaks a WAV file and writes what it hears.
 
-It is steered over its ctrl_tcp module: JSON in netstrings, commands in, answers and events out. It answers by
-itself. Its terminal module is left out, so that it runs without one.
+It is steered over its ctrl_tcp module: JSON in netstrings, commands in, answers and events out. Its terminal
+module is left out, so that it runs without one.
+
+baresip 1.1.0 dies (SIGSEGV) when a sound is over before it began: the thread that plays to a file says
+itself that it runs, so whoever ends the sound before that thread had its first turn does not wait for it,
+and it plays from memory that is freed. On a busy machine that befell ring tones, when a call was answered
+at once, and early media, when the 180 came after the first RTP. Hence it finds no tones, a call should be
+answered only when its caller has seen that it rings, and should be heard before it is ended.
 """
 
 from __future__ import annotations
@@ -32,8 +38,7 @@ net_interface {interface}
 ctrl_tcp_listen 127.0.0.1:{control}
 audio_source aufile,{folder}/speech.wav
 audio_player aufile,{folder}/heard.wav
-audio_alert aufile,{folder}/alert.wav
-ringback_disabled yes
+audio_path {folder}/tones
 rtp_ports {media}-{last_media}
 sip_cafile {ca}
 sip_verify_server yes
@@ -44,7 +49,10 @@ module_app menu.so
 module_app ctrl_tcp.so
 """
 HERE = {4: "127.0.0.1", 6: "::1"}
-ACCOUNT = "<sip:{}@{}:{}{}>;auth_pass={};regint={};answermode=auto;audio_codecs={}/8000/1"
+ACCOUNT = (
+    "<sip:{user}@{place}>;auth_user={user};auth_pass={password};regint={interval};answermode={mode};"
+    "audio_codecs={codecs}"
+)
 SILENCE_SAMPLES = 60 * 8000  # after the speech, for baresip hangs up where its file ends
 MODULES = Path("/usr/lib/baresip/modules")
 
@@ -59,8 +67,10 @@ def missing() -> str:
 class Baresip:
     """One phone as a context: `user` at `server`, its files in the new `folder`. Its voice is `speech`.
 
-    `speech`: samples (n,), int16, 8,000 a second. With a `password` it registers; else call it at `port`.
-    Over TLS the server's certificate is of `ca`.
+    `speech`: samples (n,), int16, 8,000 a second, in `codec`, or in what is agreed of `codecs`. With a
+    `password` it registers; else call it at `port`.
+    Over TLS the server's certificate is of `ca`. With a `domain` its account is there, and `server` its
+    outbound proxy. Unless it `answers` by itself, it rings until it is told.
     """
 
     folder: Path
@@ -71,9 +81,15 @@ class Baresip:
     password: str = ""
     transport: Literal["udp", "tcp", "tls"] = "udp"
     ca: Path | None = None
+    domain: str = ""
+    codecs: tuple[Literal["PCMU", "PCMA"], ...] = ()
+    answers: bool = True
+    dtmf: Literal["rtpevent", "info"] = "rtpevent"
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
     events: list[dict[str, Any]] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    _seen: int = 0
     _process: asyncio.subprocess.Process | None = None
     _reading: asyncio.Task[None] | None = None
     _writer: asyncio.StreamWriter | None = None
@@ -96,11 +112,9 @@ class Baresip:
             await listening(self.port, self._process, HERE[family_of(self.server[0])])
             reader, self._writer = await self._connect(control)
             self._reading = asyncio.create_task(self._read(reader))
-            interval = 600 if self.password else 0
-            place = host(self.server[0]), self.server[1]
-            account = ACCOUNT.format(self.user, *place, self._over, self.password, interval, self.codec)
-            self._command("uanew", account)
-            await self.event("REGISTER_OK" if self.password else "CREATE")
+            self._command("uanew", self._account())
+            if self.answers:
+                await self.event("REGISTER_OK" if self.password else "CREATE")
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -121,13 +135,53 @@ class Baresip:
     async def dial(self, number: str) -> None:
         """Call a number at the server, and return when it is answered."""
         count = len(self.events)
-        self._command("dial", f"sip:{number}@{host(self.server[0])}:{self.server[1]}{self._over}")
+        self.call(number)
         await self.event("CALL_ESTABLISHED", after=count)
+
+    def call(self, number: str) -> None:
+        """Begin a call."""
+        self._command("dial", f"sip:{number}@{self._home}")
+
+    def tell(self, command: str, parameters: str = "") -> None:
+        """A command of its menu: `accept`, `hangup`, `hold`, `resume`, `sndcode`."""
+        self._command(command, parameters)
+
+    def transfer(self, number: str) -> None:
+        """Blind: the other party is sent to this number."""
+        self._command("transfer", f"sip:{number}@{self._home}")
 
     async def hang_up(self) -> None:
         count = len(self.events)
         self._command("hangup")
         await self.event("CALL_CLOSED", after=count)
+
+    async def sees(self, kind: str, **details: str) -> str:
+        """Wait for the next event of this type after the last one seen; returns its parameter.
+
+        `details`: what else it must say, for example `remoteaudiodir="sendonly"`.
+        """
+
+        def found() -> int | None:
+            for index, one in enumerate(self.events[self._seen :], self._seen):
+                if one["type"] == kind and all(one.get(key) == value for key, value in details.items()):
+                    return index
+            return None
+
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._news:
+                while (index := found()) is None:
+                    await self._news.wait()
+        except TimeoutError as error:
+            error.add_note(f"{self.user} did not see {kind} after event {self._seen}")
+            raise
+        self._seen = index + 1
+        return str(self.events[index].get("param", ""))
+
+    def story(self) -> str:
+        """All that it has told."""
+        told = [f"{one['type']} {one.get('param', '')}" for one in self.events]
+        ended = self._process and self._process.returncode
+        return f"baresip {self.user}: {told}, {self.replies}" + (f", ended with {ended}" if ended else "")
 
     async def event(self, kind: str, after: int = 0) -> dict[str, Any]:
         """Wait for an event of this type among those after the first `after`."""
@@ -147,6 +201,24 @@ class Baresip:
         return samples
 
     @property
+    def _home(self) -> str:
+        """Where its account is, as URIs have it."""
+        return self.domain or f"{host(self.server[0])}:{self.server[1]}{self._over}"
+
+    def _account(self) -> str:
+        text = ACCOUNT.format(
+            user=self.user,
+            place=self._home,
+            password=self.password,
+            interval=600 if self.password else 0,
+            mode="auto" if self.answers else "manual",
+            codecs=",".join(f"{codec}/8000/1" for codec in self.codecs or (self.codec,)),
+        )
+        if self.domain:
+            text += f';outbound="sip:{host(self.server[0])}:{self.server[1]}{self._over}"'
+        return f"{text};dtmfmode={self.dtmf}"
+
+    @property
     def _over(self) -> str:
         return "" if self.transport == "udp" else f";transport={self.transport}"
 
@@ -163,7 +235,7 @@ class Baresip:
             control=control,
             folder=self.folder,
             media=self.media_port,
-            last_media=self.media_port + 1,
+            last_media=self.media_port + (1 if self.answers else 9),
             modules=MODULES,
             ca=self.ca or "",
         )
@@ -179,7 +251,9 @@ class Baresip:
 
     def _command(self, command: str, parameters: str = "") -> None:
         assert self._writer is not None, "use it as a context"
-        text = json.dumps({"command": command, "params": parameters}).encode()
+        text = json.dumps(
+            {"command": command, "params": parameters, "token": f"{command} {parameters}"}
+        ).encode()
         self._writer.write(b"%d:%s," % (len(text), text))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -188,6 +262,8 @@ class Baresip:
             while True:
                 length = int((await reader.readuntil(b":"))[:-1])
                 message = json.loads((await reader.readexactly(length + 1))[:-1])
+                if "response" in message:
+                    self.replies.append(f"{message['token']}: {message['data'].strip()}")
                 if "event" in message:
                     async with self._news:
                         self.events.append(message)

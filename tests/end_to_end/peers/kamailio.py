@@ -53,10 +53,10 @@ class Kamailio:
     """One Kamailio as a context, its files in the new `folder`.
 
     `accounts`: a regular expression for whom it knows; each has `password`. `numbers`: dialled → account.
-    UDP and TCP are at `address`, TLS at `tls` once there are `credentials`. With `challenges` INVITE and
-    MESSAGE need credentials too, else REGISTER alone. `ringing_seconds`: after so long without an answer it
-    says 408. Without `knows_path` it goes by Contacts alone. With `compares_uri` a digest's uri has to be the
-    Request-URI.
+    UDP and TCP are at `address`, TLS at `tls` once there are `credentials`. INVITE and MESSAGE
+    need credentials too, but for those whom the regular expression `trusted` names. `ringing_seconds`: after
+    so long without an answer it says 408. Without `knows_path` it goes by Contacts alone. With `compares_uri`
+    a digest's uri has to be the Request-URI.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class Kamailio:
     address: Address = field(default_factory=lambda: ("127.0.0.1", free_port()))
     tls: Address = field(default_factory=lambda: ("127.0.0.1", free_tcp_port()))
     credentials: Credentials | None = None
-    challenges: bool = False
+    trusted: str = ".*"
     knows_path: bool = True
     compares_uri: bool = False
     realm: str = "pbx.example"
@@ -118,6 +118,14 @@ class Kamailio:
             return []
         return [it["Contact"]["Address"] for it in found["Contacts"]]
 
+    async def forgets(self, user: str) -> None:
+        """Wait until nothing is registered for an account."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                if not await self.contacts(user):
+                    return
+                await asyncio.sleep(0.05)
+
     async def options(self, uri: str) -> int:
         """Qualify a contact as a PBX does: the status of the answer to an OPTIONS that it sends there."""
         lines = f"From: <sip:pbx@{self.realm}>;tag=qualify\r\nTo: <{uri}>\r\n"
@@ -163,7 +171,7 @@ class Kamailio:
             "RINGING_MS": int(self.ringing_seconds * 1000),
             "REALM": self.realm,
             "PASSWORD": self.password,
-            "CHALLENGED": "1 == 1" if self.challenges else "1 == 0",
+            "TRUSTED": self.trusted,
             "PATH": int(self.knows_path),
             "COMPARED": "1 == 1" if self.compares_uri else "1 == 0",
             "ACCOUNTS": self.accounts,

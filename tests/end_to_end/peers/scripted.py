@@ -116,13 +116,20 @@ class Call:
 
 
 class Phone(asyncio.DatagramProtocol):
-    """`number` at `server`. As a context: registered inside. `says`: header fields of its 200 to INVITE."""
+    """`number` at `server`. As a context: registered inside. `says`: header fields of its 200 to INVITE.
 
-    def __init__(self, number: str, password: str, server: Address, says: tuple[str, ...] = ()) -> None:
+    Unless it `answers`, it rings until the caller gives up.
+    """
+
+    def __init__(
+        self, number: str, password: str, server: Address, says: tuple[str, ...] = (), answers: bool = True
+    ) -> None:
         self.number = number
         self.server = server
         self.host = _HERE[family_of(server[0])]
         self.says = says
+        self.answers = answers
+        self.ringing: dict[str, tuple[Message, Address]] = {}
         self.calls: dict[str, Call] = {}
         self._password = password
         self._transport: asyncio.DatagramTransport
@@ -157,15 +164,16 @@ class Phone(asyncio.DatagramProtocol):
         """Where it listens, as a URI has it."""
         return f"{host(self.host)}:{self._transport.get_extra_info('sockname')[1]}"
 
-    async def dial(self, number: str, *, offers_late: bool = False) -> Call:
+    async def dial(self, number: str, *extra: str, offers_late: bool = False) -> Call:
         """Call a number; returns when it is answered. RuntimeError: it was refused. `offers_late`: the one
         called describes its media first, in the 200, and this phone answers in the ACK (RFC 3261 §13.2.1).
+        `extra`: header fields of the INVITE.
         """
         call = await self._new_call(
             secrets.token_hex(8), f"<{self._uri(self.number)}>;tag={secrets.token_hex(4)}", ""
         )
         call.target, call.remote = self._uri(number), f"<{self._uri(number)}>"
-        lines = call.lines("INVITE", 1, (f"Contact: <{self.contact}>",))
+        lines = call.lines("INVITE", 1, (f"Contact: <{self.contact}>", *extra))
         answer = await self.ask(lines, b"" if offers_late else _description(call))
         if not answer.start.startswith(b"SIP/2.0 2"):
             raise RuntimeError(f"{self.number} called and got {answer.start!r}")
@@ -176,11 +184,33 @@ class Phone(asyncio.DatagramProtocol):
         self.send(call.lines("ACK", 1), _description(call) if offers_late else b"")
         return call
 
+    async def newest(self, count: int = 1) -> Call:
+        """The last of so many calls, when it is up."""
+
+        def there() -> bool:
+            return len(self.calls) >= count and bool(list(self.calls.values())[-1].towards[1])
+
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
+            await self._news.wait_for(there)
+        return list(self.calls.values())[-1]
+
     async def taken(self, call_id: str) -> Call:
         """This phone's end of a call that another one made, when it has been acknowledged."""
         async with asyncio.timeout(PATIENCE_SECONDS), self._news:
             await self._news.wait_for(lambda: call_id in self.calls and self.calls[call_id].towards[1])
         return self.calls[call_id]
+
+    def request_lines(self, method: str, number: str, *extra: str) -> list[str]:
+        """A request outside of any dialog, without its Via."""
+        return [
+            f"{method} {self._uri(number)} SIP/2.0",
+            "Max-Forwards: 70",
+            f"From: <{self._uri(self.number)}>;tag={secrets.token_hex(4)}",
+            f"To: <{self._uri(number)}>",
+            f"Call-ID: {secrets.token_hex(8)}",
+            f"CSeq: 1 {method}",
+            *extra,
+        ]
 
     async def ask(self, lines: list[str], body: bytes = b"") -> Message:
         """Send a request and return its final answer. On loopback nothing is lost, so it is sent once."""
@@ -224,6 +254,9 @@ class Phone(asyncio.DatagramProtocol):
             return reply(request, "200 OK", (f"Contact: <{self.contact}>",), _description(call, back))
         if method == b"BYE" and call is not None:
             call.ended.set()
+        if method == b"CANCEL":
+            invite, towards = self.ringing.pop(request.first(b"call-id").decode())
+            self._transport.sendto(reply(invite, "487 Request Terminated"), towards)
         return reply(request, "200 OK")
 
     async def _ring(self, invite: Message, source: Address) -> bytes:
@@ -234,6 +267,9 @@ class Phone(asyncio.DatagramProtocol):
         call.towards = described(invite) if invite.body else call.towards
         invite.replace(b"to", to.encode())
         self._transport.sendto(reply(invite, "180 Ringing", (f"Contact: <{self.contact}>",)), source)
+        if not self.answers:
+            self.ringing[call.id] = invite, source
+            return b""
         return reply(invite, "200 OK", (f"Contact: <{self.contact}>", *self.says), _description(call))
 
     async def _acknowledged(self, ack: Message) -> None:
