@@ -138,9 +138,11 @@ class Calls:
         """The service stops: what is noted of the calls that run."""
         return [effect for it in self._sessions.values() for effect in it.cut_off(at)]
 
-    def on_media_back(self) -> list[Effect]:
+    def on_media_back(self, at: datetime) -> list[Effect]:
         """The media broker can be reached again."""
-        return [effect for it in self._sessions.values() for effect in it.resume_media()]
+        return self._miss_keys(at) + [
+            effect for it in self._sessions.values() for effect in it.resume_media()
+        ]
 
     def on_discontinuity(self, recording: str, at: datetime) -> list[Effect]:
         """What capture hears of our side of a recorded call does not go on as it did."""
@@ -164,9 +166,16 @@ class Calls:
                 self._forget(call)
         return effects
 
-    def on_capture_back(self, is_restarted: bool) -> list[Effect]:
+    def on_keys(self, number: int, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
+        """The capture process has heard keys of our party, in the media of the call with this number."""
+        for call, session in self._sessions.items():
+            if session.number == number and session.hears_keys:
+                return self._press(call, "rtp", keys, pressed_at, at)
+        return []
+
+    def on_capture_back(self, is_restarted: bool, at: datetime) -> list[Effect]:
         """The capture process can be reached again, the same run of it or another."""
-        effects: list[Effect] = []
+        effects = self._miss_keys(at)
         for call, session in list(self._sessions.items()):
             effects += session.on_capture_back(is_restarted)
             self._forget(call)
@@ -275,15 +284,26 @@ class Calls:
 
     def _on_info(self, event: KeysPressed | KeysTaken, at: datetime) -> list[Effect]:
         """Our party presses keys. On the trunk the PBX has them behind it; what they may do is seen there."""
-        call, codes = event.call, self._policy.feature_codes
-        if call in self._trunk:
+        if event.call in self._trunk:
             return []
+        if isinstance(event, KeysPressed):
+            return self._press(event.call, "info", event.keys, at, at)
+        pad = self._keypads.get(event.call)
+        return [] if pad is None else self._heed(event.call, pad, pad.taken("info", at), at)
+
+    def _press(self, call: str, heard_in: str, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
+        codes = self._policy.feature_codes
         if codes is None:
             return self._sessions[call].on_event(CallDisturbed(call, Disturbance.KEYS, ()), at)
         pad = self._keypads.setdefault(call, Keypad())
-        if isinstance(event, KeysTaken):
-            return self._heed(call, pad, pad.taken("info", at), at)
-        return self._heed(call, pad, pad.press("info", event.keys, at, codes, on_the_way=True), at)
+        found = pad.press(heard_in, keys, pressed_at, codes, on_the_way=heard_in == "info")
+        return self._heed(call, pad, found, at)
+
+    def _miss_keys(self, at: datetime) -> list[Effect]:
+        """Nobody has heard for a while what was pressed in the calls in which that matters."""
+        calls = [call for call, it in self._sessions.items() if it.hears_keys]
+        missed = (CallDisturbed(call, Disturbance.KEYS, ()) for call in calls)
+        return [effect for it in missed for effect in self._sessions[it.call].on_event(it, at)]
 
     def _heed(self, call: str, pad: Keypad, press: Press, at: datetime) -> list[Effect]:
         """From the first key of what may be a code nobody knows who speaks, until it turns out to be none."""

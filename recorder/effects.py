@@ -44,10 +44,14 @@ class SetRemote:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Let the call's packets into the ring (all) or keep them out of it (none)."""
+    """Let the call's packets into the ring (all) or keep them out of it (none); or let in only the keys that
+    one side presses (events), which have these payload types.
+    """
 
     session: int
-    level: Literal["none", "all"]
+    level: Literal["none", "events", "all"]
+    side: Literal["a", "b"] = "a"
+    payload_types: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,12 @@ class Ends:
             for side, end in sides.items()
         }
 
+    def keys(self) -> tuple[int, ...]:
+        """The payload types of keys (RFC 4733), whoever numbers them; none that is audio for anybody."""
+        ends = [it for it in (self._caller, *self._forks.values()) if it is not None]
+        audio = {codec.payload_type for end in ends for codec in end.codecs}
+        return tuple(sorted({it for end in ends for it in end.telephone_events} - audio))
+
     def are_known(self) -> bool:
         """Both parties have said where they want their media."""
         return self._caller is not None and bool(self._forks)

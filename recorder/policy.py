@@ -28,6 +28,11 @@ class Policy:
     feature_codes: FeatureCodes | None = None
     """The PBX's codes; None: nobody has said which there are, so any key may be one."""
 
+    def hears_keys(self, facts: CallFacts) -> bool:
+        """Whether a key that our side presses in an answered call may be a code of the PBX."""
+        codes, is_seen = self.feature_codes, facts.vouching is Vouching.NOT_NEEDED
+        return facts.answered and is_seen and (codes is None or bool(codes.pressed()))
+
     def horizon_of(self, facts: CallFacts) -> timedelta:
         """How long the audio of a call waits in memory."""
         return self.horizon if facts.vouching is Vouching.NOT_NEEDED else self.trunk_horizon

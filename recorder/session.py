@@ -103,6 +103,11 @@ class Session:
         return verdict.kind is Kind.BUSINESS and Reason.DISTURBED not in verdict.reasons
 
     @property
+    def hears_keys(self) -> bool:
+        """Whether the keys of our own telephone are heard in its media."""
+        return self._taping.hears_keys
+
+    @property
     def facts(self) -> CallFacts:
         """What is known of it now."""
         return self._facts
@@ -221,10 +226,7 @@ class Session:
         return Answer(tuple(sorted(granted)), refused, self._decide(at))
 
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
-        """Somebody ends the recording of this call for good: for these purposes, or the whole of it.
-
-        What is younger than the horizon is dropped.
-        """
+        """Somebody ends the recording for good, for these purposes or as a whole; the horizon is dropped."""
         before, named = self._facts.stopped, frozenset(purposes)
         self._facts = replace(self._facts, stopped=before | named if named and before is not None else None)
         return self._decide(at)
@@ -310,7 +312,9 @@ class Session:
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
         self._verdict = decide(self._facts, self._policy.rules, self._verdict)
-        return [*self._act(at), *self._account.keep(self._verdict)]
+        is_heard = self._phase is not Phase.SUPPRESSED and self._policy.hears_keys(self._facts)
+        heard = self._taping.listen(is_heard, self._facts)
+        return [*heard, *self._act(at), *self._account.keep(self._verdict)]
 
     def _act(self, at: datetime) -> list[Effect]:
         self._look_for_media()

@@ -29,6 +29,23 @@ class Taping:
         self._ends = ends
         self._new_id = new_id
         self._paused_at: datetime | None = None
+        self._keys: tuple[Literal["a", "b"], tuple[int, ...]] | None = None
+
+    @property
+    def hears_keys(self) -> bool:
+        """Whether the keys of our own telephone are heard."""
+        return self._keys is not None
+
+    def listen(self, is_wanted: bool, facts: CallFacts) -> list[Effect]:
+        """Hear the keys of our own telephone from now on, or no more, whether anything is recorded or not."""
+        types = self._ends.keys() if is_wanted and self.number is not None else ()
+        keys = (_our_side(facts), types) if types else None
+        if keys == self._keys:
+            return []
+        before, self._keys = self._keys, keys
+        side, types = keys or before or ("a", ())
+        told = self._tell("listen", side=side, payload_types=list(types) if keys else [])
+        return [told] if self._is_open() else [told, self._tap("none")]
 
     def begin(
         self, purposes: tuple[str, ...], verdict: Verdict, facts: CallFacts, policy: Policy, at: datetime
@@ -67,7 +84,11 @@ class Taping:
     def taint(self, reason: str, at: datetime) -> list[Effect]:
         """Stop all for good: what is younger than the horizon is dropped, what is older stays sealed."""
         self.recordings.end()
-        return [self._tap("none"), self._tell("taint", reason=reason, ended_at=at.isoformat())]
+        return [
+            *self._hush(),
+            self._tap("none"),
+            self._tell("taint", reason=reason, ended_at=at.isoformat()),
+        ]
 
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
         """These recordings end, the others go on."""
@@ -78,10 +99,11 @@ class Taping:
 
     def finish(self, at: datetime) -> list[Effect]:
         """The call is over."""
+        hushed = self._hush()
         if not self.recordings.running():
-            return []
+            return hushed
         self.recordings.end()
-        return [self._tap("none"), self._tell("finish", ended_at=at.isoformat())]
+        return [*hushed, self._tap("none"), self._tell("finish", ended_at=at.isoformat())]
 
     def renegotiated(self) -> list[Effect]:
         """The codecs may be others than before."""
@@ -89,8 +111,9 @@ class Taping:
 
     def reopen(self) -> list[Effect]:
         """The broker has shut every tap."""
-        is_open = self.recordings.running() and self._paused_at is None and self.number is not None
-        return [self._tap("all")] if is_open else []
+        if self._is_open():
+            return [self._tap("all")]
+        return [self._tap("none")] if self.hears_keys else []
 
     def shut_if_idle(self) -> list[Effect]:
         """Capture has given a recording up: nobody listens any more, perhaps."""
@@ -111,8 +134,20 @@ class Taping:
         """Of what capture has given up nothing more is to be told, nor is anything to be tapped for it."""
         return list(effects) if self.recordings.running() else []
 
+    def _is_open(self) -> bool:
+        return bool(self.recordings.running()) and self._paused_at is None and self.number is not None
+
+    def _hush(self) -> list[Effect]:
+        """Nothing of this call is to be heard any more."""
+        if self._keys is None:
+            return []
+        (side, _), self._keys = self._keys, None
+        return [self._tell("listen", side=side, payload_types=[])]
+
     def _tap(self, level: Literal["none", "all"]) -> Tap:
         assert self.number is not None
+        if level == "none" and self._keys is not None:
+            return Tap(self.number, "events", *self._keys)
         return Tap(self.number, level)
 
     def _tell(self, order: str, **rest: Any) -> TellCapture:
@@ -124,8 +159,12 @@ class Taping:
             "session": self.number,
             "watched": facts.vouching is not Vouching.NOT_NEEDED,
             "recordings": self.recordings.plans(purposes),
-            "agent_side": "a" if facts.direction is Direction.OUTBOUND else "b",
+            "agent_side": _our_side(facts),
             "parties": parties(facts),
             "codecs": self._ends.codecs(),
             "horizon_ms": int(policy.horizon_of(facts) / timedelta(milliseconds=1)),
         }
+
+
+def _our_side(facts: CallFacts) -> Literal["a", "b"]:
+    return "a" if facts.direction is Direction.OUTBOUND else "b"

@@ -70,7 +70,7 @@ DISTURBANCES: Mapping[Disturbance, str] = MappingProxyType(
         Disturbance.REINVITE_CHANGED: "the media was negotiated anew (re-INVITE)",
         Disturbance.SECOND_ANSWER: "a second telephone answered",
         Disturbance.INFO: "a message within the call (INFO) of which we do not know what it does",
-        Disturbance.KEYS: "keys were pressed, and nobody has listed the codes of the PBX ([feature_codes])",
+        Disturbance.KEYS: "keys may have been pressed that may be codes of the PBX ([feature_codes])",
         Disturbance.AUTH_INT: "the PBX protects descriptions against change (auth-int)",
         Disturbance.UNANCHORED: "the media no longer passes through us",
         Disturbance.CONFERENCE: "the other end is a conference",

@@ -75,7 +75,7 @@ class Media:
                 self._end([self.clips[message["recording"]]], now, self._horizon)
             case "finish":
                 self._end(found, now, 0)
-            case "codecs" | "resume":
+            case "codecs" | "listen" | "resume":
                 pass
             case unknown:
                 raise ValueError(f"the model of capture knows no {unknown!r}")

@@ -51,7 +51,7 @@ class Disturbance(StrEnum):
     REINVITE_CHANGED = "reinvite-changed"  # a re-INVITE or its 2xx whose description is no pure refresh
     SECOND_ANSWER = "second-answer"  # 2xx of another fork than the one that answered first
     INFO = "info"  # RFC 6086 or RFC 2976, and not of keys alone (KeysPressed): it may mean anything
-    KEYS = "keys-unlisted"  # keys were pressed, and nobody has said which are codes of the PBX
+    KEYS = "keys-unknown"  # keys were pressed and nobody has said which are codes, or nobody has heard them
     AUTH_INT = "auth-int"  # RFC 7616: the PBX protects bodies by digest; descriptions are left untouched
     UNANCHORED = "unanchored"  # media of an anchored call that can no longer be made to pass through us
     CONFERENCE = "conference"  # a Contact is a conference's focus (RFC 4579 §5.2)

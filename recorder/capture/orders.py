@@ -4,6 +4,9 @@
                                          record this call; more recordings of it may follow. watched: tell
                                          every discontinuity of the agent's side (`discontinuity`)
     codecs   session, codecs             its payload types were negotiated anew
+    listen   session, side, payload_types
+                                         tell the keys that this side presses (`keys`), whether the call is
+                                         recorded or not; no payload types: no more
     pause    session, at                 what arrives from then on is not kept, until a resume
     resume   session, at                 it goes on in the same recordings
     finish   session, ended_at           it is over: commit what is held, seal
@@ -14,6 +17,7 @@
 Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
 `opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason). What cannot be
 carried out is `refused` (session, error); a `begin`'s recordings have `failed` then, if they can be read.
+`keys` (session, keys, at) tells of a call that is listened to.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ import numpy as np
 import structlog
 
 from recorder.capture.call import CapturedRecording
+from recorder.capture.keys import Keys
 from recorder.capture.orders import (
     Begin,
     OrderError,
@@ -74,6 +75,14 @@ class _Running:
     def purpose(self) -> str:
         return self.recording.begin.plan.purpose
 
+    def go_on(self, client: Channel) -> None:
+        """Signalling has come back: the same part goes on, with what was held meanwhile."""
+        if self.grace is not None:
+            self.grace.cancel()
+        self.owner = client
+        self.recording.is_suspended = False
+        self.recording.tell_opened()
+
 
 class Capture:
     """The recordings that are made now. Lives inside a running event loop.
@@ -102,6 +111,7 @@ class Capture:
         self._beats = 0
         self._settling: asyncio.Task[None] | None = None
         self._tally = Tally()
+        self._keys = Keys(now, now_ns)
         self.discarded = 0
         """Records of calls that nobody ordered."""
         self._listener = Listener(settings.socket, self._connected)
@@ -188,6 +198,7 @@ class Capture:
 
     def _disconnected(self, client: Channel) -> None:
         self._clients.discard(client)
+        self._keys.forget(client)
         loop = asyncio.get_running_loop()
         for running in self._every():
             if running.owner is client:
@@ -224,6 +235,8 @@ class Capture:
         operation = message.get("op")
         if operation == "begin":
             self._begin(client, message)
+        elif operation == "listen":
+            self._keys.listen(client, message)
         elif operation in acts:
             acts[operation](message)
         else:
@@ -236,7 +249,7 @@ class Capture:
             if begin.session in self._tainted:
                 _refuse(client, message | {"recordings": [row]}, "tainted")
             elif known is not None and known.purpose == begin.plan.purpose:
-                _go_on(known, client)
+                known.go_on(client)
             elif known is not None or begin.plan.purpose in {it.purpose for it in found.values()}:
                 _refuse(client, message | {"recordings": [row]}, "session-in-use")
             else:
@@ -353,11 +366,11 @@ class Capture:
         octets: Any = records.view(np.uint8)  # numpy's arrays are buffers; their stubs do not say so
         with memoryview(octets) as raw:
             for index, (session, side, arrival_ns, header) in enumerate(rows):
-                found = running.get(session)
+                found, packet = running.get(session), index * SLOT_BYTES + PACKET_AT
+                is_heard = self._keys.hear(session, side, arrival_ns, header, raw[packet:])
                 if found is None or header is None or side > 1:
-                    self.discarded += 1
+                    self.discarded += not is_heard
                     continue
-                packet = index * SLOT_BYTES + PACKET_AT
                 for it in list(found.values()):
                     payload = bytearray(raw[packet + header.start : packet + header.end])
                     try:
@@ -371,16 +384,6 @@ class Capture:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _go_on(running: _Running, client: Channel) -> None:
-    """Signalling has come back: the same part goes on, with what was held meanwhile."""
-    if running.grace is not None:
-        running.grace.cancel()
-        running.grace = None
-    running.owner = client
-    running.recording.is_suspended = False
-    running.recording.tell_opened()
 
 
 async def _ended(recording: CapturedRecording, end: Coroutine[Any, Any, None]) -> None:

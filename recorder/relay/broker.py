@@ -24,14 +24,13 @@ from recorder.ports import PoolExhausted, PortPool
 from recorder.relay.link import WorkerLink
 from recorder.relay.protocol import (
     LABELS,
-    Level,
     OrderError,
     Side,
     addresses_of,
-    level_of,
     remotes_of,
     session_of,
     sessions_of,
+    tap_of,
 )
 from recorder.relay.rounds import OurAddresses, Way, goes_round, ports_of_ours
 from recorder.relay.stream import COUNTS
@@ -73,17 +72,15 @@ class _Call:
     owner: Channel | None
     heard: tuple[int, int, int] | None = None  # at the reaper's last look
     remotes: dict[Side, Message] = field(default_factory=dict)
-    level: Level = "none"
+    tap: Message = field(default_factory=lambda: {"level": "none"})
 
     def ways(self) -> tuple[tuple[int, Way], ...]:
         """Where a packet leaves that has come to one of our ports: on the other side."""
         return (self.ports[0], (self.session, "b")), (self.ports[1], (self.session, "a"))
 
     def orders(self) -> list[Message]:
-        """What to tell a worker after `open` to stand where its predecessor stood. The tap comes first, since
-        a worker reads a call's sockets as soon as both remotes are known.
-        """
-        return [{"op": "tap", "session": self.session, "level": self.level}, *self.remotes.values()]
+        """What a worker is told after `open`; the tap first: it reads as soon as it knows both remotes."""
+        return [{"op": "tap", "session": self.session, **self.tap}, *self.remotes.values()]
 
 
 class MediaBroker:
@@ -193,7 +190,7 @@ class MediaBroker:
         for call in self._calls.values():
             if call.owner is client:
                 call.owner = None
-                self._set_level(call, "none")
+                self._set_tap(call, {"level": "none"})
 
     def _ordered(self, client: Channel, message: Message) -> None:
         operation = message.get("op")
@@ -321,11 +318,11 @@ class MediaBroker:
         return goes_round((call.session, side), ways, orders, self._addresses)
 
     def _tap(self, call: _Call, message: Message) -> None:
-        self._set_level(call, level_of(message))
+        self._set_tap(call, tap_of(message))
 
-    def _set_level(self, call: _Call, level: Level) -> None:
-        call.level = level
-        self._pass_on(call, {"op": "tap", "session": call.session, "level": level})
+    def _set_tap(self, call: _Call, tap: Message) -> None:
+        call.tap = tap
+        self._pass_on(call, call.orders()[0])
 
     def _close(self, call: _Call, _: Message) -> None:
         self._discard(call)
@@ -335,7 +332,9 @@ class MediaBroker:
         sessions = sorted(session for session in self._calls if session > after)
         page = [self._calls[session] for session in sessions[:PAGE]]
         return {
-            "calls": [[call.session, *call.ports, call.level, call.worker, *call.addresses] for call in page],
+            "calls": [
+                [call.session, *call.ports, call.tap["level"], call.worker, *call.addresses] for call in page
+            ],
             "more": len(sessions) > PAGE,
         }
 

@@ -100,9 +100,12 @@ class MediaClient:
             }
         )
 
-    def tap(self, session: int, level: Level) -> None:
-        """Let a call's audio into the ring ("all") or keep it out ("none", the state after `open`)."""
-        self._dialler.send({"op": "tap", "session": session, "level": level})
+    def tap(self, session: int, level: Level, side: Side = "a", payload_types: Iterable[int] = ()) -> None:
+        """Let a call's audio into the ring ("all") or keep it out ("none", the state after `open`); or let in
+        nothing but the keys of one side ("events"), in these payload types.
+        """
+        keys = {"side": side, "payload_types": list(payload_types)} if level == "events" else {}
+        self._dialler.send({"op": "tap", "session": session, "level": level, **keys})
 
     def claim(self, sessions: Iterable[int]) -> None:
         """Say that these calls are ours and go on. A call that nobody owns is closed once it is silent."""

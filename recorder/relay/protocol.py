@@ -12,9 +12,11 @@ from typing import Any, Literal
 from sip_hooks.address import canonical
 
 Side = Literal["a", "b"]
-Level = Literal["none", "all"]
+Level = Literal["none", "events", "all"]
+"""What reaches the ring: nothing, the keys of one side (RFC 4733), or all that the parties say."""
 Address = tuple[str, int] | tuple[str, int, int, int]
 """As Python's sockets have it; of an IPv6 address, flow and scope as well."""
+LEVELS: tuple[Level, ...] = ("none", "events", "all")
 LABELS = ("a.rtp", "a.rtcp", "b.rtp", "b.rtcp")
 
 
@@ -42,6 +44,14 @@ class Remotes:
     ends: tuple[Remote, ...]
     payload_types: frozenset[int] | None
     final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Of level "events": who presses them, and in which payload types."""
+
+    side: Side
+    payload_types: frozenset[int]
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -75,9 +85,7 @@ def addresses_of(message: dict[str, Any]) -> tuple[str, str]:
 
 def remotes_of(message: dict[str, Any]) -> Remotes:
     """Read a `remote` order. Raises OrderError."""
-    side = message.get("side")
-    if side not in ("a", "b"):
-        raise OrderError(f"side is {side!r}: write a or b")
+    side = _side(message)
     raw = message.get("remotes")
     if not isinstance(raw, list):
         raise OrderError("remotes must be a list of [address, RTP port, RTCP port]")
@@ -91,11 +99,34 @@ def remotes_of(message: dict[str, Any]) -> Remotes:
 def level_of(message: dict[str, Any]) -> Level:
     """Read a tap's level. Raises OrderError: what is not understood never opens a tap."""
     level = message.get("level")
-    if level == "none":
-        return "none"
-    if level == "all":
-        return "all"
-    raise OrderError(f"level is {level!r}: write none or all")
+    for known in LEVELS:
+        if level == known:
+            return known
+    raise OrderError(f"level is {level!r}: write one of {', '.join(LEVELS)}")
+
+
+def keys_of(message: dict[str, Any]) -> Keys | None:
+    """Read whose keys a `tap` order of level "events" is about; None for any other. Raises OrderError."""
+    if level_of(message) != "events":
+        return None
+    types = _payload_types(message.get("payload_types"))
+    if types is None:
+        raise OrderError("level events needs payload_types")
+    return Keys(_side(message), types)
+
+
+def tap_of(message: dict[str, Any]) -> dict[str, Any]:
+    """Read what a `tap` order says of the tap, to be passed on. Raises OrderError."""
+    keys = keys_of(message)
+    told = {"side": keys.side, "payload_types": sorted(keys.payload_types)} if keys else {}
+    return {"level": level_of(message), **told}
+
+
+def _side(message: dict[str, Any]) -> Side:
+    side = message.get("side")
+    if side == "a" or side == "b":
+        return "a" if side == "a" else "b"
+    raise OrderError(f"side is {side!r}: write a or b")
 
 
 def _remote(raw: object) -> Remote:

@@ -42,12 +42,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _UNSPECIFIED = bytes(16)  # a sockaddr of family AF_UNSPEC
 
 
-def kinds(payload_types: frozenset[int] | None, is_rtp: bool) -> bytes:
-    """A table over a packet's second byte: refused, audio or control. None: any payload type."""
+def kinds(payload_types: frozenset[int] | None, is_rtp: bool, tapped: frozenset[int] | None = None) -> bytes:
+    """A table over a packet's second byte: refused, audio (to be tapped) or control (not to be). None: any
+    payload type.
+    """
     table = bytearray(256)
     if is_rtp:
         for payload_type in range(128) if payload_types is None else payload_types:
-            table[payload_type] = table[payload_type | 128] = AUDIO
+            kind = AUDIO if tapped is None or payload_type in tapped else CONTROL
+            table[payload_type] = table[payload_type | 128] = kind
     for packet_type in _RTCP_TYPES:
         table[packet_type] = CONTROL
     return bytes(table)
@@ -68,6 +71,8 @@ class Stream:
         self.opposite = self
         self.packets = self.foreign = self.malformed = self.refused = self.errors = 0
         self._is_rtp = is_rtp
+        self._payload_types: frozenset[int] | None = None
+        self._tapped: frozenset[int] | None = None
         self._kinds = kinds(None, is_rtp)
         self._sources: frozenset[Address] = frozenset()
         self._deliver: Callable[[memoryview], int] = _nowhere
@@ -82,7 +87,8 @@ class Stream:
         order may name a better one.
         """
         self._sources = frozenset(remotes)
-        self._kinds = kinds(payload_types, self._is_rtp)
+        self._payload_types = payload_types
+        self._kinds = kinds(payload_types, self._is_rtp, self._tapped)
         self._is_connected = False
         self.opposite._deliver = self._sender(remotes)
         if final:
@@ -120,9 +126,11 @@ class Stream:
         """As COUNTS."""
         return self.packets, self.foreign, self.malformed, self.refused, self.errors
 
-    def tap(self, ring: RingWriter | None) -> None:
-        """Copy audio packets into the ring from now on, or not."""
+    def tap(self, ring: RingWriter | None, only: frozenset[int] | None = None) -> None:
+        """Copy audio packets into the ring from now on, or not; or packets of these payload types only."""
         self._tap = ring
+        self._tapped = only
+        self._kinds = kinds(self._payload_types, self._is_rtp, only)
 
     def refuse(self, length: int) -> None:
         """Count a packet that is none, or not from where it should be."""

@@ -20,11 +20,13 @@ from recorder.notify import Notifier
 from recorder.relay.protocol import (
     LABELS,
     Address,
+    Keys,
     Level,
     OrderError,
     Remotes,
     Side,
     decode,
+    keys_of,
     level_of,
     remotes_of,
     session_of,
@@ -73,11 +75,14 @@ class Call:
         """Whether both sides are known. Until then arrivals stay in the sockets: nobody could have them."""
         return len(self._aimed) == 2
 
-    def tap(self, level: Level, ring: RingWriter) -> None:
-        """Open or shut the tap of both audio streams."""
+    def tap(self, level: Level, ring: RingWriter, keys: Keys | None = None) -> None:
+        """Open or shut the tap of both audio streams, or let through nothing but the keys of one."""
         self.level = level
-        for stream in (self.a_rtp, self.b_rtp):
-            stream.tap(ring if level == "all" else None)
+        for side, stream in (("a", self.a_rtp), ("b", self.b_rtp)):
+            if keys is not None and keys.side == side:
+                stream.tap(ring, keys.payload_types)
+            else:
+                stream.tap(ring if level == "all" else None)
 
     def row(self) -> list[object]:
         """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors, RTCP]."""
@@ -211,7 +216,7 @@ class Worker:
 
     def _tap(self, order: Order, _: list[int]) -> Order:
         call = self._call(order)
-        call.tap(level_of(order), self._ring)
+        call.tap(level_of(order), self._ring, keys_of(order))
         self._plot(call)
         return {}
 

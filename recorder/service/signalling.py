@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +287,7 @@ class Signalling:
     def _claim_media(self) -> None:
         """The broker has shut the taps of whom it lost: say which calls are ours, and which are recorded."""
         self._media.claim(self._calls.numbers())
-        self._carry_out(self._calls.on_media_back())
+        self._carry_out(self._calls.on_media_back(self._clock.now()))
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -306,8 +307,8 @@ class Signalling:
                 self._spawn(self._open_media(call, number, families))
             case SetRemote(number, side, remotes, payload_types, final):
                 self._media.remote(number, side, remotes, payload_types, final)
-            case Tap(number, level):
-                self._media.tap(number, level)
+            case Tap(number, level, side, payload_types):
+                self._media.tap(number, level, side, payload_types)
             case CloseMedia(number):
                 self._media.close(number)
             case TellCapture(message):
@@ -336,6 +337,9 @@ class Signalling:
             self._capture_greeted(str(message.get("run")))
         elif message.get("event") == "discontinuity":
             self._carry_out(self._calls.on_discontinuity(str(message["recording"]), self._clock.now()))
+        elif message.get("event") == "keys":
+            at, now = datetime.fromisoformat(str(message["at"])), self._clock.now()
+            self._carry_out(self._calls.on_keys(int(message["session"]), str(message["keys"]), at, now))
         else:
             self._carry_out(self._calls.on_capture(message))
 
@@ -346,7 +350,7 @@ class Signalling:
             return
         if before != run:
             log.error("capture was restarted; running recordings go on in a new part")
-        self._carry_out(self._calls.on_capture_back(is_restarted=before != run))
+        self._carry_out(self._calls.on_capture_back(before != run, self._clock.now()))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

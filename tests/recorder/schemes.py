@@ -21,6 +21,8 @@ internal = ["200-299"]
 [private]
 prefix = "*31"
 
+[feature_codes]
+
 [purposes.coaching]
 kind = "quality"
 description = "Coaching"

@@ -202,7 +202,7 @@ def test_taps_that_the_broker_has_shut_are_opened_again_for_recordings_only() ->
     recorded(running)
     (asked,) = of_kind(offer(running, "201", "+31612345679", call=OTHER), OpenMedia)
     running.media_opened(OTHER, asked.session, PORTS)
-    assert [it.level for it in of_kind(list(running.on_media_back()), Tap)] == ["all"]
+    assert [it.level for it in of_kind(list(running.on_media_back(ANSWER)), Tap)] == ["all"]
     assert len(running.numbers()) == 2
 
 

@@ -42,7 +42,8 @@ attended_transfer = ["*2"]
 rooms = ["850-859"]
 
 [private]"""
-TEXT = CONFIGURATION.replace("[private]", SECTION)
+NO_SECTION = CONFIGURATION.replace("\n[feature_codes]\n", "")
+TEXT = NO_SECTION.replace("[private]", SECTION)
 SCHEME = parse(TEXT, "c.toml", BASE).scheme()
 RULES = compile_rules(SCHEME)
 CODES = SCHEME.feature_codes
@@ -50,7 +51,7 @@ assert CODES is not None
 
 
 def in_force(codes: FeatureCodes | None = CODES) -> Policy:
-    return policy(TEXT, feature_codes=codes)
+    return replace(policy(TEXT), feature_codes=codes)
 
 
 # --- codes that are dialled
@@ -288,7 +289,8 @@ def test_a_horizon_that_is_shorter_than_what_a_key_takes_is_refused() -> None:
 
 
 def test_a_file_that_says_nothing_of_codes_is_told_what_that_costs() -> None:
-    said = questionable(parse(CONFIGURATION, "c.toml", BASE))
+    said = questionable(parse(NO_SECTION, "c.toml", BASE))
     assert any("leave the section empty" in it for it in said)
-    empty = CONFIGURATION.replace("[private]", "[feature_codes]\n\n[private]")
-    assert not any("leave the section empty" in it for it in questionable(parse(empty, "c.toml", BASE)))
+    assert not any(
+        "leave the section empty" in it for it in questionable(parse(CONFIGURATION, "c.toml", BASE))
+    )

@@ -170,7 +170,7 @@ def test_a_call_that_had_to_stop_is_not_recorded_for_another_purpose_either() ->
 def test_after_a_restart_of_capture_all_that_run_go_on() -> None:
     calls, call = running()
     calls.request(call, ["assessment"], ASKED)
-    (begin,) = orders(calls.on_capture_back(is_restarted=True))
+    (begin,) = orders(calls.on_capture_back(True, ANSWER))
     assert {it["purpose"] for it in begin["recordings"]} == {"assessment", "coaching"}
 
 
@@ -189,7 +189,7 @@ def test_the_ledger_says_of_each_purpose_what_became_of_it() -> None:
 def test_a_failure_of_one_purpose_is_its_own() -> None:
     calls, call = running()
     calls.request(call, ["assessment"], ASKED)
-    failing = orders(calls.on_capture_back(is_restarted=False))[0]["recordings"][0]
+    failing = orders(calls.on_capture_back(False, ANSWER))[0]["recordings"][0]
     calls.on_capture({"event": "failed", "recording": failing["recording"], "reason": "disk-full"})
     note = ended(calls)
     assert note.outcome == "failed"
@@ -207,7 +207,7 @@ def test_what_nobody_asked_for_is_suppressed_with_that_reason() -> None:
 def test_a_tainted_call_whose_clips_a_crash_of_capture_took_is_written_down_all_the_same() -> None:
     calls, _ = running()
     calls.on_event(CallDisturbed(CALL, Disturbance.JOIN, ()), ASKED)
-    calls.on_capture_back(is_restarted=True)
+    calls.on_capture_back(True, ANSWER)
     (note,) = of_kind(list(calls.on_event(CallEnded(CALL, END, "bye", 200), END)), NoteOutcome)
     assert note.outcome == "failed" and "capture-lost" in note.reasons
 

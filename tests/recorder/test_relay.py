@@ -17,7 +17,7 @@ import pytest
 from recorder.relay.protocol import LABELS
 from recorder.relay.stream import AUDIO, CONTROL, REFUSED, kinds
 from tests.fakes.relay import Tap, WorkerProcess, eventually
-from tests.fakes.rtp import PCMA, PCMU, Phone, packet, sender_report, silent, speech, stream
+from tests.fakes.rtp import PCMA, PCMU, TELEPHONE_EVENT, Phone, packet, sender_report, silent, speech, stream
 
 
 class Call:
@@ -321,6 +321,22 @@ def _open_sockets(worker: WorkerProcess) -> set[str]:
 def test_a_worker_that_loses_its_control_socket_ends(worker: WorkerProcess) -> None:
     worker.control.close()
     assert worker.process.wait(5) == 0
+
+
+def test_a_tap_of_keys_copies_one_sides_keys_and_no_audio(call: Call, tap: Tap) -> None:
+    call.join(types=(PCMA, TELEPHONE_EVENT))
+    call.order("tap", level="events", side="a", payload_types=[TELEPHONE_EVENT])
+    key = packet(1, 1, b"\x0b\x0a\0\xa0", payload_type=TELEPHONE_EVENT)
+    for sender, receiver, port in ((call.caller, call.callee, 0), (call.callee, call.caller, 2)):
+        for said in (packet(1, 1, b"audio"), key):
+            sender.rtp.sendto(said, call.ports[port])
+            assert receiver.rtp.recv(4096) == said
+    eventually(lambda: tap.read() >= 1)
+    assert tap.packets == [(1, 0, key)]
+    call.join(types=(PCMA, TELEPHONE_EVENT))  # negotiated anew: the tap stays as it was
+    call.caller.rtp.sendto(packet(2, 2, b"audio"), call.ports[0])
+    assert call.callee.rtp.recv(4096)[12:] == b"audio"
+    assert tap.read() == 1
 
 
 def test_an_order_that_cannot_be_carried_out_is_answered_and_harms_nobody(call: Call) -> None:

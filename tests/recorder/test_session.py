@@ -60,7 +60,7 @@ def policy(text: str = CONFIGURATION, **changes: Any) -> Policy:
     scheme = parse(text, "test.toml", Path("/")).scheme()
     retention = {it.name: it.retention for it in scheme.purposes}
     made = Policy(compile_rules(scheme), True, "ab" * 32, retention, timedelta(seconds=2), {4: "192.0.2.10"})
-    return replace(made, **changes)
+    return replace(made, feature_codes=scheme.feature_codes, **changes)
 
 
 def ids(count: int) -> bytes:

@@ -1,0 +1,65 @@
+"""The keys of running calls, heard in the rings and told to whoever asked, one by one.
+
+A call is listened to whether it is recorded or not: a key may be what forbids to record it. Nothing of a key
+is kept here, logged or counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from recorder.capture.orders import OrderError, session_of
+from recorder.channel import Channel, Message
+from recorder.dtmf import Events
+from recorder.rtp import Header
+
+_SIDES = {"a": 0, "b": 1}
+
+
+@dataclass(slots=True)
+class _Listened:
+    side: int
+    payload_types: frozenset[int]
+    owner: Channel
+    events: Events = field(default_factory=Events)
+
+
+class Keys:
+    """Who is listened to, by the call's number. `now` and `now_ns`: as the capture process has them."""
+
+    def __init__(self, now: Callable[[], datetime], now_ns: Callable[[], int]) -> None:
+        self._now = now
+        self._now_ns = now_ns
+        self._listened: dict[int, _Listened] = {}
+
+    def listen(self, owner: Channel, message: Message) -> None:
+        """Take a `listen` order; without payload types it is over. Raises OrderError."""
+        session = session_of(message)
+        side, types = message.get("side"), message.get("payload_types")
+        if side not in _SIDES or not isinstance(types, list):
+            raise OrderError("listen needs a side, a or b, and the payload types of its events")
+        found = self._listened.pop(session, None)
+        if types:
+            again = found.events if found is not None else Events()
+            self._listened[session] = _Listened(_SIDES[side], frozenset(map(int, types)), owner, again)
+
+    def forget(self, owner: Channel) -> None:
+        """Nobody is there any more who would be told."""
+        self._listened = {number: it for number, it in self._listened.items() if it.owner is not owner}
+
+    def hear(
+        self, session: int, side: int, arrival_ns: int, header: Header | None, packet: memoryview
+    ) -> bool:
+        """Whether a packet of this call is listened to; the keys in it are told."""
+        found = self._listened.get(session)
+        if found is None:
+            return False
+        if header is not None and side == found.side and header.payload_type in found.payload_types:
+            keys = found.events.take(header, bytes(packet[header.start : header.end]))
+            if keys:
+                at = self._now() - timedelta(microseconds=(self._now_ns() - arrival_ns) // 1000)
+                told = {"event": "keys", "session": session, "keys": keys, "at": at.isoformat()}
+                found.owner.send(told)
+        return True
