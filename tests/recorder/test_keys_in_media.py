@@ -184,9 +184,7 @@ class Keyed:
 
     def media(self) -> MediaNegotiated:
         ends = ("192.0.2.31", 4000), ("192.0.2.20", 6000)
-        caller, callee = (
-            describe(OFFER.format(address=host, port=port).encode()).end for host, port in ends
-        )
+        caller, callee = (describe(OFFER.format(address=host, port=port).encode()).end for host, port in ends)
         return MediaNegotiated(CALL, "t", caller, callee, True, frozenset())
 
     def press(self, keys: str, seconds: float = 10.0, late: float = 0.2) -> list[Any]:
