@@ -10,7 +10,7 @@ from recorder.decision import Reason
 from recorder.facts import MOST_NAMES
 from sip_hooks.events import CallAnswered, CallDisturbed, CallProgressed, CallRedirected, Disturbance, Side
 from sip_hooks.identity import Identity
-from tests.recorder.test_never_record import ENDED, did
+from tests.recorder.test_never_record import ENDED, PAUSED, did
 from tests.recorder.test_session import ANSWER, CALL, START, anchored, named, negotiated, offered
 
 COLLEAGUE, CUSTOMER, PAI = "202", "+31612345678", "p-asserted-identity"
@@ -82,6 +82,15 @@ def test_a_display_that_shows_one_of_us_keeps_the_call_out() -> None:
     made = anchored()
     assert answer(made) == RECORDED
     assert did(made.on_event(CallDisturbed(CALL, Disturbance.IDENTITY_CHANGED, (shown,)), ANSWER)) == ENDED
+
+
+def test_a_display_that_shows_what_it_has_shown_before_tells_of_nobody_new() -> None:
+    made, shown = anchored(), says("x-fs-display-number", "sales")
+    assert answer(made, shown) == RECORDED
+    again = CallDisturbed(CALL, Disturbance.IDENTITY_CHANGED, (shown, says(PAI, "+31687654321")))
+    assert did(made.on_event(again, ANSWER)) == []
+    other = CallDisturbed(CALL, Disturbance.IDENTITY_CHANGED, (says("x-fs-display-number", "somebody-else"),))
+    assert did(made.on_event(other, ANSWER)) == PAUSED
 
 
 def test_a_display_is_no_evidence() -> None:
