@@ -253,6 +253,8 @@ def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identit
     if cause is Disturbance.IDENTITY_CHANGED:
         is_answered = facts.fork is not None
         return with_newcomers(facts, identities) if is_answered else rung(facts, "", identities)
+    if cause is Disturbance.SECOND_ANSWER:  # whom it names is there, too
+        return rung(facts, "", identities)
     return with_identities(facts, identities, may_permit=False)
 
 

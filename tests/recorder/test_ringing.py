@@ -76,6 +76,14 @@ def test_what_comes_after_the_answer_that_has_overtaken_it_counts(tag: str) -> N
     assert did(made.on_event(ringing(says(PAI, COLLEAGUE), tag=tag), ANSWER)) == ENDED
 
 
+def test_one_of_us_whom_a_second_answer_names_makes_the_call_one_among_us() -> None:
+    """Not only a disturbed one: what belongs to it is kept out with it."""
+    made = anchored()
+    assert answer(made) == RECORDED
+    second = CallDisturbed(CALL, Disturbance.SECOND_ANSWER, (says(PAI, COLLEAGUE),))
+    assert did(made.on_event(second, ANSWER)) == ENDED and made.withholds
+
+
 def test_a_display_that_shows_one_of_us_keeps_the_call_out() -> None:
     shown = says("x-fs-display-number", COLLEAGUE)
     assert answer(anchored(), shown) == []
