@@ -257,6 +257,8 @@ class Phone(asyncio.DatagramProtocol):
         if method == b"CANCEL":
             invite, towards = self.ringing.pop(request.first(b"call-id").decode())
             self._transport.sendto(reply(invite, "487 Request Terminated"), towards)
+            if call is not None:
+                call.ended.set()
         return reply(request, "200 OK")
 
     async def _ring(self, invite: Message, source: Address) -> bytes:

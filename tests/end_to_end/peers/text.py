@@ -13,7 +13,8 @@ from tests.fakes.rtp import PCMA
 
 def encoded(lines: list[str], body: bytes = b"") -> bytes:
     """A message; a body is a session description."""
-    kind = ["Content-Type: application/sdp"] if body else []
+    is_told = any(line.startswith("Content-Type:") for line in lines)
+    kind = ["Content-Type: application/sdp"] if body and not is_told else []
     return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
@@ -57,9 +58,14 @@ def description(address: str, port: int, direction: str = "sendrecv") -> bytes:
 
 
 def described(message: Message) -> tuple[str, int]:
+    """Where a message wants its sender's audio."""
+    return described_in(message.body)
+
+
+def described_in(sdp: bytes) -> tuple[str, int]:
     """Where a description wants its audio."""
-    address = re.findall(rb"c=IN IP[46] (\S+)", message.body)[0].decode()
-    return address, int(re.findall(rb"m=audio (\d+)", message.body)[0])
+    address = re.findall(rb"c=IN IP[46] (\S+)", sdp)[0].decode()
+    return address, int(re.findall(rb"m=audio (\d+)", sdp)[0])
 
 
 def new_branch() -> str:
