@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
+import traceback
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,11 +35,13 @@ def run(directory: Path, plan: Plan, installations: int = 1) -> dict[str, Any]:
     with ProcessPoolExecutor(installations, mp_context=context) as executor:
         runs = [executor.submit(kill.run, *it) for it in zip(places, plans, strict=True)]
     reports = [it.result() for it in runs if it.exception() is None]
-    broken = [f"a run broke off: {error}" for it in runs if (error := it.exception()) is not None]
+    broken = [error for it in runs if (error := it.exception()) is not None]
+    for error in broken:
+        traceback.print_exception(error)
     if not reports:
-        raise RuntimeError(*broken)
+        raise broken[0]
     merged = _merged(reports)
-    merged["faults"] += broken
+    merged["faults"] += [f"a run broke off: {error}" for error in broken]
     return {"plan": asdict(plan), "seconds": round(time.monotonic() - began), **merged}
 
 

@@ -128,6 +128,5 @@ class Books:
             judgement = judge(call, clips, self.outages, self._horizon)
             self.totals.add(judgement)
             kinds: set[str] = {it.kind for it in self.outages if it.touches(call.answered_at, call.ended_at)}
-            for kind in kinds or {"none"}:
-                if call.is_answered and (not call.is_dropped or kind != "everything"):
-                    self.gaps[kind] = max(self.gaps[kind], judgement.gap)
+            for kind in (kinds or {"none"}) if call.is_answered and "everything" not in kinds else ():
+                self.gaps[kind] = max(self.gaps[kind], judgement.gap)

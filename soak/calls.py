@@ -67,7 +67,7 @@ class Load:
         own = time.process_time() / (self._clock() - began)
         await self._traffic.stop()
         self._books.finish(keeping)
-        await eventually(lambda: all(state == "sealed" for state, _ in self._service.rows().values()))
+        await eventually(self._service.unsealed, lambda found: not found)
         await self._books.close()
         return self._report(own)
 

@@ -91,7 +91,7 @@ class Killer:
         await asyncio.sleep(self._plan.shortest)
         await self._traffic.stop()
         self._books.finish(keeping)
-        await eventually(self._is_sealed)
+        await eventually(self._service.unsealed, lambda found: not found)
         await self._books.close()
         return await self._report(Counter(kinds))
 
@@ -137,9 +137,6 @@ class Killer:
         for name, now in usage.items():
             _, first, _ = self._memory.get(now.pid, (name, now.memory, 0))
             self._memory[now.pid] = (name, first, now.memory)
-
-    def _is_sealed(self) -> bool:
-        return all(state == "sealed" for state, _ in self._service.rows().values())
 
     def _show(self, number: int, kind: str) -> None:
         sys.stderr.write(

@@ -67,7 +67,7 @@ class Conversation:
         self.legs = (Leg(voice, number, AGENT), Leg(voice, number, OUTSIDE))
         self.is_talking = False
         self.dialled_at = self.answered_at = self.ended_at = 0.0
-        self.is_answered = self.is_hung_up = self.is_dropped = False
+        self.is_answered = self.is_hung_up = False
 
     @property
     def is_anchored(self) -> bool:

@@ -95,6 +95,10 @@ class Service(Recorder):
         with contextlib.closing(sqlite3.connect(place, uri=True, timeout=15)) as database:
             return {clip: (state, sha256) for clip, state, sha256 in database.execute(_ROWS)}
 
+    def unsealed(self) -> dict[str, str]:
+        """The state of every clip that is not sealed."""
+        return {clip: state for clip, (state, _) in self.rows().items() if state != "sealed"}
+
     def findings(self) -> list[str]:
         """What `doelband fsck` finds; also when it cannot look."""
         answer = self.ask("fsck")
@@ -121,7 +125,8 @@ class Service(Recorder):
     def usage(self) -> dict[str, Usage]:
         """Every running process by name, of the relays the one that has the calls."""
         pids = {name: pid for name, pid in self.pids().items() if not name.startswith("relay-")}
-        return {name: _usage(pid) for name, pid in pids.items() if pid is not None}
+        found = {name: _usage(pid) for name, pid in pids.items() if pid is not None}
+        return {name: usage for name, usage in found.items() if usage is not None}
 
 
 def _life(pid: int | None) -> Life | None:
@@ -136,16 +141,16 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
-def _usage(pid: int) -> Usage:
+def _usage(pid: int) -> Usage | None:
+    """None when it has ended; one that was killed has lost its memory before its number."""
     place = Path(f"/proc/{pid}")
-    status = (place / "status").read_text(encoding="utf-8")
-    fields = _stat(pid)
-    return Usage(
-        pid,
-        int(re.findall(r"RssAnon:\s+(\d+)", status)[0]),
-        len(list((place / "fd").iterdir())),
-        (int(fields[11]) + int(fields[12])) * _MICROSECONDS / 1e6,
-    )
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        memory = re.findall(r"RssAnon:\s+(\d+)", (place / "status").read_text(encoding="utf-8"))
+        fields, descriptors = _stat(pid), len(list((place / "fd").iterdir()))
+        if memory:
+            seconds = (int(fields[11]) + int(fields[12])) * _MICROSECONDS / 1e6
+            return Usage(pid, int(memory[0]), descriptors, seconds)
+    return None
 
 
 @contextlib.contextmanager

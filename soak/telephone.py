@@ -29,11 +29,14 @@ PATIENCE_SECONDS = 8.0
 _HOST = "127.0.0.1"
 
 
+def _is_accepted_invite(message: Message) -> bool:
+    return message.start.startswith(b"SIP/2.0 2") and message.first(b"cseq").endswith(b" INVITE")
+
+
 @dataclass(slots=True)
 class Dialog:
     """One phone's end of a call (RFC 3261 §12)."""
 
-    conversation: Conversation
     call_id: str
     local: str
     remote: str
@@ -63,6 +66,8 @@ class Telephone(asyncio.DatagramProtocol):
         self._password = password
         self._transport: asyncio.DatagramTransport
         self._waiting: dict[bytes, asyncio.Future[Message]] = {}
+        self._given_up: set[str] = set()
+        self._late: dict[str, asyncio.Task[bool]] = {}
 
     async def open(self) -> None:
         """Listen and register. RuntimeError: it was refused."""
@@ -70,7 +75,9 @@ class Telephone(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(_HOST, 0))
         await self._register()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """When calls that were answered too late are hung up, too."""
+        await asyncio.gather(*self._late.values())
         self._transport.close()
 
     @property
@@ -81,18 +88,32 @@ class Telephone(asyncio.DatagramProtocol):
     async def dial(self, conversation: Conversation, call_id: str, number: str) -> Dialog | None:
         """Call a number; None when nobody answered in time."""
         local = f"<{self._uri(self.number)}>;tag={secrets.token_hex(4)}"
-        dialog = Dialog(conversation, call_id, local, f"<{self._uri(number)}>", self._uri(number))
+        dialog = Dialog(call_id, local, f"<{self._uri(number)}>", self._uri(number))
         leg = conversation.legs[OUTSIDE]
         invite = dialog.lines("INVITE", f"Contact: <{self.contact}>")
         answer = await self.ask(invite, description(_HOST, leg.port))
         if answer is None or not answer.start.startswith(b"SIP/2.0 2"):
+            self._given_up.add(call_id)
             return None
+        leg.towards = described(answer)
+        self._acknowledge(dialog, answer)
+        return dialog
+
+    def _acknowledge(self, dialog: Dialog, answer: Message) -> None:
         dialog.remote = answer.first(b"to").decode()
         dialog.target = uri_in(answer.first(b"contact"))
         dialog.routes = [value.decode() for value in reversed(answer.every(b"record-route"))]
-        leg.towards = described(answer)
         self._send(dialog.lines("ACK"), new_branch())
-        return dialog
+
+    def _answered_late(self, answer: Message) -> None:
+        """Nobody waits any more: take the call and end it (RFC 3261 §13.2.2.4)."""
+        call_id, local = answer.first(b"call-id").decode(), answer.first(b"from").decode()
+        if call_id not in self._given_up:
+            return  # an answer said twice
+        dialog = Dialog(call_id, local, "", "")
+        self._acknowledge(dialog, answer)
+        if call_id not in self._late:
+            self._late[call_id] = asyncio.create_task(self.hang_up(dialog))
 
     async def hang_up(self, dialog: Dialog, patience: float = PATIENCE_SECONDS) -> bool:
         """Send BYE; whether it was answered."""
@@ -127,6 +148,8 @@ class Telephone(asyncio.DatagramProtocol):
             waiting = self._waiting.get(branch_of(message))
             if waiting and not waiting.done() and not message.start.startswith(b"SIP/2.0 1"):
                 waiting.set_result(message)
+            elif not waiting and _is_accepted_invite(message):
+                self._answered_late(message)
             return
         method = message.start.split(b" ")[0]
         dialog = self.dialogs.get(message.first(b"call-id").decode())
@@ -148,7 +171,7 @@ class Telephone(asyncio.DatagramProtocol):
         dialog = self.dialogs.get(call_id)
         if dialog is None:
             local = f"{invite.first(b'to').decode()};tag={secrets.token_hex(4)}"
-            dialog = Dialog(conversation, call_id, local, invite.first(b"from").decode(), "")
+            dialog = Dialog(call_id, local, invite.first(b"from").decode(), "")
             self.dialogs[call_id] = dialog
         dialog.target = uri_in(invite.first(b"contact"))
         dialog.routes = [value.decode() for value in invite.every(b"record-route")]

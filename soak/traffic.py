@@ -31,7 +31,7 @@ class Traffic:
     ended: Callable[[Conversation], None]
     pump: Pump = field(default_factory=Pump)
     running: set[Conversation] = field(default_factory=set)
-    abandoned: int = 0  # their callers heard no answer; should there have been one, nobody hangs up
+    abandoned: int = 0  # their callers heard no answer, nor do they hear any that is lost on its way
     _draw: random.Random = field(default_factory=random.Random)
     _number: int = 0
     _is_ending: bool = False
@@ -65,8 +65,8 @@ class Traffic:
         pump, *callers = self._tasks
         await asyncio.gather(*callers)
         pump.cancel()
-        self._customer.close()
-        self._agent.close()
+        await self._customer.close()
+        await self._agent.close()
 
     async def _keep_calling(self, slot: int) -> None:
         await asyncio.sleep(slot * self.shortest / self.calls)
@@ -99,7 +99,6 @@ class Traffic:
         conversation.is_answered = dialog is not None
         self.abandoned += dialog is None
         if dialog is None or dropped.is_set():
-            conversation.is_dropped = dropped.is_set()
             return
         seconds = self._draw.uniform(self.shortest, self.longest)
         await _either(dropped, PAUSE_SECONDS)
@@ -108,8 +107,7 @@ class Traffic:
         conversation.is_talking = False
         await _either(dropped, PAUSE_SECONDS)
         conversation.ended_at = clock()
-        conversation.is_dropped = dropped.is_set()
-        if not conversation.is_dropped:
+        if not dropped.is_set():
             conversation.is_hung_up = await self._customer.hang_up(dialog, _HANG_UP_SECONDS)
 
 

@@ -142,10 +142,11 @@ def _chain(clips: Sequence[Contents]) -> Iterable[str]:
 
 def _hearing(call: Conversation, touching: Sequence[Outage], is_weak: bool) -> Iterable[str]:
     """What the parties themselves notice."""
+    has_lost_media = any(it.kind == "everything" and it.at < call.ended_at for it in touching)
     for leg, other in (call.legs, call.legs[::-1]):
         if leg.wrong:
             yield f"{leg.wrong} packets were heard twice, or were somebody else's"
-        if call.is_dropped or is_weak:
+        if has_lost_media or is_weak:
             continue
         if leg.longest_gap > GAP_SECONDS:
             yield f"nothing was heard for {leg.longest_gap:.1f} s"

@@ -94,12 +94,20 @@ def test_what_the_phones_notice_is_found(call: Conversation) -> None:
 def test_what_a_kill_excuses(
     call: Conversation, kind: Kind, kept_until: int, goes_on_at: int, is_right: bool
 ) -> None:
-    call.is_dropped = kind == "everything"
     parts = [
         clip(0, kept_until, ending="truncated"),
         clip(goes_on_at, PACKETS, clip="c2", part=2, previous="c1"),
     ]
     assert (weighed(call, *parts, kind=kind).faults == []) is is_right
+
+
+@pytest.mark.parametrize(("at", "is_lost"), [(106.0, True), (110.6, False)])
+def test_a_call_has_its_media_until_everything_is_killed(
+    call: Conversation, at: float, is_lost: bool
+) -> None:
+    call.legs[AGENT].heard.discard(3)
+    faults = weighed(call, clip(), kind="everything", at=at).faults
+    assert any("did not arrive" in it for it in faults) is not is_lost
 
 
 def test_a_packet_in_two_parts_is_found(call: Conversation) -> None:
