@@ -3,8 +3,8 @@
 FROM python:3.13-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/doelband
-COPY requirements.lock .
-RUN /opt/doelband/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements-codecs.lock .
+RUN /opt/doelband/bin/pip install --no-cache-dir --require-hashes -r requirements-codecs.lock
 COPY requirements-dev.lock .
 RUN python -m venv /opt/builder \
     && /opt/builder/bin/pip install --no-cache-dir --require-hashes -r requirements-dev.lock

@@ -71,5 +71,6 @@ environment:
 
 lock:
 	$(LOCK) -o requirements.lock $(ARGS)
-	$(LOCK) --extra demo --group dev -o requirements-dev.lock $(ARGS)
+	$(LOCK) --extra demo --extra codecs --group dev -o requirements-dev.lock $(ARGS)
 	$(LOCK) --extra playback -o requirements-playback.lock $(ARGS)
+	$(LOCK) --extra codecs -o requirements-codecs.lock $(ARGS)

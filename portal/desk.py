@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from portal.playback import RATE, Samples
+from portal.decoding import Samples
+from portal.playback import Sound
 from storage.errors import Unavailable
 
-PIECE = RATE // 25
-"""Frames between two looks at the keyboard: 40 ms."""
+PIECES = 25
+"""Looks at the keyboard in a second."""
 SKIP_SECONDS = 5
 STEP_PERCENT = 10
 LOUDEST_PERCENT = 200
-DEVICE_RATES = (RATE, 48_000, 44_100)
+DEVICE_RATES = (48_000, 44_100, 8_000)
+"""For which a clip is resampled when the device does not take the clip's own."""
 
 KEYS = (
     ("space", "pause, go on"),
@@ -38,9 +40,9 @@ Write = Callable[[Samples], None]
 
 @dataclass(slots=True)
 class Player:
-    """`samples`: shape (n, 2), int16, agent left; `volumes`: per cent, agent and outside party."""
+    """`volumes`: per cent, agent and outside party. `position` in samples."""
 
-    samples: Samples
+    sound: Sound
     volumes: list[int] = field(default_factory=lambda: [100, 100])
     position: int = 0
     is_paused: bool = False
@@ -60,18 +62,19 @@ class Player:
 
     def skip(self, seconds: float) -> None:
         """Go back or forth, to the beginning or the end at most."""
-        self.position = min(max(self.position + int(seconds * RATE), 0), len(self.samples))
+        self.position = min(max(self.position + int(seconds * self.sound.rate), 0), len(self.sound.samples))
 
     def next_piece(self) -> Samples:
         """The next 40 ms as they sound now, shape (m, 2), silence while paused; m = 0 after the end."""
+        length = self.sound.rate // PIECES
         if self.is_paused:
-            return np.zeros((PIECE, 2), dtype=np.int16)
-        piece = self.samples[self.position : self.position + PIECE]
+            return np.zeros((length, 2), dtype=np.int16)
+        piece = self.sound.samples[self.position : self.position + length]
         self.position += len(piece)
         self.has_ended = self.has_ended or not len(piece)
         loud = piece.astype(np.float32) * (np.array(self.volumes, dtype=np.float32) / 100)
-        sound: Samples = np.clip(np.rint(loud), -32768, 32767).astype(np.int16)
-        return sound
+        heard: Samples = np.clip(np.rint(loud), -32768, 32767).astype(np.int16)
+        return heard
 
 
 def require() -> Any:
@@ -88,29 +91,30 @@ def require() -> Any:
 
 
 @contextmanager
-def speaker(device: str | None = None) -> Iterator[Write]:
-    """The output device whose name contains `device`, or the default one; write pieces to it.
+def speaker(device: str | None = None) -> Iterator[Callable[[int], Write]]:
+    """The output device whose name contains `device`, or the default one. Call it once with the rate of what
+    is to be heard, and write pieces to what it returns.
 
-    Raises Unavailable when there is none.
+    Raises Unavailable when there is no such device.
     """
     pyaudio = require()
     with _quiet():
         audio = pyaudio.PyAudio()
     try:
         index = _device(audio, device)
-        rate = next((it for it in DEVICE_RATES if _supports(audio, pyaudio, index, it)), None)
-        if rate is None:
+        fallback = next((it for it in DEVICE_RATES if _supports(audio, pyaudio, index, it)), None)
+        if fallback is None:
             raise Unavailable("play a clip", "the sound device takes neither 8, 44.1 nor 48 kHz stereo")
-        with _quiet():
-            stream = audio.open(
-                rate=rate, channels=2, format=pyaudio.paInt16, output=True, output_device_index=index
-            )
-        resample = resampler(rate)
-        try:
-            yield lambda piece: stream.write(resample(piece).tobytes())
-            stream.stop_stream()  # waits until all of it has sounded
-        finally:
-            stream.close()
+        with ExitStack() as streams:
+
+            def tuned(rate: int) -> Write:
+                taken = rate if _supports(audio, pyaudio, index, rate) else fallback
+                stream, resample = _stream(audio, pyaudio, index, taken), resampler(rate, taken)
+                streams.callback(stream.close)
+                streams.callback(stream.stop_stream)  # waits until all of it has sounded
+                return lambda piece: stream.write(resample(piece).tobytes())
+
+            yield tuned
     except OSError as error:
         raise Unavailable("play a clip", f"look at the sound device ({error})") from error
     finally:
@@ -147,6 +151,13 @@ def _device(audio: Any, wanted: str | None) -> int:
     raise Unavailable("play a clip", f"no sound device {wanted!r}; there are {', '.join(names)}")
 
 
+def _stream(audio: Any, pyaudio: Any, index: int, rate: int) -> Any:
+    with _quiet():
+        return audio.open(
+            rate=rate, channels=2, format=pyaudio.paInt16, output=True, output_device_index=index
+        )
+
+
 def _supports(audio: Any, pyaudio: Any, index: int, rate: int) -> bool:
     try:
         with _quiet():
@@ -159,13 +170,13 @@ def _supports(audio: Any, pyaudio: Any, index: int, rate: int) -> bool:
         return False
 
 
-def resampler(rate: int) -> Callable[[Samples], Samples]:
-    """What makes pieces of 8 kHz into pieces of `rate` Hz, one after the other; an empty one is the end."""
-    if rate == RATE:
+def resampler(own: int, rate: int) -> Callable[[Samples], Samples]:
+    """What makes pieces of `own` Hz into pieces of `rate` Hz, one after the other; an empty one ends them."""
+    if rate == own:
         return lambda piece: piece
     import soxr
 
-    stream: Any = soxr.ResampleStream(RATE, rate, 2, dtype="int16")
+    stream: Any = soxr.ResampleStream(own, rate, 2, dtype="int16")
 
     def resample(piece: Samples) -> Samples:
         sound: Samples = stream.resample_chunk(piece, last=not len(piece))

@@ -1,4 +1,4 @@
-"""From a clip's records to sound: two channels, 8 kHz, the agent left, the outside party right.
+"""From a clip's records to sound: two channels, the agent left, the outside party right.
 
 Audio is stored as it came and decoded here. What was not received, was masked or lay in a pause is silence.
 """
@@ -6,86 +6,118 @@ Audio is stored as it came and decoded here. What was not received, was masked o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
-from storage.errors import Conflict, StorageError, Unavailable
+from portal.decoding import Decode, NotPlayable, Samples, decoder, sample_rate
+from storage.codecs import is_kept, ticks
+from storage.errors import Conflict, Unavailable
 from storage.records import CHANNELS, CLOCK_RATE, Audio, Codec, Gap, Record
 
 RATE = CLOCK_RATE
 LONGEST = 24 * 3600 * RATE
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 
-Samples = npt.NDArray[np.int16]
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """`samples`: shape (n, 2), int16, agent left; `rate` of them a second."""
+
+    samples: Samples
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
 
 
-class NotPlayable(StorageError):
-    """The clip is sound, but cannot be made into it."""
+def render(records: Iterable[Record], known: Sequence[Codec] = ()) -> Sound:
+    """At the highest rate that occurs, 8 kHz at least. `known`: the codecs of the clip's header.
+
+    Raises NotPlayable, and Unavailable where a library that these codecs need is not installed.
+    """
+    said, length = _said(records, known)
+    if length > LONGEST:
+        raise NotPlayable("play a clip", "its records claim more than 24 hours")
+    rates = {(channel, sample_rate(*codec)) for channel, codec, _ in said}
+    rate = max((it for _, it in rates), default=RATE)
+    samples = np.zeros((_at(length, rate), CHANNELS), dtype=np.int16)
+    for channel, own in rates:
+        legs = [it for it in said if (it[0], sample_rate(*it[1])) == (channel, own)]
+        samples[:, channel] += _resampled(_leg(legs, _at(length, own), own), own, rate, len(samples))
+    return Sound(samples, rate)
 
 
-def _alaw() -> Samples:
-    """ITU-T G.711, A-law: 256 codes to 16-bit samples."""
-    code = np.arange(256, dtype=np.int32) ^ 0x55
-    exponent, mantissa = code >> 4 & 7, code & 15
-    magnitude = (mantissa << 4) + 8 + np.where(exponent > 0, 0x100, 0)
-    magnitude <<= np.maximum(exponent - 1, 0)
-    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+_Said = tuple[int, tuple[str, int], Audio]
+"""Channel, name and clock rate of the codec, and what came."""
 
 
-def _ulaw() -> Samples:
-    """ITU-T G.711, µ-law: 256 codes to 16-bit samples."""
-    code = ~np.arange(256, dtype=np.int32) & 0xFF
-    magnitude = (((code & 15) << 3) + 0x84 << (code >> 4 & 7)) - 0x84
-    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
-
-
-_TABLES = {"PCMA": _alaw(), "PCMU": _ulaw()}
-
-
-def decode(codec: str, payload: bytes) -> Samples:
-    """One payload, shape (n,), int16, 8 kHz. Raises NotPlayable for a codec that this version cannot play."""
-    table = _TABLES.get(codec)
-    if table is None:
-        raise NotPlayable(f"decode {codec}", "this version plays PCMA and PCMU")
-    return table[np.frombuffer(payload, dtype=np.uint8)]
-
-
-def render(records: Iterable[Record], codecs: Sequence[Codec] = ()) -> Samples:
-    """Shape (n, 2), int16, 8 kHz. `codecs`: those of the clip's header. Raises NotPlayable."""
-    names = {(codec.channel, codec.payload_type): codec.name for codec in codecs}
-    pieces: list[tuple[int, int, Samples]] = []
+def _said(records: Iterable[Record], known: Sequence[Codec]) -> tuple[list[_Said], int]:
+    """The audio of a clip, and the clip's length in ticks."""
+    codecs = {(codec.channel, codec.payload_type): (codec.name, codec.rate) for codec in known}
+    said: list[_Said] = []
     length = 0
     for record in records:
         match record:
             case Codec():
-                names[record.channel, record.payload_type] = record.name
+                codecs[record.channel, record.payload_type] = record.name, record.rate
             case Audio():
-                sound = decode(_name(names, record), record.payload)
-                pieces.append((record.channel, record.position, sound))
-                length = max(length, record.position + len(sound))
+                codec = _codec(codecs, record)
+                said.append((record.channel, codec, record))
+                length = max(length, record.position + ticks(*codec, record.payload))
             case Gap():
                 length = max(length, record.position + record.length)
             case _:
                 pass
-    if length > LONGEST:
-        raise NotPlayable("play a clip", "its records claim more than 24 hours")
-    samples = np.zeros((length, CHANNELS), dtype=np.int16)
-    for channel, position, sound in pieces:
-        samples[position : position + len(sound), channel] = sound
-    return samples
+    return said, length
 
 
-def _name(names: dict[tuple[int, int], str], audio: Audio) -> str:
-    try:
-        return names[audio.channel, audio.payload_type]
-    except KeyError:
+def _codec(codecs: dict[tuple[int, int], tuple[str, int]], audio: Audio) -> tuple[str, int]:
+    """Raises NotPlayable."""
+    codec = codecs.get((audio.channel, audio.payload_type))
+    if codec is None:
         raise NotPlayable(
             f"decode payload type {audio.payload_type}", "the clip does not say which codec it is"
-        ) from None
+        )
+    if not is_kept(*codec):
+        raise NotPlayable(f"decode {codec[0]}", "this version does not know it; use the one that recorded it")
+    return codec
+
+
+def _leg(said: Iterable[_Said], length: int, rate: int) -> Samples:
+    """One channel's payloads of one sample rate, in their places, shape (length,)."""
+    sound = np.zeros(length, dtype=np.int16)
+    decoders: dict[tuple[str, int], Decode] = {}
+    for _, codec, audio in said:
+        if codec not in decoders:
+            decoders[codec] = decoder(*codec)
+        samples, begin = decoders[codec](audio.payload), _at(audio.position, rate)
+        sound[begin : begin + len(samples)] = samples[: length - begin]
+    return sound
+
+
+def _at(position: int, rate: int) -> int:
+    """The sample at a position of the clip."""
+    return position * rate // CLOCK_RATE
+
+
+def _resampled(sound: Samples, own: int, rate: int, length: int) -> Samples:
+    """Shape (length,) at `rate`. Raises Unavailable."""
+    if own == rate:
+        return sound
+    try:
+        import soxr
+    except ImportError as error:
+        raise Unavailable(
+            "play a clip whose parties spoke at different sample rates",
+            "soxr is missing; run `pip install 'doelband[codecs]'`",
+        ) from error
+    resampled: Samples = soxr.resample(sound, own, rate)[:length]
+    return np.pad(resampled, (0, length - len(resampled)))
 
 
 def check_target(path: Path, overwrite: bool = False) -> str:
@@ -99,7 +131,7 @@ def check_target(path: Path, overwrite: bool = False) -> str:
     return sound_format
 
 
-def write(samples: Samples, path: Path, overwrite: bool = False) -> None:
+def write(sound: Sound, path: Path, overwrite: bool = False) -> None:
     """Write a WAV or FLAC file, 16 bits, for its owner only. Raises Conflict, NotPlayable, Unavailable.
 
     Without `overwrite` a file that is there is never touched, also not one that appeared meanwhile. A piece
@@ -110,7 +142,7 @@ def write(samples: Samples, path: Path, overwrite: bool = False) -> None:
         with path.open("wb" if overwrite else "xb") as file:
             path.chmod(0o600)
             try:
-                write_to(samples, file, sound_format)
+                write_to(sound, file, sound_format)
             except BaseException:
                 path.unlink()
                 raise
@@ -120,6 +152,6 @@ def write(samples: Samples, path: Path, overwrite: bool = False) -> None:
         raise Unavailable(f"write {path}", f"look at the disk and its permissions ({error})") from error
 
 
-def write_to(samples: Samples, file: BinaryIO, sound_format: str) -> None:
-    """Write `samples` as "WAV" or "FLAC" into an open binary file."""
-    soundfile.write(file, samples, RATE, format=sound_format, subtype="PCM_16")
+def write_to(sound: Sound, file: BinaryIO, sound_format: str) -> None:
+    """Write `sound` as "WAV" or "FLAC" into an open binary file."""
+    soundfile.write(file, sound.samples, sound.rate, format=sound_format, subtype="PCM_16")

@@ -9,9 +9,10 @@ suspicion costs seconds and a missed one somebody's confidence.
 from __future__ import annotations
 
 from recorder.rtp import Header
+from storage.records import CLOCK_RATE
 
-TOLERANCE = 2_000
-"""250 ms in ticks of 8000 a second."""
+TOLERANCE = CLOCK_RATE // 4
+"""250 ms in ticks of a clip."""
 _MISORDER = 100
 _DROPOUT = 3_000
 
@@ -22,8 +23,10 @@ class Continuity:
     def __init__(self) -> None:
         self._last: tuple[int, Header] | None = None
 
-    def is_broken_by(self, arrival: int, header: Header) -> bool:
-        """Whether this packet, which arrived at tick `arrival`, does not go on from the last one."""
+    def is_broken_by(self, arrival: int, header: Header, rate: int) -> bool:
+        """Whether this packet, which arrived at tick `arrival`, does not go on from the last one. `rate`: of
+        its RTP clock, in Hz.
+        """
         if self._last is None:
             self._last = arrival, header
             return False
@@ -34,4 +37,8 @@ class Continuity:
             return False  # late, or twice
         self._last = arrival, header
         advance = (header.timestamp - last.timestamp + 2**31) % 2**32 - 2**31
-        return not is_same or ahead > _DROPOUT or abs(advance - (arrival - before)) > TOLERANCE
+        return (
+            not is_same
+            or ahead > _DROPOUT
+            or abs(advance * CLOCK_RATE // rate - (arrival - before)) > TOLERANCE
+        )

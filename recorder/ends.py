@@ -11,11 +11,11 @@ from recorder.effects import SetRemote
 from sip_hooks.address import UNSPECIFIED
 from sip_hooks.events import MediaNegotiated
 from sip_hooks.identity import Role
-from sip_hooks.sdp import MediaEnd
+from sip_hooks.sdp import Codec, MediaEnd
+from storage import codecs
 
 DOUBTS = frozenset({Doubt.ON_HOLD, Doubt.MOVED})
 """What descriptions raise and settle."""
-RECORDABLE = frozenset({"PCMU", "PCMA"})
 
 
 class Ends:
@@ -54,7 +54,7 @@ class Ends:
         """Payload type, name and clock rate, for each side, in the words of the capture process."""
         sides = {"a": self._caller, "b": next(reversed(self._forks.values()), None)}
         return {
-            side: [[it.payload_type, it.name, it.rate] for it in end.codecs] if end else []
+            side: [[it.payload_type, _name(it), it.rate] for it in end.codecs] if end else []
             for side, end in sides.items()
         }
 
@@ -84,8 +84,14 @@ class Ends:
 
     def are_recordable(self) -> bool:
         """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
-        known = [{row[1] for row in side} & RECORDABLE for side in self.codecs().values()]
+        known = [
+            {name for _, name, rate in side if codecs.is_kept(name, rate)} for side in self.codecs().values()
+        ]
         return bool(known[0] & known[1])
+
+
+def _name(codec: Codec) -> str:
+    return codecs.name_in_clip(codec.name, codec.channels, codec.parameters)
 
 
 def _settled(now: MediaEnd | None, before: MediaEnd | None) -> MediaEnd | None:

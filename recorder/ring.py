@@ -4,7 +4,7 @@ Shared memory (memfd), one producer, one consumer, no locks. A page of control w
 
     page 0    magic │ slots │ head (written by the producer) │ tail (written by the consumer)
     slot      session u64 │ arrival_ns u64 │ length u16 │ side u8 │ kind u8 │ reserved u32
-              │ packet, 536 bytes │ generation u32 │ crc32 u32                       (little endian)
+              │ packet, 696 bytes │ generation u32 │ crc32 u32                       (little endian)
 
 `head` and `tail` count records and never wrap. The generation is the lap that wrote the slot, so that a
 slot left from an earlier lap or zeroed is no record; the checksum (seeded with the generation) covers
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 SIDE_A, SIDE_B = 0, 1
 KIND_RTP = 1
-PACKET_BYTES = 536  # G.711 of 60 ms with a header extension fits
+PACKET_BYTES = 696  # G.711 of 80 ms, or linear 16 kHz of 20 ms, with a header extension fits
 
 _HEADER = struct.Struct("<QQHBBI")
 RECORD = np.dtype(
@@ -62,7 +62,7 @@ class RingError(Exception):
 
 
 def create(slots: int) -> int:
-    """Make an empty ring of `slots` records (568 bytes each) and return its descriptor.
+    """Make an empty ring of `slots` records (728 bytes each) and return its descriptor.
 
     Its size is sealed, so that no process that holds it can shrink it under another's feet.
     """

@@ -36,7 +36,8 @@ MAX_SEQUENCE_JUMP = 3000
 
 @dataclass(slots=True)
 class Packet:
-    """One audio packet. `arrival` in ticks of the clip's clock; one payload byte is one tick (G.711).
+    """One audio packet. `arrival`, and `span`, how long its payload lasts, in ticks of the clip's clock;
+    `timestamp` in those of an RTP clock of `rate` Hz.
 
     A packet without payload is one that must not be kept: it counts as received and leaves a gap.
     """
@@ -47,6 +48,8 @@ class Packet:
     timestamp: int
     payload_type: int
     payload: bytearray = field(repr=False)
+    span: int
+    rate: int = CLOCK_RATE
 
     def wipe(self) -> None:
         """Overwrite the audio."""
@@ -54,11 +57,12 @@ class Packet:
 
 
 class _Run:
-    """Packets of one SSRC without a break in its numbering."""
+    """Packets of one SSRC without a break in its numbering, by one clock (RFC 7160)."""
 
     def __init__(self, packet: Packet) -> None:
         self._sequences = Unwrapper(16, packet.sequence)
-        self._timestamps = Unwrapper(32, packet.timestamp)
+        self._timestamps: Unwrapper | None = None  # those of what is kept
+        self._rate = packet.rate
         self._anchor: tuple[int, int] | None = None  # timestamp, position
         self.held: dict[int, tuple[int, Packet]] = {}  # by sequence: timestamp, packet
         self.received = 0
@@ -69,6 +73,8 @@ class _Run:
         return max(0, self._sequences.highest - self._first + 1 - self.received)
 
     def continues(self, packet: Packet) -> bool:
+        if packet.payload and self._timestamps and packet.rate != self._rate:
+            return False
         distance = abs((packet.sequence - self._sequences.highest + 0x8000) % 0x10000 - 0x8000)
         return distance <= MAX_SEQUENCE_JUMP
 
@@ -78,10 +84,15 @@ class _Run:
         if sequence in self.held:
             return False
         self.received += 1
-        timestamp = self._timestamps.extend(packet.timestamp)
         if packet.payload:
-            self.held[sequence] = (timestamp, packet)
+            self.held[sequence] = (self._ticks(packet), packet)
         return True
+
+    def _ticks(self, packet: Packet) -> int:
+        """Its timestamp, unwrapped, on a clock of the clip's rate."""
+        if self._timestamps is None:
+            self._timestamps, self._rate = Unwrapper(32, packet.timestamp), packet.rate
+        return self._timestamps.extend(packet.timestamp) * CLOCK_RATE // self._rate
 
     def release(self, until: int, end: int) -> list[tuple[int, Packet]]:
         """Give up what arrived up to `until`, each with its position. Costs what is given up, not what is
@@ -93,7 +104,7 @@ class _Run:
             timestamp, packet = self.held.pop(sequence)
             position = self._place(sequence, timestamp, packet, end)
             placed.append((position, packet))
-            end = max(end, position + len(packet.payload))
+            end = max(end, position + packet.span)
         return placed
 
     def _place(self, sequence: int, timestamp: int, packet: Packet, end: int) -> int:
@@ -153,7 +164,7 @@ class _Leg:
         for run in (*self._past, *self._runs.values()):
             released = run.release(until, end)
             placed += released
-            end = max((end, *(position + len(packet.payload) for position, packet in released)))
+            end = max((end, *(position + packet.span for position, packet in released)))
         self._forget()
         placed.sort(key=lambda each: each[0])
         records: list[Audio | Gap] = []
@@ -170,7 +181,7 @@ class _Leg:
         self._past = [run for run in self._past if run.held]
 
     def _write(self, position: int, packet: Packet) -> list[Audio | Gap]:
-        end = position + len(packet.payload)
+        end = position + packet.span
         if end <= self.end or position < 0:
             self.late += 1
             packet.wipe()

@@ -6,7 +6,7 @@ takes out every line by which media would find another way (ICE), and touches no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sip_hooks import reading
@@ -45,12 +45,15 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One RTP payload format; ``name`` in upper case, ``""`` when the description does not explain it."""
+    """One RTP payload format; ``name`` in upper case, ``""`` when the description does not explain it.
+    ``parameters``: those of ``a=fmtp``, as they are.
+    """
 
     payload_type: int
     name: str
     rate: int
     channels: int
+    parameters: str = ""
 
 
 # RFC 3551 §6, tables 4 and 5: payload types that need no rtpmap.
@@ -310,8 +313,15 @@ def _codecs(audio: Media) -> list[Codec]:
         if mapped.setdefault(codec.payload_type, codec) != codec:
             raise MessageError("two rtpmaps explain one payload type")
     known = _STATIC_CODECS | mapped
-    numbers = dict.fromkeys(parse_uint(number, 127) for number in audio.formats)
-    return [known.get(number, Codec(number, "", 0, 0)) for number in numbers]
+    explained = dict(
+        line.value[len(b"fmtp:") :].partition(b" ")[::2] for line in attributes(audio.lines, b"fmtp")
+    )
+    found: dict[int, Codec] = {}
+    for written in audio.formats:
+        number = parse_uint(written, 127)
+        parameters = explained.get(written, b"").decode("latin-1")
+        found[number] = replace(known.get(number, Codec(number, "", 0, 0)), parameters=parameters)
+    return list(found.values())
 
 
 @reading.remembered

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from portal import playback
+from portal.decoding import Samples
 from recorder.config import load
 from recorder.service import places
 from soak.voice import Voice
@@ -72,7 +73,7 @@ async def _contents(
     try:
         key = await door.open_clip(clip_id, PURPOSE, "export", REASON, PERSON)
         opened = await vault.read(clip_id, key)
-        samples = playback.render(opened.records, opened.header.codecs)
+        samples = playback.render(opened.records, opened.header.codecs).samples
     except Unavailable:
         return None  # the key service is being started: later
     except StorageError as error:
@@ -82,7 +83,7 @@ async def _contents(
     return found
 
 
-def _look(opened: Opened, samples: playback.Samples, voice: Voice, found: Contents) -> None:
+def _look(opened: Opened, samples: Samples, voice: Voice, found: Contents) -> None:
     ends = [0, 0]
     for record in opened.records:
         if not isinstance(record, Audio):

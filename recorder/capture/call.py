@@ -26,6 +26,7 @@ from recorder.capture.track import ClipVault, Tell, Track
 from recorder.continuity import Continuity
 from recorder.rtp import Header
 from recorder.timeline import Packet, Timeline
+from storage import codecs
 from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
@@ -76,10 +77,10 @@ class CapturedRecording:
         """Tell again which clip is being written."""
         self._track.tell_opened()
 
-    def renegotiate(self, codecs: tuple[Codecs, Codecs]) -> None:
+    def renegotiate(self, negotiated: tuple[Codecs, Codecs]) -> None:
         """From here on payload types mean something else; the clip is told of codecs it does not know."""
         known = set(self._kept())
-        self._codecs = codecs
+        self._codecs = negotiated
         self._write([codec for codec in self._kept() if codec not in known])
 
     def take(self, side: int, arrival_ns: int, header: Header, payload: bytearray) -> None:
@@ -87,23 +88,26 @@ class CapturedRecording:
         when done.
         """
         arrival = self._tick(arrival_ns)
-        use = self._codecs[side].use(header.payload_type)
+        known, number = self._codecs[side], header.payload_type
+        use = known.use(number)
         if use is Use.REFUSE and not self._is_paused:
             self.refused_codec = True
-        if use is not Use.KEEP or arrival < 0 or self._is_paused:
+        name, rate = known.format(number) if use is Use.KEEP else ("", CLOCK_RATE)
+        span = codecs.ticks(name, rate, payload) if name else 0
+        if not span or arrival < 0 or self._is_paused:
             payload[:] = bytes(len(payload))
             payload = bytearray()
         elif self.begin.is_watched and self.begin.channels[side] == AGENT:
-            self._watch(arrival, header)
+            self._watch(arrival, header, rate)
         if arrival >= 0 and not self._is_paused:
             self._timeline.hold(
                 self.begin.channels[side],
-                Packet(arrival, header.ssrc, header.sequence, header.timestamp, header.payload_type, payload),
+                Packet(arrival, header.ssrc, header.sequence, header.timestamp, number, payload, span, rate),
             )
 
-    def _watch(self, arrival: int, header: Header) -> None:
+    def _watch(self, arrival: int, header: Header, rate: int) -> None:
         """Somebody else may speak on the agent's side: whoever vouched for the agent has to say so anew."""
-        if self._continuity.is_broken_by(arrival, header):
+        if self._continuity.is_broken_by(arrival, header, rate):
             self._tell({"event": "discontinuity", "recording": self.begin.plan.recording_id})
 
     def commit(self, now_ns: int) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
+from storage import codecs
 from storage.records import Codec
 
 Offered = tuple[int, str, int]
-"""Payload type, name in upper case as in SDP, clock rate."""
+"""Payload type, name as in a clip, clock rate."""
 
-CLIP_CODECS = frozenset({("PCMU", 8000), ("PCMA", 8000)})
 _STATIC: tuple[Offered, ...] = ((0, "PCMU", 8000), (8, "PCMA", 8000), (13, "CN", 8000))
 _NOT_AUDIO = frozenset({"TELEPHONE-EVENT", "CN"})
 
@@ -37,6 +37,10 @@ class Codecs:
         """A payload type that nobody named is left out: unknown means not recorded."""
         return self._uses.get(payload_type, Use.LEAVE_OUT)
 
+    def format(self, payload_type: int) -> tuple[str, int]:
+        """Name and clock rate of one that is kept."""
+        return self._named[payload_type]
+
     def kept(self, channel: int) -> tuple[Codec, ...]:
         """The codecs that may occur in a clip, for its header."""
         return tuple(
@@ -55,4 +59,4 @@ def both_sides(described: Mapping[str, Sequence[Offered]]) -> dict[str, Codecs]:
 def _use(name: str, rate: int) -> Use:
     if name in _NOT_AUDIO:
         return Use.LEAVE_OUT
-    return Use.KEEP if (name, rate) in CLIP_CODECS else Use.REFUSE
+    return Use.KEEP if codecs.is_kept(name, rate) else Use.REFUSE

@@ -10,6 +10,7 @@ import typer
 
 from portal import playback
 from portal.access import Action
+from portal.decoding import NotPlayable
 from recorder.cli.installation import Installation, account_name, work
 from recorder.cli.options import DEFAULT, ID_CHARACTERS, ConfigPath, Person, some_text, whole_id
 from recorder.cli.output import Id, Json, facts, rows, show
@@ -101,12 +102,12 @@ def export(
     if as_json and (purpose is None or reason is None):
         raise typer.BadParameter("give --purpose and --reason; with --json nothing is asked")
     whole, opened = _opened_for(config, Action.EXPORT, clip, purpose, reason, person)
-    samples = playback.render(opened.records, opened.header.codecs)
-    playback.write(samples, file, overwrite=overwrite)
+    sound = playback.render(opened.records, opened.header.codecs)
+    playback.write(sound, file, overwrite=overwrite)
     value = {
         "clip": whole,
         "file": str(file),
-        "seconds": len(samples) / playback.RATE,
+        "seconds": sound.seconds,
         "ending": opened.ending.value,
     }
     show(value, as_json, facts("Exported", value))
@@ -135,13 +136,13 @@ def play(
     from recorder.cli.keyboard import keyboard, show_position
 
     desk.require()
-    with desk.speaker(device) as write:  # what would go wrong after the clip is opened goes wrong before
+    with desk.speaker(device) as tuned:  # what would go wrong after the clip is opened goes wrong before
         _, opened = _opened_for(config, Action.PLAY, clip, purpose, reason, person)
-        samples = playback.render(opened.records, opened.header.codecs)
-        player = desk.Player(samples, [agent_volume, outside_volume])
+        sound = playback.render(opened.records, opened.header.codecs)
+        player = desk.Player(sound, [agent_volume, outside_volume])
         player.skip(skip)
         with keyboard() as pressed:
-            desk.play(player, write, pressed, show_position)
+            desk.play(player, tuned(sound.rate), pressed, show_position)
 
 
 def _opened_for(
@@ -161,7 +162,7 @@ def _check_target(file: Path, overwrite: bool) -> None:
         raise Conflict(
             f"write {file}", "it is there already; give --overwrite to replace it, or choose another name"
         ) from error
-    except playback.NotPlayable as error:
+    except NotPlayable as error:
         raise typer.BadParameter(str(error)) from error
     if not file.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no directory {file.absolute().parent}")

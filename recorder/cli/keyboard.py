@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from portal.desk import KEYS, Player
-from portal.playback import RATE
 from recorder.cli.output import err
 
 _ARROWS = {"\x1b[C": "right", "\x1b[D": "left", "\x1bOC": "right", "\x1bOD": "left"}
@@ -58,7 +57,8 @@ def show_position(player: Player) -> None:
     """Rewrite the line on the terminal; nothing where stderr is none."""
     if not err.is_terminal:
         return
-    now, whole = (divmod(int(it / RATE), 60) for it in (player.position, len(player.samples)))
+    sound = player.sound
+    now, whole = (divmod(int(it), 60) for it in (player.position / sound.rate, sound.seconds))
     state = "paused" if player.is_paused else ""
     agent, outside = player.volumes
     err.file.write(

@@ -26,7 +26,7 @@ from recorder.service.figures import media_samples
 log = structlog.get_logger()
 
 RING_SLOTS = 32768
-"""568 bytes each: five seconds of 64 recorded calls, should capture be away so long."""
+"""728 bytes each: five seconds of 64 recorded calls, should capture be away so long."""
 
 
 class Media:

@@ -18,23 +18,28 @@ from sip_hooks.urgency import Urgency
 log = structlog.get_logger()
 
 REPORT_SECONDS = 10.0
-SHED = "more SIP arrives than can be done: requests were refused"
-OVER_LIMIT = "somebody sends more than one address may"
 
 
 class Refusals:
     """What was turned away since it was told last."""
 
     def __init__(self) -> None:
-        self._told: Counter[str] = Counter()
+        self._shed: Counter[str] = Counter()
+        self._over_limit: Counter[str] = Counter()
 
     def tell(self, shed: Mapping[str, int], over_limit: Mapping[str, int]) -> None:
         """Log what has grown. Both are totals since the start, by what it is that was turned away."""
-        for event, totals in ((SHED, shed), (OVER_LIMIT, over_limit)):
-            grown = {name: total - self._told[event + name] for name, total in totals.items()}
-            if any(grown.values()):
-                log.warning(event, **grown)
-                self._told.update({event + name: number for name, number in grown.items()})
+        if grown := _grown(self._shed, shed):
+            log.warning("more SIP arrives than can be done: requests were refused", **grown)
+        if grown := _grown(self._over_limit, over_limit):
+            log.warning("somebody sends more than one address may", **grown)
+
+
+def _grown(told: Counter[str], totals: Mapping[str, int]) -> dict[str, int]:
+    """By how much each has grown since it was told of; nothing when none has."""
+    grown = {name: total - told[name] for name, total in totals.items()}
+    told.update(grown)
+    return grown if any(grown.values()) else {}
 
 
 async def keep_telling_refusals(engine: Engine) -> None:

@@ -84,7 +84,12 @@ async def test_sipp_calls_baresip(recorder: Recorder, wire: Wire, tmp_path: Path
     customer = sipp.Sipp(tmp_path / "sipp", recorder.address, CLIENT, noise(1, codec), codec)
     await customer.register(PASSWORD)
     async with baresip.Baresip(
-        tmp_path / "baresip", recorder.address, COLLEAGUE, sound(noise(2, codec), codec), codec, PASSWORD
+        tmp_path / "baresip",
+        recorder.address,
+        COLLEAGUE,
+        sound(noise(2, codec), codec),
+        codec,
+        PASSWORD,
     ) as phone:
         await customer.call(COLLEAGUE)
         await phone.event("CALL_CLOSED")
@@ -100,7 +105,12 @@ async def test_baresip_calls_sipp(recorder: Recorder, wire: Wire, tmp_path: Path
     customer = sipp.Sipp(tmp_path / "sipp", recorder.address, CLIENT, noise(3, codec), codec)
     await customer.register(PASSWORD)
     phone = baresip.Baresip(
-        tmp_path / "baresip", recorder.address, COLLEAGUE, sound(noise(4, codec), codec), codec, PASSWORD
+        tmp_path / "baresip",
+        recorder.address,
+        COLLEAGUE,
+        sound(noise(4, codec), codec),
+        codec,
+        PASSWORD,
     )
     async with phone, customer.answering():
         await phone.dial(CLIENT)

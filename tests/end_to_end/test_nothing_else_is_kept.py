@@ -108,7 +108,7 @@ class Evidence:
                 b"".join(it.payload for it in clip.records if isinstance(it, Audio) and it.channel == side)
                 for side in (0, 1)
             ]
-            played = playback.render(clip.records, clip.header.codecs)
+            played = playback.render(clip.records, clip.header.codecs).samples
             sound = [*kept, played[:, 0].tobytes(), played[:, 1].tobytes()]
             found.append(self.search.found(b"".join(sound)))
         return found

@@ -46,9 +46,18 @@ class CaptureSite:
         await soon(lambda: len(self.told("opened")) >= len(self.vault.clips))
         return self.vault.clips[opened:]
 
-    def hear(self, side: int, index: int, payload: bytes, *, session: int = 7, kind: int = PCMA) -> None:
-        """Packet `index` of a side arrives now."""
-        data = packet(index, index * SAMPLES, payload, ssrc=side + 1, payload_type=kind)
+    def hear(
+        self,
+        side: int,
+        index: int,
+        payload: bytes,
+        *,
+        session: int = 7,
+        kind: int = PCMA,
+        step: int = SAMPLES,
+    ) -> None:
+        """Packet `index` of a side arrives now. `step`: of its RTP clock from packet to packet."""
+        data = packet(index, index * step, payload, ssrc=side + 1, payload_type=kind)
         assert self.writer.write(session, side, (5000 + self.ms) * MS, memoryview(data))
 
     def talk(self, until_ms: int, session: int = 7) -> None:

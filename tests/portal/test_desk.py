@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 from portal import desk
-from portal.desk import PIECE, Player
-from portal.playback import RATE, Samples
+from portal.decoding import Samples
+from portal.desk import PIECES, Player
+from portal.playback import Sound
 from storage.errors import Unavailable
 
 SECONDS = 12
+RATE = 16_000
+PIECE = RATE // PIECES
 
 
-def clip() -> Samples:
+def clip() -> Sound:
     """The agent says 1000 all the time, the outside party -2000."""
-    return np.tile(np.array([1000, -2000], dtype=np.int16), (SECONDS * RATE, 1))
+    return Sound(np.tile(np.array([1000, -2000], dtype=np.int16), (SECONDS * RATE, 1)), RATE)
 
 
 def heard(player: Player, keys: list[str]) -> list[Samples]:
@@ -29,7 +32,7 @@ def heard(player: Player, keys: list[str]) -> list[Samples]:
 
 def test_a_clip_is_heard_to_its_end_as_it_is() -> None:
     sound = heard(Player(clip()), [])
-    assert np.array_equal(np.concatenate(sound), clip())
+    assert np.array_equal(np.concatenate(sound), clip().samples)
     assert not len(sound[-1])
 
 
@@ -41,7 +44,7 @@ def test_each_leg_has_its_volume() -> None:
 
 def test_what_is_made_too_loud_is_clipped_and_not_wrapped() -> None:
     loud = np.full((PIECE, 2), 30_000, dtype=np.int16)
-    assert heard(Player(loud, [200, 200]), [])[0].tolist() == [[32767, 32767]] * PIECE
+    assert heard(Player(Sound(loud, RATE), [200, 200]), [])[0].tolist() == [[32767, 32767]] * PIECE
 
 
 def test_volumes_stay_between_nothing_and_twice_as_loud() -> None:
@@ -83,11 +86,11 @@ def test_a_key_that_means_nothing_does_nothing() -> None:
     )
 
 
-def test_a_device_that_knows_no_8_khz_gets_the_same_sound_at_its_rate() -> None:
+def test_a_device_that_does_not_know_the_rate_of_a_clip_gets_the_same_sound_at_its_rate() -> None:
     pytest.importorskip("soxr", reason="soxr comes with the extra playback")
     tones = [np.arange(rate) * 1000 * 2 * np.pi / rate for rate in (RATE, 48_000)]
     low, high = (np.stack([np.sin(it) * 8000] * 2, axis=1).astype(np.int16) for it in tones)
-    resample = desk.resampler(48_000)
+    resample = desk.resampler(RATE, 48_000)
     pieces = [low[start : start + PIECE] for start in range(0, len(low), PIECE)]
     heard = np.concatenate([resample(piece) for piece in (*pieces, low[:0])])
     middle = slice(4800, 43_200)

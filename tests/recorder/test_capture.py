@@ -174,9 +174,9 @@ async def test_dialled_digits_are_never_kept(site: CaptureSite) -> None:
 
 
 async def test_a_codec_that_cannot_be_kept_fails_the_recording(site: CaptureSite) -> None:
-    (clip,) = await site.begin(codecs={"a": [[9, "G722", 8000], [8, "PCMA", 8000]], "b": []})
+    (clip,) = await site.begin(codecs={"a": [[4, "G723", 8000], [8, "PCMA", 8000]], "b": []})
     site.talk(3000)
-    site.hear(SIDE_A, 150, b"x" * 160, kind=9)
+    site.hear(SIDE_A, 150, b"x" * 24, kind=4)
     site.capture.beat()
     await soon(lambda: bool(site.told("failed")))
     assert site.told("failed")[0]["reason"] == "codec"
@@ -189,7 +189,9 @@ async def test_codecs_negotiated_anew_are_told_to_the_clip(site: CaptureSite) ->
     assert clip.plan.codecs == tuple(
         Codec(channel, *codec) for channel in (0, 1) for codec in ((0, "PCMU", 8000), (8, "PCMA", 8000))
     )
-    site.signalling.send({"op": "codecs", "session": 7, "codecs": {"a": [[96, "PCMU", 8000]], "b": []}})
+    site.signalling.send(
+        {"op": "codecs", "session": 7, "codecs": {"a": [[96, "PCMU", 8000]], "b": []}}
+    )
     await soon(lambda: len(clip.records) == 2)
     assert clip.records == [Codec(0, 96, "PCMU", 8000), Codec(1, 96, "PCMU", 8000)]
     site.hear(SIDE_A, 0, AGENT[0], kind=96)

@@ -19,7 +19,7 @@ def packet(index: int, **changes: int) -> Header:
 def breaks(*packets: tuple[int, Header]) -> list[bool]:
     """Packets and the ticks at which they arrive."""
     side = Continuity()
-    return [side.is_broken_by(arrival, it) for arrival, it in packets]
+    return [side.is_broken_by(arrival, it, 8000) for arrival, it in packets]
 
 
 def regular(first: int, last: int, shift: int = 0) -> list[tuple[int, Header]]:

@@ -109,10 +109,10 @@ async def test_a_pause_is_not_counted_as_loss(site: CaptureSite) -> None:
 
 
 async def test_a_codec_that_cannot_be_kept_is_no_fault_while_nothing_is(site: CaptureSite) -> None:
-    (clip,) = await site.begin(codecs={"a": [[8, "PCMA", 8000], [9, "G722", 8000]], "b": [[8, "PCMA", 8000]]})
+    (clip,) = await site.begin(codecs={"a": [[8, "PCMA", 8000], [4, "G723", 8000]], "b": [[8, "PCMA", 8000]]})
     site.talk(3000)
     await order(site, "pause")
-    site.hear(SIDE_A, 150, AGENT[150], kind=9)
+    site.hear(SIDE_A, 150, AGENT[150], kind=4)
     site.capture.beat()
     await order(site, "resume")
     site.hear(SIDE_B, 151, OUTSIDE[151])

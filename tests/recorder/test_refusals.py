@@ -9,8 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.service import refusals
-from recorder.service.refusals import OVER_LIMIT, SHED, Refusals, keep_telling_refusals
+from recorder.service.refusals import Refusals, keep_telling_refusals
 from tests.fakes.sip import Bench, invite
+
+SHED = "more SIP arrives than can be done: requests were refused"
+OVER_LIMIT = "somebody sends more than one address may"
 
 
 def test_what_has_grown_is_told_once() -> None:

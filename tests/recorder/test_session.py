@@ -334,7 +334,7 @@ def test_a_call_that_went_on_untouched_is_never_half_recorded() -> None:
 
 def test_a_codec_that_cannot_be_kept_is_relayed_and_not_recorded() -> None:
     made = anchored()
-    made.on_event(negotiated(codec=9, name="G722"), ANSWER)
+    made.on_event(negotiated(codec=4, name="G723"), ANSWER)
     assert made.on_event(answered(), ANSWER) == []
     notes = of_kind(made.on_event(CallEnded(CALL, END, "bye", 200), END), NoteOutcome)
     assert notes[0].outcome == "failed" and "codec" in notes[0].reasons

@@ -23,6 +23,7 @@ def packet(
         (1000 + shift + index * FRAME) % 2**32,
         8,
         bytearray([index % 256] * FRAME),
+        FRAME,
     )
 
 

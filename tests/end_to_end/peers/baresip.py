@@ -43,7 +43,16 @@ rtp_ports {media}-{last_media}
 sip_cafile {ca}
 sip_verify_server yes
 module_path {modules}
+ausrc_srate {rate}
+ausrc_channels 1
+auplay_srate 8000
+auplay_channels 1
 module g711.so
+module g722.so
+module opus.so
+module gsm.so
+module amr.so
+module l16.so
 module aufile.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -67,8 +76,9 @@ def missing() -> str:
 class Baresip:
     """One phone as a context: `user` at `server`, its files in the new `folder`. Its voice is `speech`.
 
-    `speech`: samples (n,), int16, 8,000 a second, in `codec`, or in what is agreed of `codecs`. With a
-    `password` it registers; else call it at `port`.
+    `speech`: samples (n,), int16, `rate` of them a second, in `codec`, or in what is agreed of `codecs`:
+    names in SDP, with rate and channels unless these are 8000 and 1. With a `password` it registers; else
+    call it at `port`.
     Over TLS the server's certificate is of `ca`. With a `domain` its account is there, and `server` its
     outbound proxy. Unless it `answers` by itself, it rings until it is told.
     """
@@ -77,7 +87,7 @@ class Baresip:
     server: Address
     user: str
     speech: NDArray[np.int16]
-    codec: Literal["PCMU", "PCMA"] = "PCMA"
+    codec: str = "PCMA"
     password: str = ""
     transport: Literal["udp", "tcp", "tls"] = "udp"
     ca: Path | None = None
@@ -85,6 +95,7 @@ class Baresip:
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ()
     answers: bool = True
     dtmf: Literal["rtpevent", "info"] = "rtpevent"
+    rate: int = 8000
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -212,7 +223,7 @@ class Baresip:
             password=self.password,
             interval=600 if self.password else 0,
             mode="auto" if self.answers else "manual",
-            codecs=",".join(f"{codec}/8000/1" for codec in self.codecs or (self.codec,)),
+            codecs=",".join(it if "/" in it else f"{it}/8000/1" for it in self.codecs or (self.codec,)),
         )
         if self.domain:
             text += f';outbound="sip:{host(self.server[0])}:{self.server[1]}{self._over}"'
@@ -225,7 +236,7 @@ class Baresip:
     def _configure(self) -> int:
         self.folder.mkdir(parents=True)
         padded = np.append(self.speech, np.zeros(SILENCE_SAMPLES, np.int16))
-        soundfile.write(self.folder / "speech.wav", padded, 8000, subtype="PCM_16")
+        soundfile.write(self.folder / "speech.wav", padded, self.rate, subtype="PCM_16")
         control = free_port()
         here = HERE[family_of(self.server[0])]
         config = CONFIG.format(
@@ -234,6 +245,7 @@ class Baresip:
             port=self.port,
             control=control,
             folder=self.folder,
+            rate=self.rate,
             media=self.media_port,
             last_media=self.media_port + (1 if self.answers else 9),
             modules=MODULES,
