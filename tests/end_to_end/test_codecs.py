@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -28,7 +29,8 @@ async def test_both_legs_are_heard(recorder: Recorder, tmp_path: Path, name: str
     if reason := baresip.missing():
         pytest.skip(reason)
     own = int(CODECS[name].split("/")[1])
-    said = speech(SECONDS, own, seed=1), speech(SECONDS, own, seed=2)
+    silence = np.zeros(own // 2, dtype=np.int16)  # until both have been told of the answer
+    said = [np.append(silence, speech(SECONDS, own, seed)) for seed in (1, 2)]
     async with (
         baresip.Baresip(
             tmp_path / "agent", recorder.address, COLLEAGUE, said[0], CODECS[name], PASSWORD, rate=own
@@ -38,8 +40,8 @@ async def test_both_legs_are_heard(recorder: Recorder, tmp_path: Path, name: str
         ) as customer,
     ):
         await customer.dial(COLLEAGUE)
-        await agent.has_heard(SECONDS + 0.5)
-        await customer.has_heard(SECONDS + 0.5)
+        await agent.has_heard(SECONDS + 1)
+        await customer.has_heard(SECONDS + 1)
         await customer.hang_up()
     file = tmp_path / "clip.wav"
     recorder.tell("clips", "export", recorder.next_clip(), str(file), *recorder.listener("coaching"))
