@@ -16,7 +16,9 @@ from soak.voice import Voice
 
 PAUSE_SECONDS = 0.3
 """Between answer and first word, and between last word and hanging up."""
-_HANG_UP_SECONDS = 3.0
+_PROMPT_SECONDS = 3.0
+_HANG_UP_SECONDS = 32.0
+"""How long a telephone repeats a BYE that nobody answers (RFC 3261 §17.1.2.2, timer F)."""
 
 
 @dataclass(slots=True)
@@ -108,7 +110,8 @@ class Traffic:
         await _either(dropped, PAUSE_SECONDS)
         conversation.ended_at = clock()
         if not dropped.is_set():
-            conversation.is_hung_up = await self._customer.hang_up(dialog, _HANG_UP_SECONDS)
+            is_answered = await self._customer.hang_up(dialog, _HANG_UP_SECONDS)
+            conversation.is_hung_up = is_answered and clock() < conversation.ended_at + _PROMPT_SECONDS
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:
