@@ -1,8 +1,8 @@
-"""Where a call's two parties want their media, fork by fork, and in which codecs."""
+"""Where a call's two parties want their media, fork by fork, in which codecs and under which keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,7 +11,8 @@ from recorder.effects import SetRemote
 from sip_hooks.address import UNSPECIFIED
 from sip_hooks.events import MediaNegotiated
 from sip_hooks.identity import Role
-from sip_hooks.sdp import Codec, MediaEnd
+from sip_hooks.sdes import Crypto
+from sip_hooks.sdp import Codec, MediaEnd, Obstacle
 from storage import codecs
 
 DOUBTS = frozenset({Doubt.ON_HOLD, Doubt.MOVED})
@@ -52,7 +53,7 @@ class Ends:
 
     def codecs(self) -> dict[str, list[list[Any]]]:
         """Payload type, name and clock rate, for each side, in the words of the capture process."""
-        sides = {"a": self._caller, "b": next(reversed(self._forks.values()), None)}
+        sides = dict(zip("ab", self._pair(), strict=True))
         return {
             side: [[it.payload_type, _name(it), it.rate] for it in end.codecs] if end else []
             for side, end in sides.items()
@@ -64,6 +65,17 @@ class Ends:
         audio = {codec.payload_type for end in ends for codec in end.codecs}
         return tuple(sorted({it for end in ends for it in end.telephone_events} - audio))
 
+    def srtp(self) -> dict[str, dict[str, str]] | None:
+        """What opens either side's packets, in the words of the capture process; None: they are plain."""
+        caller, callee = self._pair()
+        pair = _agreed(caller, callee) if caller and callee else None
+        if pair is None:
+            return None
+        return {
+            side: {"suite": it.suite, "key": it.key.hex(), "mki": it.mki.hex()}
+            for side, it in zip("ab", pair, strict=True)
+        }
+
     def are_known(self) -> bool:
         """Both parties have said where they want their media."""
         return self._caller is not None and bool(self._forks)
@@ -72,7 +84,7 @@ class Ends:
         """What the descriptions leave open: whether one of the two does not both speak and listen (RFC 3264
         §8.4), and whether the other party's media is where it was at the answer.
         """
-        latest = next(reversed(self._forks.values()), None)
+        _, latest = self._pair()
         theirs = latest if ours == "caller" else self._caller
         place = (theirs.address, theirs.rtp_port) if theirs and theirs.rtp_port else None
         if is_answered and self._place is None:
@@ -82,12 +94,42 @@ class Ends:
         found = {Doubt.MOVED: is_moved, Doubt.ON_HOLD: is_held}
         return frozenset(doubt for doubt, is_there in found.items() if is_there)
 
-    def are_recordable(self) -> bool:
-        """Both ends know a codec in common that we can keep; what else they send is for capture to refuse."""
+    def obstacle(self, begun: Collection[str]) -> str | None:
+        """Why what both have agreed upon cannot be kept; codecs only count until something has `begun`."""
+        if not self._keys_are_known():
+            return Obstacle.SRTP.value
+        return None if begun or self._have_a_codec() else "codec"
+
+    def _keys_are_known(self) -> bool:
+        """Both have agreed on the same SRTP, or on none (RFC 4568 §5.1, RFC 8643 §3)."""
+        caller, callee = self._pair()
+        if caller is None or callee is None:
+            return False
+        if _agreed(caller, callee) is not None:
+            return True
+        return not (caller.is_secured or callee.is_secured or (caller.cryptos and callee.cryptos))
+
+    def _have_a_codec(self) -> bool:
+        """Both know a codec in common that we can keep; what else they send is for capture to refuse."""
         known = [
             {name for _, name, rate in side if codecs.is_kept(name, rate)} for side in self.codecs().values()
         ]
         return bool(known[0] & known[1])
+
+    def _pair(self) -> tuple[MediaEnd | None, MediaEnd | None]:
+        return self._caller, next(reversed(self._forks.values()), None)
+
+
+def _agreed(caller: MediaEnd, callee: MediaEnd) -> tuple[Crypto, Crypto] | None:
+    """The answer has one line, with the tag and the suite of one of those offered."""
+    pairs = [
+        (ours, theirs)
+        for ours in caller.cryptos
+        for theirs in callee.cryptos
+        if (ours.tag, ours.suite) == (theirs.tag, theirs.suite)
+    ]
+    is_answered = 1 in (len(caller.cryptos), len(callee.cryptos))
+    return pairs[0] if is_answered and len(pairs) == 1 else None
 
 
 def _name(codec: Codec) -> str:

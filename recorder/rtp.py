@@ -31,23 +31,28 @@ class Header:
     end: int
 
 
-def parse(packet: bytes | memoryview) -> Header:
+def parse(packet: bytes | bytearray | memoryview) -> Header:
     """Read one packet's header. Raises RtpError when version, extension or padding do not fit its length."""
-    if len(packet) < FIXED_BYTES:
-        raise RtpError("shorter than an RTP header")
+    start = body_at(packet)
     first, second, sequence, timestamp, ssrc = _FIXED.unpack_from(packet)
-    if first >> 6 != 2:
-        raise RtpError("not version 2")
-    start = FIXED_BYTES + 4 * (first & 0x0F)
-    if first & 0x10:
-        start = _after_extension(packet, start)
     end = len(packet) - (packet[-1] if first & 0x20 else 0)
     if start > end or (first & 0x20 and packet[-1] == 0):
         raise RtpError("header or padding longer than the packet")
     return Header(second & 0x7F, sequence, timestamp, ssrc, start, end)
 
 
-def _after_extension(packet: bytes | memoryview, start: int) -> int:
+def body_at(packet: bytes | bytearray | memoryview) -> int:
+    """Where the payload begins, or what is sealed of it. Raises RtpError."""
+    if len(packet) < FIXED_BYTES:
+        raise RtpError("shorter than an RTP header")
+    first = packet[0]
+    if first >> 6 != 2:
+        raise RtpError("not version 2")
+    start = FIXED_BYTES + 4 * (first & 0x0F)
+    return _after_extension(packet, start) if first & 0x10 else start
+
+
+def _after_extension(packet: bytes | bytearray | memoryview, start: int) -> int:
     if start + _EXTENSION.size > len(packet):
         raise RtpError("extension longer than the packet")
     return int(start + _EXTENSION.size + 4 * _EXTENSION.unpack_from(packet, start)[1])
@@ -100,8 +105,12 @@ class Unwrapper:
 
     def extend(self, value: int) -> int:
         """The value on a scale that does not wrap; it may be below the first one."""
+        extended = self.nearest(value)
+        if extended > self.highest:
+            self.highest = extended
+        return extended
+
+    def nearest(self, value: int) -> int:
+        """The same, and nothing is taken as seen."""
         delta = (value - self.highest) % self._modulus
-        if delta >= self._half:
-            return self.highest + delta - self._modulus
-        self.highest += delta
-        return self.highest
+        return self.highest + delta - (self._modulus if delta >= self._half else 0)

@@ -346,8 +346,8 @@ class Session:
         """What is wanted of media that does not pass through us, or cannot be kept, has failed."""
         if self._verdict.recorded() and self._media is None:
             self._fail("not-anchored")
-        elif self._verdict.recorded() and not self._recordings.purposes() and not self._ends.are_recordable():
-            self._facts = replace(self._facts, obstacles=self._facts.obstacles | {"codec"})
+        elif self._verdict.recorded() and (obstacle := self._ends.obstacle(self._recordings.purposes())):
+            self._facts = replace(self._facts, obstacles=self._facts.obstacles | {obstacle})
             self._verdict = decide(self._facts, self._policy.rules, self._verdict)
 
     def _end_stopped(self, at: datetime) -> list[Effect]:
@@ -382,7 +382,8 @@ class Session:
             return tuple(it.value for it in found.reasons) + verdict.details
         if self._media is None:
             return ("not-anchored",)
-        return () if self._ends.are_recordable() else ("codec",)
+        obstacle = self._ends.obstacle(self._recordings.purposes())
+        return () if obstacle is None else (obstacle,)
 
     def _on_end(self, event: CallEnded) -> list[Effect]:
         self._ended_at = event.at

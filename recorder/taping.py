@@ -30,6 +30,7 @@ class Taping:
         self._new_id = new_id
         self._paused_at: datetime | None = None
         self._keys: tuple[Literal["a", "b"], tuple[int, ...]] | None = None
+        self._heard_under: dict[str, dict[str, str]] | None = None  # the SRTP keys of what is listened to
 
     @property
     def hears_keys(self) -> bool:
@@ -39,12 +40,12 @@ class Taping:
     def listen(self, is_wanted: bool, facts: CallFacts) -> list[Effect]:
         """Hear the keys of our own telephone from now on, or no more, whether anything is recorded or not."""
         types = self._ends.keys() if is_wanted and self.number is not None else ()
-        keys = (_our_side(facts), types) if types else None
-        if keys == self._keys:
+        keys, srtp = ((_our_side(facts), types), self._ends.srtp()) if types else (None, None)
+        if keys == self._keys and srtp == self._heard_under:
             return []
-        before, self._keys = self._keys, keys
+        before, self._keys, self._heard_under = self._keys, keys, srtp
         side, types = keys or before or ("a", ())
-        told = self._tell("listen", side=side, payload_types=list(types) if keys else [])
+        told = self._tell_keys(side, types if keys else ())
         return [told] if self._is_open() else [told, self._tap("none")]
 
     def begin(
@@ -106,8 +107,10 @@ class Taping:
         return [*hushed, self._tap("none"), self._tell("finish", ended_at=at.isoformat())]
 
     def renegotiated(self) -> list[Effect]:
-        """The codecs may be others than before."""
-        return [self._tell("codecs", codecs=self._ends.codecs())] if self.recordings.running() else []
+        """The codecs and the keys may be others than before."""
+        if not self.recordings.running():
+            return []
+        return [self._tell("codecs", codecs=self._ends.codecs(), srtp=self._ends.srtp())]
 
     def reopen(self) -> list[Effect]:
         """The broker has shut every tap."""
@@ -141,8 +144,11 @@ class Taping:
         """Nothing of this call is to be heard any more."""
         if self._keys is None:
             return []
-        (side, _), self._keys = self._keys, None
-        return [self._tell("listen", side=side, payload_types=[])]
+        (side, _), self._keys, self._heard_under = self._keys, None, None
+        return [self._tell_keys(side, ())]
+
+    def _tell_keys(self, side: Literal["a", "b"], types: tuple[int, ...]) -> TellCapture:
+        return self._tell("listen", side=side, payload_types=list(types), srtp=self._ends.srtp())
 
     def _tap(self, level: Literal["none", "all"]) -> Tap:
         assert self.number is not None
@@ -162,6 +168,7 @@ class Taping:
             "agent_side": _our_side(facts),
             "parties": parties(facts),
             "codecs": self._ends.codecs(),
+            "srtp": self._ends.srtp(),
             "horizon_ms": int(policy.horizon_of(facts) / timedelta(milliseconds=1)),
         }
 

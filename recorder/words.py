@@ -53,7 +53,7 @@ OBSTACLES: Mapping[Obstacle, str] = MappingProxyType(
         Obstacle.NO_AUDIO: "no audio came over RTP",
         Obstacle.SEVERAL_MEDIA: "there is more than one audio stream",
         Obstacle.ICE: "the media cannot but take a way of its own (ICE)",
-        Obstacle.SRTP: "the media is encrypted (SRTP)",
+        Obstacle.SRTP: "the media is encrypted under keys that cannot be used (SRTP)",
         Obstacle.DTLS: "the media is encrypted (DTLS-SRTP)",
         Obstacle.CLAIMED: "a party named a media port of ours that no call was given",
     }
@@ -96,7 +96,7 @@ FAILURES: Mapping[str, str] = MappingProxyType(
         "no-media-address": "there is no media address for the IP version of a party ([media])",
         "no-media-ports": "no media ports could be had; see the log",
         "not-anchored": "the media did not pass through us when the call began",
-        "codec": "the parties use no codec that can be kept (G.711)",
+        "codec": "the parties use no codec that can be kept",
         "internal-error": "a fault of our own in signalling; see the log",
         "internal": "a fault of our own in capture; see the log",
         "unforeseen": "a fault of our own in capture; see the log",

@@ -13,6 +13,7 @@ from sip_hooks import reading
 from sip_hooks.address import UNSPECIFIED, canonical, family_of
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import is_token
+from sip_hooks.sdes import Crypto, crypto
 from sip_hooks.sdp_lines import Line, Media, Session, attributes, lines_of, parse_session
 from sip_hooks.uri import parse_uint
 
@@ -20,9 +21,9 @@ _HELD = {4: b"0.0.0.0", 6: b"::"}
 _DIRECTIONS = (b"sendrecv", b"sendonly", b"recvonly", b"inactive")
 # RFC 8839, RFC 8840, and the alternative addresses of RFC 6947; and whatever begins with ``ice-``.
 _ICE = (b"candidate", b"remote-candidates", b"end-of-candidates", b"altc")
-# Keys in SDP (RFC 4568, RFC 4567), a promise of in-band keys (RFC 6189), or an offer to switch to SRTP later
-# in the same exchange (RFC 5939).
-_SRTP = (b"crypto", b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
+# Keys by other ways than a=crypto (RFC 4567), a promise of in-band keys (RFC 6189), or an offer to switch to
+# SRTP later in the same exchange (RFC 5939).
+_UNKNOWN_KEYS = (b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
 _DTLS = (b"fingerprint", b"tls-id")
 _EVENTS = "TELEPHONE-EVENT"
 _NAME_LENGTH = 127
@@ -38,7 +39,7 @@ class Obstacle(StrEnum):
     NO_AUDIO = "no-audio"  # no audio over RTP in it
     SEVERAL_MEDIA = "several-media"  # more than one active audio stream, or several media in one (BUNDLE)
     ICE = "ice"  # candidates would lead media around us, and cannot be taken out: DTLS needs them
-    SRTP = "srtp"  # encrypted, keys exchanged in SDP or in band
+    SRTP = "srtp"  # encrypted, under keys that are not in the descriptions or that we cannot use
     DTLS = "dtls"  # encrypted, keys exchanged by DTLS
     CLAIMED = "claims-our-ports"  # names a media port of ours that no call was given (said by those above)
 
@@ -100,6 +101,10 @@ class MediaEnd:
     ptime: int | None
     rtcp_address: str = field(repr=False)
     rtcp_mux: bool
+    is_secured: bool = (
+        False  # it wants nothing but SRTP (RFC 3711); with `cryptos` alone, if the other agrees (RFC 8643)
+    )
+    cryptos: tuple[Crypto, ...] = field(default=(), repr=False)
 
     @property
     def payload_types(self) -> frozenset[int]:
@@ -226,18 +231,34 @@ def _obstacles(session: Session, audio: Media | None) -> set[Obstacle]:
     speaking = [media for media in active if media.kind == b"audio"] or ([audio] if audio else [])
     spoken = [*session.lines, *(line for media in speaking for line in media.lines)]
     lines = [line for line in spoken if line.kind == b"a"]
-    names = {line.name for line in lines}
-    protocols = [media.protocol for media in speaking]
-    is_keyed = any(b"SAVP" in protocol for protocol in protocols) or any(line.kind == b"k" for line in spoken)
     is_bundled = len(active) > 1 and any(line.value[:13].upper() == b"GROUP:BUNDLE " for line in lines)
     found = {
         Obstacle.NO_AUDIO: audio is None or not (audio.is_active or not active),
         Obstacle.SEVERAL_MEDIA: is_bundled or sum(media.streams for media in speaking) > 1,
         Obstacle.ICE: any(map(_is_ice, session.attribute_lines())) and _has_dtls(session.lines, *active),
-        Obstacle.SRTP: is_keyed or not names.isdisjoint(_SRTP),
+        Obstacle.SRTP: _has_unknown_keys(session, spoken) or any(map(_is_locked, speaking)),
         Obstacle.DTLS: _has_dtls(session.lines, *speaking),
     }
     return {obstacle for obstacle, is_there in found.items() if is_there}
+
+
+def _has_unknown_keys(session: Session, spoken: list[Line]) -> bool:
+    is_named = any(line.kind == b"k" or line.name in _UNKNOWN_KEYS for line in spoken)
+    return is_named or bool(attributes(session.lines, b"crypto"))  # it may stand in a stream only
+
+
+def _is_locked(media: Media) -> bool:
+    """Whether it may be encrypted, and under no key that we can use."""
+    return (_is_secured(media) or bool(attributes(media.lines, b"crypto"))) and not _cryptos(media)
+
+
+def _is_secured(media: Media) -> bool:
+    return b"SAVP" in media.protocol
+
+
+def _cryptos(media: Media) -> tuple[Crypto, ...]:
+    read = (crypto(line.value) for line in attributes(media.lines, b"crypto"))
+    return tuple(it for it in read if it is not None)
 
 
 def _has_dtls(session: tuple[Line, ...], *media: Media) -> bool:
@@ -264,6 +285,8 @@ def _media_end(session: Session, audio: Media) -> MediaEnd:
         _ptime(audio),
         rtcp_address,
         bool(attributes(audio.lines, b"rtcp-mux")),
+        _is_secured(audio),
+        _cryptos(audio),
     )
 
 

@@ -6,7 +6,7 @@ is kept here, logged or counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -44,6 +44,10 @@ class Keys:
         if types:
             again = found.events if found is not None else Events()
             self._listened[session] = _Listened(_SIDES[side], frozenset(map(int, types)), owner, again)
+
+    def listened(self) -> Collection[int]:
+        """The calls that are listened to."""
+        return self._listened.keys()
 
     def forget(self, owner: Channel) -> None:
         """Nobody is there any more who would be told."""

@@ -1,10 +1,10 @@
 """Orders to the capture process, read from JSON and checked before they act.
 
-    begin    session, recordings, agent_side, parties, codecs, horizon_ms, watched
+    begin    session, recordings, agent_side, parties, codecs, srtp, horizon_ms, watched
                                          record this call; more recordings of it may follow. watched: tell
                                          every discontinuity of the agent's side (`discontinuity`)
-    codecs   session, codecs             its payload types were negotiated anew
-    listen   session, side, payload_types
+    codecs   session, codecs, srtp       its payload types and keys were negotiated anew
+    listen   session, side, payload_types, srtp
                                          tell the keys that this side presses (`keys`), whether the call is
                                          recorded or not; no payload types: no more
     pause    session, at                 what arrives from then on is not kept, until a resume
@@ -13,6 +13,8 @@
     stop     session, recording, reason, ended_at
                                          one of its recordings ends: drop what is held of it, seal
     taint    session, reason, ended_at   it must not be recorded: drop what is held, seal
+
+`srtp` is null, or the suite, key (master key and salt) and mki of each side, a and b, in hexadecimal.
 
 Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
 `opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason). What cannot be

@@ -27,6 +27,7 @@ import structlog
 
 from recorder.capture.call import CapturedRecording
 from recorder.capture.keys import Keys
+from recorder.capture.ongoing import Ongoing
 from recorder.capture.orders import (
     Begin,
     OrderError,
@@ -37,6 +38,7 @@ from recorder.capture.orders import (
     refusals,
     session_of,
 )
+from recorder.capture.protection import Protections
 from recorder.capture.tally import Tally
 from recorder.capture.track import ClipVault
 from recorder.channel import Channel, Listener, Message
@@ -64,26 +66,6 @@ class CaptureSettings:
     stop_seconds: float = 10.0
 
 
-@dataclass(slots=True)
-class _Running:
-    recording: CapturedRecording
-    owner: Channel
-    opened: asyncio.Task[None]
-    grace: asyncio.TimerHandle | None = None
-
-    @property
-    def purpose(self) -> str:
-        return self.recording.begin.plan.purpose
-
-    def go_on(self, client: Channel) -> None:
-        """Signalling has come back: the same part goes on, with what was held meanwhile."""
-        if self.grace is not None:
-            self.grace.cancel()
-        self.owner = client
-        self.recording.is_suspended = False
-        self.recording.tell_opened()
-
-
 class Capture:
     """The recordings that are made now. Lives inside a running event loop.
 
@@ -104,7 +86,7 @@ class Capture:
         self._now_ns = now_ns
         self._run = secrets.token_hex(8)
         self._readers = [RingReader(fd) for fd in ring_fds]
-        self._running: dict[int, dict[str, _Running]] = {}  # by call, then by recording
+        self._running: dict[int, dict[str, Ongoing]] = {}  # by call, then by recording
         self._tainted: dict[int, None] = {}  # in order, the oldest are forgotten
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,6 +94,7 @@ class Capture:
         self._settling: asyncio.Task[None] | None = None
         self._tally = Tally()
         self._keys = Keys(now, now_ns)
+        self._protections = Protections()
         self.discarded = 0
         """Records of calls that nobody ordered."""
         self._listener = Listener(settings.socket, self._connected)
@@ -163,6 +146,7 @@ class Capture:
         if self._beats % FLUSH_BEATS == 0:
             for running in self._every():
                 self._spawn(running.recording.flush())
+            self._protections.keep({*self._running, *self._keys.listened()})
         if self._beats % SETTLE_BEATS == 0 and (self._settling is None or self._settling.done()):
             self._settling = self._spawn(self._settle())
 
@@ -170,10 +154,13 @@ class Capture:
         with contextlib.suppress(StorageError, OSError):
             await self._vault.settle()
 
-    def _attend(self, running: _Running, now_ns: int) -> None:
+    def _attend(self, running: Ongoing, now_ns: int) -> None:
         running.recording.commit(now_ns)
+        protection = self._protections.get(running.recording.begin.session)
         if running.recording.refused_codec:
             self._cut(running, "codec", failed=True)
+        elif protection is not None and protection.is_shut:
+            self._cut(running, "srtp", failed=True)
         elif running.recording.is_lost:
             self._forget(running)
             running.recording.drop()
@@ -233,6 +220,8 @@ class Capture:
             "taint": self._taint,
         }
         operation = message.get("op")
+        if operation in ("begin", "codecs", "listen"):
+            self._learn_keys(message)
         if operation == "begin":
             self._begin(client, message)
         elif operation == "listen":
@@ -241,6 +230,12 @@ class Capture:
             acts[operation](message)
         else:
             raise OrderError(f"unknown order {operation!r}")
+
+    def _learn_keys(self, message: Message) -> None:
+        if "srtp" not in message:
+            raise OrderError("it is not said whether the call is encrypted")
+        self._drain()  # what came before the order came under the keys before it
+        self._protections.learn(session_of(message), message["srtp"])
 
     def _begin(self, client: Channel, message: Message) -> None:
         for begin, row in zip(begins_of(message), message["recordings"], strict=True):
@@ -257,14 +252,14 @@ class Capture:
 
     def _start(self, client: Channel, begin: Begin) -> None:
         self._drain()  # what came before the order is not of this recording
-        running: _Running
+        running: Ongoing
 
         def tell(event: Message) -> None:
             self._tally.add(event)
             running.owner.send(event)
 
         recording = CapturedRecording(begin, tell, self._now(), self._now_ns(), self._tally.records)
-        running = _Running(recording, client, self._spawn(recording.open(self._vault)))
+        running = Ongoing(recording, client, self._spawn(recording.open(self._vault)))
         self._running.setdefault(begin.session, {})[begin.plan.recording_id] = running
 
     def answer(self, question: Message) -> Message:
@@ -315,7 +310,7 @@ class Capture:
         for running in self._of(ending.session):
             self._cut(running, ending.reason or "tainted")
 
-    def _cut(self, running: _Running, reason: str, failed: bool = False) -> None:
+    def _cut(self, running: Ongoing, reason: str, failed: bool = False) -> None:
         if not self._forget(running):
             return
         running.recording.drop()
@@ -323,18 +318,18 @@ class Capture:
         end = running.recording.cut(reason, running.opened, failed)
         self._spawn(_ended(running.recording, end))
 
-    def _break_off(self, running: _Running, error: Exception) -> None:
+    def _break_off(self, running: Ongoing, error: Exception) -> None:
         log.error("a recording was broken off", error=type(error).__name__)
         self._forget(running)
         self._spawn(_ended(running.recording, running.recording.break_off(running.opened)))
 
-    def _of(self, session: int) -> list[_Running]:
+    def _of(self, session: int) -> list[Ongoing]:
         return list(self._running.get(session, {}).values())
 
-    def _every(self) -> list[_Running]:
+    def _every(self) -> list[Ongoing]:
         return [running for session in list(self._running) for running in self._of(session)]
 
-    def _forget(self, running: _Running) -> bool:
+    def _forget(self, running: Ongoing) -> bool:
         """False: it is forgotten already."""
         if running.grace is not None:
             running.grace.cancel()
@@ -360,19 +355,23 @@ class Capture:
             records["session"].tolist(),
             records["side"].tolist(),
             records["arrival_ns"].tolist(),
+            records["length"].tolist(),
             headers,
             strict=True,
         )
         octets: Any = records.view(np.uint8)  # numpy's arrays are buffers; their stubs do not say so
         with memoryview(octets) as raw:
-            for index, (session, side, arrival_ns, header) in enumerate(rows):
-                found, packet = running.get(session), index * SLOT_BYTES + PACKET_AT
-                is_heard = self._keys.hear(session, side, arrival_ns, header, raw[packet:])
+            for index, (session, side, arrival_ns, length, header) in enumerate(rows):
+                start = index * SLOT_BYTES + PACKET_AT
+                found, packet = running.get(session), raw[start : start + length]
+                if (protection := self._protections.get(session)) is not None:
+                    header, packet = protection.open(side, packet)
+                is_heard = self._keys.hear(session, side, arrival_ns, header, packet)
                 if found is None or header is None or side > 1:
                     self.discarded += not is_heard
                     continue
                 for it in list(found.values()):
-                    payload = bytearray(raw[packet + header.start : packet + header.end])
+                    payload = bytearray(packet[header.start : header.end])
                     try:
                         it.recording.take(side, arrival_ns, header, payload)
                     except Exception as error:

@@ -33,6 +33,7 @@ def begin(*purposes: str, session: int = 7, part: int = 1, **changes: Any) -> Me
         "agent_side": "a",
         "parties": {"agent": "201", "outside": "+31201234567"},
         "codecs": {"a": [[8, "PCMA", 8000], [101, "telephone-event", 8000]], "b": [[8, "PCMA", 8000]]},
+        "srtp": None,
         "horizon_ms": 2000,
     }
     return message | changes

@@ -189,7 +189,9 @@ async def test_codecs_negotiated_anew_are_told_to_the_clip(site: CaptureSite) ->
     assert clip.plan.codecs == tuple(
         Codec(channel, *codec) for channel in (0, 1) for codec in ((0, "PCMU", 8000), (8, "PCMA", 8000))
     )
-    site.signalling.send({"op": "codecs", "session": 7, "codecs": {"a": [[96, "PCMU", 8000]], "b": []}})
+    site.signalling.send(
+        {"op": "codecs", "session": 7, "codecs": {"a": [[96, "PCMU", 8000]], "b": []}, "srtp": None}
+    )
     await soon(lambda: len(clip.records) == 2)
     assert clip.records == [Codec(0, 96, "PCMU", 8000), Codec(1, 96, "PCMU", 8000)]
     site.hear(SIDE_A, 0, AGENT[0], kind=96)

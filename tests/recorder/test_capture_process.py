@@ -101,6 +101,7 @@ class Installation:
             "agent_side": "a",
             "parties": {"agent": "201", "outside": "+31201234567"},
             "codecs": {"a": [[8, "PCMA", 8000]], "b": [[8, "PCMA", 8000]]},
+            "srtp": None,
             "horizon_ms": 0,
         }
         opened = len(self.told("opened"))

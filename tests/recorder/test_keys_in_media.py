@@ -127,7 +127,9 @@ def arrive(site: CaptureSite, side: int, packets: list[bytes], session: int = 7)
 
 
 async def listen(site: CaptureSite, *types: int) -> None:
-    site.signalling.send({"op": "listen", "session": 7, "side": "a", "payload_types": list(types)})
+    site.signalling.send(
+        {"op": "listen", "session": 7, "side": "a", "payload_types": list(types), "srtp": None}
+    )
     site.signalling.send({"op": "unknown", "session": 7})
     before = len(site.told("refused"))
     await soon(lambda: len(site.told("refused")) > before)

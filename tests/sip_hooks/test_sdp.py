@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ OFFER = (
     b"a=sendrecv\r\n"
 )
 VIDEO = b"m=video 5000 RTP/AVP 31\r\n"
+KEY = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + b64encode(bytes(30)) + b"\r\n"
 
 
 def described(old: bytes = b"", new: bytes = b"") -> Description:
@@ -63,6 +66,15 @@ def test_an_offer_is_described() -> None:
         b"phone 1 2 IN IP4 192.0.2.9",
     )
     assert end_of(description).payload_types == {8, 0, 96, 97, 101}
+
+
+def test_keys_and_whether_they_must_be_used_are_described() -> None:
+    end = end_of(describe(changed(b"RTP/AVP", b"RTP/SAVP") + KEY + KEY.replace(b":1 ", b":2 ")))
+    assert ([it.tag for it in end.cryptos], end.is_secured) == ([1, 2], True)
+    end = end_of(described(b"", KEY))
+    assert ([it.tag for it in end.cryptos], end.is_secured) == ([1], False)
+    assert "inline" not in repr(end)
+    assert "crypto" not in repr(end)
 
 
 def test_line_ends_make_no_difference() -> None:
@@ -158,6 +170,11 @@ def test_a_ptime_that_is_no_number_is_none(value: bytes, ptime: int | None) -> N
         (b"", b"a=rtcp:4001 XX IP4 10.0.0.2\r\n", {Obstacle.UNREADABLE}),
         (b"", b"a=rtcp:4001 IN IP4 10.0.0.2 x\r\n", {Obstacle.UNREADABLE}),
         (b"", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", {Obstacle.SRTP}),
+        (b"", KEY, set()),
+        (b"RTP/AVP", b"RTP/SAVP", {Obstacle.SRTP}),
+        (b"a=ptime:20\r\n", b"a=zrtp-hash:1.10 x\r\n" + KEY, {Obstacle.SRTP}),
+        (b"a=ptime:20\r\n", KEY + b"a=crypto:2 NEW inline:x\r\n", set()),
+        (b"t=0 0\r\n", b"t=0 0\r\n" + KEY, {Obstacle.SRTP}),
         (b"", b"a=zrtp-hash:1.10 x\r\n", {Obstacle.SRTP}),
         (b"t=0 0\r\n", b"t=0 0\r\na=key-mgmt:mikey x\r\n", {Obstacle.SRTP}),
         (b"t=0 0\r\n", b"k=prompt\r\nt=0 0\r\n", {Obstacle.SRTP}),

@@ -53,6 +53,7 @@ module opus.so
 module gsm.so
 module amr.so
 module l16.so
+module srtp.so
 module aufile.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -80,7 +81,8 @@ class Baresip:
     names in SDP, with rate and channels unless these are 8000 and 1. With a `password` it registers; else
     call it at `port`.
     Over TLS the server's certificate is of `ca`. With a `domain` its account is there, and `server` its
-    outbound proxy. Unless it `answers` by itself, it rings until it is told.
+    outbound proxy. Unless it `answers` by itself, it rings until it is told. `secured`: it would like SRTP
+    (RFC 8643), or must have it.
     """
 
     folder: Path
@@ -96,6 +98,7 @@ class Baresip:
     answers: bool = True
     dtmf: Literal["rtpevent", "info"] = "rtpevent"
     rate: int = 8000
+    secured: Literal["", "srtp", "srtp-mand"] = ""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -227,6 +230,8 @@ class Baresip:
         )
         if self.domain:
             text += f';outbound="sip:{host(self.server[0])}:{self.server[1]}{self._over}"'
+        if self.secured:
+            text += f";mediaenc={self.secured}"
         return f"{text};dtmfmode={self.dtmf}"
 
     @property

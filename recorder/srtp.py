@@ -1,0 +1,146 @@
+"""Opens copies of SRTP packets (RFC 3711, RFC 6188, RFC 7714): authenticity first, then the payload.
+
+A packet's index is 48 bits long and the packet tells the lower 16. Whoever listens from the first packet on
+counts the rest; whoever comes later, or was away, tries, and the tag says which it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from recorder.rtp import FIXED_BYTES, Header, RtpError, Unwrapper, body_at, parse
+
+MOST_ROLLOVERS = 128
+"""So often may the sequence number have begun anew before we came: 46 hours at 50 packets a second."""
+MOST_SOURCES = 8
+MOST_SEARCHES = 500
+"""In a row; after that only the most likely index is tried, until one is right."""
+
+_ROLLOVER = 1 << 16
+_SALT_BYTES = 14
+_GCM_SALT_BYTES = 12
+_GCM_TAG_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MasterKey:
+    """Of one direction. `suite` as in `a=crypto` (RFC 4568 §6.2); `key`: master key and master salt."""
+
+    suite: str
+    key: bytes
+    mki: bytes = b""
+
+
+class Opener:
+    """The packets that one party sends under one key."""
+
+    def __init__(self, master: MasterKey) -> None:
+        is_gcm, tag_bytes = "GCM" in master.suite, 4 if master.suite.endswith("_32") else 10
+        self._cipher = _Gcm(master.key) if is_gcm else _CounterMode(master.key, tag_bytes)
+        self._mki = master.mki
+        self._is_mki_last = is_gcm  # RFC 7714 §5.2; else before the tag (RFC 3711 §3.1)
+        self._sources: dict[int, Unwrapper] = {}
+        self._searches = 0
+
+    def open(self, packet: bytes) -> tuple[Header, bytearray] | None:
+        """Header and bytes of the plain packet; None: nobody who has the key made this one."""
+        try:
+            start = body_at(packet)
+        except RtpError:
+            return None
+        sealed, tag = self._parted(packet)
+        if len(sealed) < start:
+            return None
+        sequence, ssrc = int.from_bytes(packet[2:4]), int.from_bytes(packet[8:FIXED_BYTES])
+        for index in self._indices(ssrc, sequence):
+            payload = self._cipher.open(sealed, tag, start, ssrc, index)
+            if payload is not None:
+                self._note(ssrc, index)
+                return _whole(packet[:start], payload)
+        return None
+
+    def _parted(self, packet: bytes) -> tuple[bytes, bytes]:
+        """What is sealed, and its tag; without the name of the key, which must be there if one was agreed."""
+        cut, size = len(self._mki), self._cipher.tag_bytes
+        end = len(packet) - size - cut
+        if end < FIXED_BYTES:
+            return b"", b""
+        name_at, tag_at = (end + size, end) if self._is_mki_last else (end, end + cut)
+        if packet[name_at : name_at + cut] != self._mki:
+            return b"", b""
+        return packet[:end], packet[tag_at : tag_at + size]
+
+    def _indices(self, ssrc: int, sequence: int) -> Iterator[int]:
+        """Which index this may be, the most likely first (RFC 3711 §3.3.1)."""
+        known = self._sources.get(ssrc)
+        if known is not None and (nearest := known.nearest(sequence)) >= 0:
+            yield nearest
+        self._searches += 1
+        for turn in range(MOST_ROLLOVERS if self._searches <= MOST_SEARCHES else 1):
+            yield turn * _ROLLOVER + sequence
+
+    def _note(self, ssrc: int, index: int) -> None:
+        known = self._sources.get(ssrc)
+        if known is None and len(self._sources) >= MOST_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        self._sources[ssrc] = Unwrapper(16, index if known is None else max(known.highest, index))
+        self._searches = 0
+
+
+def _whole(head: bytes, payload: bytes) -> tuple[Header, bytearray] | None:
+    plain = bytearray(head) + payload
+    try:
+        return parse(plain), plain
+    except RtpError:
+        return None
+
+
+class _CounterMode:
+    """AES in counter mode and HMAC-SHA1 (RFC 3711 §4)."""
+
+    def __init__(self, key: bytes, tag_bytes: int) -> None:
+        master, salt = key[:-_SALT_BYTES], key[-_SALT_BYTES:]
+        self.tag_bytes = tag_bytes
+        self._aes = algorithms.AES(_derived(master, salt, 0, len(master)))
+        self._authentication = _derived(master, salt, 1, 20)
+        self._salt = int.from_bytes(_derived(master, salt, 2, _SALT_BYTES)) << 16
+
+    def open(self, sealed: bytes, tag: bytes, start: int, ssrc: int, index: int) -> bytes | None:
+        signed = sealed + (index >> 16).to_bytes(4)
+        if not hmac.compare_digest(
+            hmac.digest(self._authentication, signed, hashlib.sha1)[: self.tag_bytes], tag
+        ):
+            return None
+        counter = self._salt ^ ssrc << 64 ^ index << 16
+        return Cipher(self._aes, modes.CTR(counter.to_bytes(16))).decryptor().update(sealed[start:])
+
+
+class _Gcm:
+    """AES-GCM (RFC 7714 §8)."""
+
+    tag_bytes = _GCM_TAG_BYTES
+
+    def __init__(self, key: bytes) -> None:
+        master, salt = key[:-_GCM_SALT_BYTES], key[-_GCM_SALT_BYTES:] + bytes(2)  # RFC 7714 §11
+        self._aes = AESGCM(_derived(master, salt, 0, len(master)))
+        self._salt = int.from_bytes(_derived(master, salt, 2, _GCM_SALT_BYTES))
+
+    def open(self, sealed: bytes, tag: bytes, start: int, ssrc: int, index: int) -> bytes | None:
+        nonce = self._salt ^ ssrc << 48 ^ index
+        try:
+            return self._aes.decrypt(nonce.to_bytes(_GCM_SALT_BYTES), sealed[start:] + tag, sealed[:start])
+        except InvalidTag:
+            return None
+
+
+def _derived(master: bytes, salt: bytes, label: int, size: int) -> bytes:
+    """A session key (RFC 3711 §4.3.1, without a key derivation rate)."""
+    start = (int.from_bytes(salt) ^ label << 48) << 16
+    return Cipher(algorithms.AES(master), modes.CTR(start.to_bytes(16))).encryptor().update(bytes(size))
