@@ -7,6 +7,7 @@ past the transaction layer. They read with their own eyes: line by line, nothing
 from __future__ import annotations
 
 from random import Random
+from zlib import crc32
 
 ANSWER = (
     b"v=0\r\no=pbx 7 7 IN IP4 192.0.2.77\r\ns=-\r\nc=IN IP4 192.0.2.77\r\nt=0 0\r\n"
@@ -47,7 +48,13 @@ def answer(chance: Random, request: bytes, status: int = 0) -> bytes:
             lines.append(name + b": " + value + (tag if status > 100 else b""))
     lines.append(b"Contact: <sip:+31612345678@192.0.2.77:5060>")
     with_body = method_of(request) in (b"INVITE", b"UPDATE", b"PRACK") and 100 < status < 300
-    return _whole(lines, ANSWER if with_body and (is_chosen or chance.random() < 0.8) else b"")
+    return _whole(lines, _described(request) if with_body and (is_chosen or chance.random() < 0.8) else b"")
+
+
+def _described(request: bytes) -> bytes:
+    """Each call has media of its own."""
+    call = dict(fields(request)).get(b"call-id", b"")
+    return ANSWER.replace(b"42000", b"%d" % (42000 + 2 * (crc32(call) % 4000)))
 
 
 def within(chance: Random, success: bytes, number: int) -> bytes:
@@ -70,7 +77,7 @@ def within(chance: Random, success: bytes, number: int) -> bytes:
     ]
     if method == b"REFER":
         lines.append(b"Refer-To: <sip:203@pbx.example?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>")
-    return _whole(lines, ANSWER if method in (b"INVITE", b"UPDATE") else b"")
+    return _whole(lines, _described(success) if method in (b"INVITE", b"UPDATE") else b"")
 
 
 def _whole(lines: list[bytes], body: bytes) -> bytes:

@@ -26,9 +26,11 @@ EPISODE = 2000  # messages
 DAMAGED = 0.7  # of all messages; the rest are whole
 INSTANT = 1 / 64  # seconds between two messages; times add up without rounding, whenever an episode begins
 MOST_SECONDS = 0.050
+_EACH_SECONDS = 0.000_1  # more for each message that a piece of a stream holds: some hold two thousand
 MOST_GROWTH = 1024.0  # KiB in 100,000 messages, by the slope of the resident memory after the first third
 _MOST_FAULTS = 10
 _PAGE_KIB = 4
+_PHONE, _AUDIO = b"192.0.2.31", b"m=audio 40000 "
 
 
 def corpus() -> list[bytes]:
@@ -112,10 +114,11 @@ def _episode(target: Target, make: Callable[[], Target], episode: int, size: int
             before = time.thread_time()
             target.take(chance, data, packet)
             taken = time.thread_time() - before
-            if taken > MOST_SECONDS:
+            most = MOST_SECONDS + _EACH_SECONDS * data.count(b"\r\n\r\n")
+            if taken > most:
                 report.seen["looked at again"] += 1
                 taken = min(taken, *(_again(make, seed, episode, size, index) for _ in range(2)))
-            if taken > MOST_SECONDS:
+            if taken > most:
                 report.faults.append({"fault": "slow", "ms": round(taken * 1000, 1), **place})
             report.slowest_ms = max(report.slowest_ms, taken * 1000)
             _let_time_pass(chance, target)
@@ -169,11 +172,20 @@ def _whole(chance: Random, target: Target, seed: bytes, number: int) -> tuple[by
     if not target.sent or chance.random() < 0.6:
         if chance.random() < 0.1:
             return seed, None
-        return seed.replace(b"z9hG4bK", b"z9hG4bK%d." % number).replace(b": c-", b": c%d-" % number), None
+        return _another(seed, number), None
     sent = target.sent[-1] if chance.random() < 0.5 else chance.choice(target.sent)
     if partner.is_request(sent.data):
         return partner.answer(chance, sent.data), sent
     return partner.within(chance, sent.data, number + 2), None
+
+
+def _another(seed: bytes, number: int) -> bytes:
+    """The same in a call, a transaction and a telephone of its own: what keeps one of a telephone's calls out
+    keeps all of them out.
+    """
+    message = seed.replace(b"z9hG4bK", b"z9hG4bK%d." % number).replace(b": c-", b": c%d-" % number)
+    message = message.replace(_PHONE, b"192.0.2.%d" % (31 + number % 40))
+    return message.replace(_AUDIO, b"m=audio %d " % (40000 + 2 * (number % 4000)))
 
 
 def _let_time_pass(chance: Random, target: Target) -> None:
