@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from recorder.cli.accounts import option, password
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, complain, err, rows, say, show
 from recorder.config import Config, load
@@ -35,24 +34,11 @@ def _group() -> None:
     """Find out what the PBX can do."""
 
 
-def _token(text: str | None) -> str | None:
-    """What may stand in an address. Raises typer.BadParameter."""
-    if text is not None and (
-        not text.isascii() or not text.isprintable() or set(text) & set(' "<>@') or not text
-    ):
-        raise typer.BadParameter("write a name or number without spaces, quotes, brackets and @")
-    return text
-
-
-def _option(name: str, metavar: str, words: str) -> Any:
-    return typer.Option(name, metavar=metavar, callback=_token, help=words)
-
-
-_USER = _option("--user", "USER", "A test account, which no phone uses.")
-_NUMBER = _option("--number", "NUMBER", "What rings it; USER if not given.")
-_CALLER = _option("--caller", "USER", "A second test account, which calls the first one.")
-_DOMAIN = _option("--domain", "NAME", "Of the accounts; the PBX's address if not given.")
-_LOGIN = _option("--login", "NAME", "The account's log-in, if not USER.")
+_USER = option("--user", "USER", "A test account, which no phone uses.")
+_NUMBER = option("--number", "NUMBER", "What rings it; USER if not given.")
+_CALLER = option("--caller", "USER", "A second test account, which calls the first one.")
+_DOMAIN = option("--domain", "NAME", "Of the accounts; the PBX's address if not given.")
+_LOGIN = option("--login", "NAME", "The account's log-in, if not USER.")
 _BANS = typer.Option(
     "--try-bans",
     help="Also send ten wrong passwords. A PBX that bans addresses then shuts out every phone here.",
@@ -80,9 +66,9 @@ def probe(
     loaded = load(config)
     home = domain or host(loaded.pbx.address)
     wanted = Wanted(
-        Account(user, home, Login(login or user, _password(PASSWORD, user))),
+        Account(user, home, Login(login or user, password(PASSWORD, user))),
         number or user,
-        Account(caller, home, Login(caller, _password(CALLER_PASSWORD, caller))) if caller else None,
+        Account(caller, home, Login(caller, password(CALLER_PASSWORD, caller))) if caller else None,
         try_bans,
     )
     seen = asyncio.run(try_out(loaded, wanted, lambda text: err.print(text, markup=False)))
@@ -111,13 +97,3 @@ def _print(config: Config, seen: findings.Seen, as_json: bool) -> None:
     if seen.best is not None:
         same = " (as it is)" if seen.best == seen.configured else ""
         say(f'\n[pbx]\nregistration = "{seen.best}"{same}')
-
-
-def _password(variable: str, user: str) -> str:
-    """From the environment, or from whoever sits at the terminal. Raises typer.BadParameter."""
-    if variable in os.environ:
-        return os.environ[variable]
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"no password for {user}: set {variable}, or run this at a terminal")
-    entered: str = typer.prompt(f"Password of {user}", hide_input=True, err=True)
-    return entered

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
+from recorder.probe.dialog import Dialog, belonging, description, encoded, new_branch
 from recorder.probe.digest import Login, credentials
-from sip_hooks.address import family_of, host
+from sip_hooks.address import host
 from sip_hooks.errors import SipError
 from sip_hooks.headers import tag_in, uri_in
 from sip_hooks.message import Message, parse
@@ -46,29 +47,6 @@ class Arrived:
 
     invite: Message
     source: Address
-
-
-@dataclass(slots=True)
-class Dialog:
-    """What a telephone keeps of a call that it makes."""
-
-    target: str
-    remote: str
-    local: str
-    id: str = field(default_factory=lambda: secrets.token_hex(12))
-    routes: list[str] = field(default_factory=list)
-    number: int = 0
-
-    def lines(self, method: str, extra: Sequence[str]) -> list[str]:
-        """A request, without its Via. An ACK has the number of its INVITE."""
-        self.number += method != "ACK"
-        return [
-            f"{method} {self.target} SIP/2.0",
-            *(f"Route: {it}" for it in self.routes),
-            *("Max-Forwards: 70", f"From: {self.local}", f"To: {self.remote}", f"Call-ID: {self.id}"),
-            f"CSeq: {self.number} {'INVITE' if method == 'ACK' else method}",
-            *extra,
-        ]
 
 
 class Telephone(asyncio.DatagramProtocol):
@@ -137,7 +115,8 @@ class Telephone(asyncio.DatagramProtocol):
         dialog = Dialog(self.uri(user), f"<{self.uri(user)}>", self._own())
         answer = await self._ask(dialog, "INVITE", (f"Contact: <{self.contact}>",), self._description())
         if answer is not None and 200 <= answer.status < 300:
-            await self._hang_up(dialog, answer)
+            self._confirm(dialog, answer)
+            await self._ask(dialog, "BYE", ())
         return answer
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
@@ -174,7 +153,7 @@ class Telephone(asyncio.DatagramProtocol):
     async def _send(
         self, dialog: Dialog, method: str, extra: Sequence[str], body: bytes = b""
     ) -> Message | None:
-        lines, branch = dialog.lines(method, extra), _new_branch()
+        lines, branch = dialog.lines(method, extra), new_branch()
         waiting: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[branch] = waiting
         self._write(lines, branch, body)
@@ -182,26 +161,26 @@ class Telephone(asyncio.DatagramProtocol):
             answer = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
         except TimeoutError:
             if method == "INVITE":
-                self._write(_belonging("CANCEL", lines, dialog.remote), branch)
+                self._write(belonging("CANCEL", lines, dialog.remote), branch)
             return None
         finally:
             del self._waiting[branch]
         if method == "INVITE" and answer.status >= 300:
-            self._write(_belonging("ACK", lines, (answer.first(b"to") or b"").decode("latin-1")), branch)
+            self._write(belonging("ACK", lines, (answer.first(b"to") or b"").decode("latin-1")), branch)
         return answer
 
-    async def _hang_up(self, dialog: Dialog, answer: Message) -> None:
+    def _confirm(self, dialog: Dialog, answer: Message) -> None:
+        """Learn from a 2xx to INVITE who has answered and by which way, and acknowledge it."""
         dialog.remote = (answer.first(b"to") or b"").decode("latin-1")
         dialog.routes = [it.decode("latin-1") for it in reversed(answer.all(b"record-route"))]
         if (contact := answer.first(b"contact")) is not None:
             dialog.target = uri_in(contact).raw.decode("latin-1")
-        self._write(dialog.lines("ACK", ()), _new_branch())
-        await self._ask(dialog, "BYE", ())
+        self._write(dialog.lines("ACK", ()), new_branch())
 
     def _write(self, lines: Sequence[str], branch: bytes, body: bytes = b"") -> None:
         address, port = self._sip.get_extra_info("sockname")[:2]
         via = f"Via: SIP/2.0/UDP {host(address)}:{port};branch={branch.decode()};rport"
-        self._sip.sendto(_encoded([lines[0], via, *lines[1:]], body), self.server)
+        self._sip.sendto(encoded([lines[0], via, *lines[1:]], body), self.server)
 
     # --- what it is asked
 
@@ -211,7 +190,7 @@ class Telephone(asyncio.DatagramProtocol):
         elif request.method == b"INVITE" and not request.to_tag:
             self._ring(request, source)
         else:
-            self._reply(request, source, b"")
+            self._reply(request, source)
 
     def _ring(self, invite: Message, source: Address) -> None:
         key = invite.call_id + invite.from_tag
@@ -219,46 +198,32 @@ class Telephone(asyncio.DatagramProtocol):
             return
         self._answered[key] = secrets.token_hex(6).encode()
         self.arrived.append(Arrived(invite, source))
-        task = asyncio.get_running_loop().create_task(self._answer(invite, source, self._answered[key]))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._answer(invite, source, self._answered[key], self._description()))
 
-    async def _answer(self, invite: Message, source: Address, tag: bytes) -> None:
+    async def _answer(self, invite: Message, source: Address, tag: bytes, body: bytes) -> None:
         for pause in _REPEATED_AFTER_SECONDS:
-            self._reply(invite, source, tag, self._description())
+            self._reply(invite, source, tag, body)
             await asyncio.sleep(pause)
             if invite.call_id in self._acknowledged:
                 return
 
-    def _reply(self, request: Message, source: Address, tag: bytes, body: bytes = b"") -> None:
-        lines = ["SIP/2.0 200 OK"]
+    def _reply(
+        self, request: Message, source: Address, tag: bytes = b"", body: bytes = b"", status: str = "200 OK"
+    ) -> None:
+        lines = [f"SIP/2.0 {status}"]
         for it in request.headers:
             if it.name in _COPIED:
                 mark = f";tag={tag.decode()}" if it.name == b"to" and tag and not tag_in(it.value) else ""
                 lines.append(f"{it.name.decode().title()}: {it.value.decode('latin-1')}{mark}")
-        self._sip.sendto(_encoded([*lines, f"Contact: <{self.contact}>"], body), source)
+        self._sip.sendto(encoded([*lines, f"Contact: <{self.contact}>"], body), source)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _own(self) -> str:
         return f"<{self.uri()}>;tag={secrets.token_hex(6)}"
 
     def _description(self) -> bytes:
-        told, port = self._media[1], self._rtp.get_extra_info("sockname")[1]
-        here = f"IN IP{family_of(told)} {told}"
-        lines = ("v=0", f"o=- 1 1 {here}", "s=-", f"c={here}", "t=0 0", f"m=audio {port} RTP/AVP 8 0")
-        return "".join(f"{line}\r\n" for line in lines).encode()
-
-
-def _new_branch() -> bytes:
-    return b"z9hG4bK" + secrets.token_hex(10).encode()
-
-
-def _belonging(method: str, lines: Sequence[str], remote: str) -> list[str]:
-    """CANCEL, or ACK of a refusal: what of an INVITE goes into them (RFC 3261 §9.1, §17.1.1.3)."""
-    kept = [it for it in lines[1:] if it.startswith(("Route:", "Max-Forwards:", "From:", "Call-ID:"))]
-    number = next(it for it in lines if it.startswith("CSeq:")).split(" ")[1]
-    return [lines[0].replace("INVITE", method, 1), *kept, f"To: {remote}", f"CSeq: {number} {method}"]
-
-
-def _encoded(lines: Sequence[str], body: bytes) -> bytes:
-    kind = ["Content-Type: application/sdp"] if body else []
-    return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body
+        return description(self._media[1], self._rtp.get_extra_info("sockname")[1])
