@@ -28,6 +28,7 @@ COMMANDS = {
     "calls": "calls",
     "reconcile": "reconcile",
     "pbx": "pbx",
+    "selftest": "selftest",
     "ctl": "ctl",
     "exclude": "exclude",
     "explain": "explain",

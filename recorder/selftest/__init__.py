@@ -1,0 +1,1 @@
+"""`doelband selftest`: telephones of our own try on the running service what must never be recorded."""
