@@ -116,13 +116,16 @@ class Calls:
         self._policy = policy
         effects = [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
         for call in self._sessions:
-            effects += self._spread(call, at)
+            effects += self._spread(call, at) + self._weigh_company(call, at)
         return effects
 
     def abandon(self, call: str, at: datetime) -> list[Effect]:
-        """An event of this call could not be acted on."""
-        session = self._sessions.get(call)
-        return session.abandon(at) if session is not None else []
+        """An event of this call could not be acted on: who knows what it says of all that belong to it?"""
+        if call not in self._sessions:
+            return []
+        self._relations.taint(call, Taint.UNREADABLE)
+        concerned = {call, *self._relations.untold(call), *self._relations.company(call)[1]}
+        return [effect for it in sorted(concerned) for effect in self._sessions[it].abandon(at)]
 
     def request(self, id: str, purposes: Iterable[str], at: datetime) -> Answer | None:
         """Somebody asks for a call to be recorded; None if there is no such call, or none to be shown."""
@@ -167,9 +170,11 @@ class Calls:
         return effects
 
     def on_keys(self, number: int, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
-        """The capture process has heard keys of our party, in the media of the call with this number."""
+        """The capture process has heard keys of our party, in the media of the call with this number. They
+        count also if nobody listens to it any more since.
+        """
         for call, session in self._sessions.items():
-            if session.number == number and session.hears_keys:
+            if session.number == number:
                 return self._press(call, "rtp", keys, pressed_at, at)
         return []
 
@@ -256,15 +261,17 @@ class Calls:
 
     def _weigh_company(self, call: str, at: datetime) -> list[Effect]:
         """A telephone that speaks in several calls may let all hear each other (a three-way call): as long as
-        somebody is not certain in one, nobody is in the others.
+        somebody is not certain in one, nobody is in the others. To be asked after whatever changes a doubt.
         """
         effects: list[Effect] = []
         everywhere, speaking = self._relations.company(call)
         uncertain = {it for it in speaking if len(everywhere) > 1 and not self._sessions[it].is_certain}
         for it in everywhere:
-            session, is_doubtful = self._sessions[it], it in speaking and bool(uncertain - {it})
-            if is_doubtful != (Doubt.COMPANY in session.facts.doubts):
-                effects += (session.doubt if is_doubtful else session.settle)(Doubt.COMPANY, at)
+            session = self._sessions[it]
+            if it in speaking and uncertain - {it}:  # also again: a doubt may reach back further than before
+                effects += session.doubt(Doubt.COMPANY, at)
+            elif Doubt.COMPANY in session.facts.doubts:
+                effects += session.settle(Doubt.COMPANY, at)
         return effects
 
     def _halves(self, call: str, session: Session) -> set[str]:
@@ -294,25 +301,30 @@ class Calls:
     def _press(self, call: str, heard_in: str, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
         codes = self._policy.feature_codes
         if codes is None:
-            return self._sessions[call].on_event(CallDisturbed(call, Disturbance.KEYS, ()), at)
+            return self._end_for_keys(call, at) + self._weigh_company(call, pressed_at)
         pad = self._keypads.setdefault(call, Keypad())
         found = pad.press(heard_in, keys, pressed_at, codes, on_the_way=heard_in == "info")
         return self._heed(call, pad, found, at)
 
     def _miss_keys(self, at: datetime) -> list[Effect]:
-        """Nobody has heard for a while what was pressed in the calls in which that matters."""
-        calls = [call for call, it in self._sessions.items() if it.hears_keys]
-        missed = (CallDisturbed(call, Disturbance.KEYS, ()) for call in calls)
-        return [effect for it in missed for effect in self._sessions[it.call].on_event(it, at)]
+        """Nobody has heard for a while what was pressed where that matters: nobody beside it is certain."""
+        deaf = [call for call, it in self._sessions.items() if it.hears_keys]
+        calls = {it for call in deaf for it in (call, *self._relations.company(call)[1])}
+        return [effect for it in sorted(calls) for effect in self._end_for_keys(it, at)]
+
+    def _end_for_keys(self, call: str, at: datetime) -> list[Effect]:
+        """What was pressed in it, or may have been, ends its recording for good."""
+        return self._sessions[call].on_event(CallDisturbed(call, Disturbance.KEYS, ()), at)
 
     def _heed(self, call: str, pad: Keypad, press: Press, at: datetime) -> list[Effect]:
         """From the first key of what may be a code nobody knows who speaks, until it turns out to be none."""
         session, codes = self._sessions[call], self._policy.feature_codes
         if press is Press.NOTHING:
-            return session.settle(Doubt.KEYS, at)
-        effects = session.doubt(Doubt.KEYS, pad.since or at)
+            return session.settle(Doubt.KEYS, at) + self._weigh_company(call, at)
+        since = pad.since or at
+        effects = session.doubt(Doubt.KEYS, since) + self._weigh_company(call, since)
         if press is Press.PERHAPS and codes is not None:
-            effects.append(Remind(call, codes.key_seconds + MARGIN.total_seconds()))
+            effects.append(Remind(call, codes.key_seconds + 2 * MARGIN.total_seconds()))
         return effects
 
     def _take_back(self, call: str, at: datetime) -> list[Effect]:

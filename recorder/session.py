@@ -17,14 +17,7 @@ from recorder.account import Account
 from recorder.decision import BESIDES, WITHHELD, Action, CallFacts, Doubt, Kind, Reason, decide
 from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
 from recorder.ends import DOUBTS, Ends
-from recorder.facts import (
-    Lots,
-    disturbed,
-    first_facts,
-    our_role,
-    told,
-    vouched,
-)
+from recorder.facts import Lots, disturbed, first_facts, our_role, told, vouched
 from recorder.leg import TABLE, Phase, word
 from recorder.policy import Policy
 from recorder.taping import Taping
@@ -97,6 +90,10 @@ class Session:
     @property
     def is_certain(self) -> bool:
         """Whether all who speak in it are known, and may be recorded, whatever other calls say."""
+        # Where media passes us by nobody hears what is pressed.
+        is_deaf = self._taping.number is None and self._policy.hears_keys(self._facts)
+        if is_deaf or self._is_abandoned:
+            return False
         own = self._facts.doubts - BESIDES
         facts = self._facts if own == self._facts.doubts else replace(self._facts, doubts=own)
         self._alone = verdict = decide(facts, self._policy.rules, self._alone)
@@ -183,9 +180,8 @@ class Session:
             effects = self._on_untouched()
         else:
             self._learn(event)
-        is_described = (
-            self._taping.number is None or self._ends.are_known()
-        )  # else the ACK carries the answer
+        # Else the ACK carries the answer.
+        is_described = self._taping.number is None or self._ends.are_known()
         self._facts = replace(self._facts, answered=self._answered_at is not None and is_described)
         return effects + self._decide(at)
 
@@ -201,7 +197,7 @@ class Session:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
         self._is_abandoned = True
         self._account.failures.add("internal-error")  # not decided afresh: that may be what cannot be done
-        return self._suppress(at)
+        return self._taping.listen(False, self._facts) + self._suppress(at)
 
     def cut_off(self, at: datetime) -> list[Effect]:
         """The service stops while this call runs."""
@@ -312,9 +308,13 @@ class Session:
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
         self._verdict = decide(self._facts, self._policy.rules, self._verdict)
-        is_heard = self._phase is not Phase.SUPPRESSED and self._policy.hears_keys(self._facts)
-        heard = self._taping.listen(is_heard, self._facts)
+        heard = self._taping.listen(self._is_heard(), self._facts)
         return [*heard, *self._act(at), *self._account.keep(self._verdict)]
+
+    def _is_heard(self) -> bool:
+        """Whether the keys of our telephone matter: beside other calls also if nothing is kept any more."""
+        is_out = self._verdict.kind in WITHHELD or Reason.DISTURBED in self._verdict.reasons
+        return self._policy.hears_keys(self._facts) and not is_out and not self._is_abandoned
 
     def _act(self, at: datetime) -> list[Effect]:
         self._look_for_media()
@@ -323,7 +323,7 @@ class Session:
         if phase is Phase.SUPPRESSED:
             return effects + self._suppress(at)
         self._phase = phase
-        if phase is Phase.PAUSED and before is Phase.RECORDING:
+        if phase is Phase.PAUSED:  # also again: a doubt may reach back to before the one that paused it
             return effects + self._taping.pause(self._facts, self._policy, at)
         if phase is Phase.RECORDING and before is Phase.PAUSED:
             effects += self._taping.resume(at)

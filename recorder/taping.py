@@ -52,6 +52,7 @@ class Taping:
         self, purposes: tuple[str, ...], verdict: Verdict, facts: CallFacts, policy: Policy, at: datetime
     ) -> list[Effect]:
         """These begin now."""
+        self._paused_at = None
         for purpose in purposes:
             day = deadline_day(self._started_at, policy.retention[purpose])
             plan = {
@@ -70,11 +71,14 @@ class Taping:
         return [TellCapture(self._begin_message(purposes, facts, policy)), self._tap("all")]
 
     def pause(self, facts: CallFacts, policy: Policy, at: datetime) -> list[Effect]:
-        """Nothing that arrives from now on is kept. On the trunk side nothing that is held is, either: what
-        is seen there may be late by that much.
+        """Nothing is kept that arrived since `at`, or arrives from now on. On the trunk side nothing that is
+        held is, either: what is seen there may be late by that much.
         """
         is_seen = facts.vouching is Vouching.NOT_NEEDED
-        self._paused_at = at if is_seen else at - policy.horizon_of(facts)
+        since = at if is_seen else at - policy.horizon_of(facts)
+        if self._paused_at is not None and self._paused_at <= since:
+            return []
+        self._paused_at = since
         return self._if_running(self._tap("none"), self._tell("pause", at=self._paused_at.isoformat()))
 
     def resume(self, at: datetime) -> list[Effect]:
@@ -85,11 +89,7 @@ class Taping:
     def taint(self, reason: str, at: datetime) -> list[Effect]:
         """Stop all for good: what is younger than the horizon is dropped, what is older stays sealed."""
         self.recordings.end()
-        return [
-            *self._hush(),
-            self._tap("none"),
-            self._tell("taint", reason=reason, ended_at=at.isoformat()),
-        ]
+        return [self._tap("none"), self._tell("taint", reason=reason, ended_at=at.isoformat())]
 
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
         """These recordings end, the others go on."""

@@ -2,7 +2,8 @@
 
 finish      what arrived until the end is committed, the clip is sealed as `complete`; without any audio
             it is sealed too, with a length of 0, and reported as failed: no-audio. When the wall clock
-            has been set meanwhile, the end is that of the clock of arrivals
+            has been set meanwhile, the end is that of the clock of arrivals; when a key was pressed in the
+            last second, that is the end: it may have been a code, and nobody has said so yet
 taint, stop what is held is overwritten, the clip ends where it was last certain
 codec       audio that cannot be kept: as a taint, and reported as failed
 suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
@@ -116,13 +117,19 @@ class CapturedRecording:
             self._commit(self._horizon.reached(self._tick(now_ns)))
 
     def pause(self, at: datetime, now_ns: int) -> None:
-        """Keep nothing of what arrived from `at` on. Ordered at `now_ns`."""
-        if not self._is_paused and not self._is_over:
+        """Keep nothing of what arrived from `at` on; in a pause too: what it is about may have begun earlier.
+        Ordered at `now_ns`.
+        """
+        if self._is_over:
+            return
+        tick = max(self._end(at, now_ns, self._horizon.length), 0)
+        self._timeline.drop_after(tick)
+        if not self._is_paused:
             self._is_paused = True
-            tick = max(self._end(at, now_ns, self._horizon.length), 0)
             self._horizon.pause(self._tick(now_ns))
-            self._timeline.drop_after(tick)
             self._marks.append(Pause(tick))
+        elif self._marks:
+            self._marks[-1] = Pause(min(tick, self._marks[-1].position))
 
     def resume(self, at: datetime, now_ns: int) -> None:
         """Keep again what arrives from now on."""

@@ -1,11 +1,12 @@
 """The keys of running calls, heard in the rings and told to whoever asked, one by one.
 
 A call is listened to whether it is recorded or not: a key may be what forbids to record it. Nothing of a key
-is kept here, logged or counted.
+is kept here, logged or counted; for a second it is known that there was one: it may not be heeded yet.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from recorder.dtmf import Events
 from recorder.rtp import Header
 
 _SIDES = {"a": 0, "b": 1}
+_HEEDED_AFTER_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class Keys:
         self._now = now
         self._now_ns = now_ns
         self._listened: dict[int, _Listened] = {}
+        self._recent: deque[tuple[int, int, datetime]] = deque()  # told when, of which call, as of when
 
     def listen(self, owner: Channel, message: Message) -> None:
         """Take a `listen` order; without payload types it is over. Raises OrderError."""
@@ -66,4 +69,15 @@ class Keys:
                 at = self._now() - timedelta(microseconds=(self._now_ns() - arrival_ns) // 1000)
                 told = {"event": "keys", "session": session, "keys": keys, "at": at.isoformat()}
                 found.owner.send(told)
+                self._forget_old()
+                self._recent.append((self._now_ns(), session, at))
         return True
+
+    def unheeded_since(self, session: int) -> datetime | None:
+        """When the first key of a call was pressed of which whoever was told may not know yet."""
+        self._forget_old()
+        return min((at for _, it, at in self._recent if it == session), default=None)
+
+    def _forget_old(self) -> None:
+        while self._recent and self._now_ns() - self._recent[0][0] > _HEEDED_AFTER_NS:
+            self._recent.popleft()

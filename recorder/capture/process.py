@@ -220,6 +220,7 @@ class Capture:
             "taint": self._taint,
         }
         operation = message.get("op")
+        self._drain()  # what came before an order is of before it: its keys, whoever listened, what was kept
         if operation in ("begin", "codecs", "listen"):
             self._learn_keys(message)
         if operation == "begin":
@@ -234,7 +235,6 @@ class Capture:
     def _learn_keys(self, message: Message) -> None:
         if "srtp" not in message:
             raise OrderError("it is not said whether the call is encrypted")
-        self._drain()  # what came before the order came under the keys before it
         self._protections.learn(session_of(message), message["srtp"])
 
     def _begin(self, client: Channel, message: Message) -> None:
@@ -251,7 +251,6 @@ class Capture:
                 self._start(client, begin)
 
     def _start(self, client: Channel, begin: Begin) -> None:
-        self._drain()  # what came before the order is not of this recording
         running: Ongoing
 
         def tell(event: Message) -> None:
@@ -272,28 +271,25 @@ class Capture:
 
     def _renegotiate(self, message: Message) -> None:
         found, codecs = self._of(session_of(message)), codecs_of(message)
-        self._drain()
         for running in found:
             running.recording.renegotiate(codecs)
 
     def _pause(self, message: Message) -> None:
         found, at = self._of(session_of(message)), instant_of(message)
-        self._drain()  # what came before is kept, and what came after must be there to be dropped
         for running in found:
             running.recording.pause(at, self._now_ns())
 
     def _resume(self, message: Message) -> None:
         found, at = self._of(session_of(message)), instant_of(message)
-        self._drain()
         for running in found:
             running.recording.resume(at, self._now_ns())
 
     def _finish(self, message: Message) -> None:
         ending = ending_of(message)
-        self._drain()
+        ended_at = min(ending.ended_at, self._keys.unheeded_since(ending.session) or ending.ended_at)
         for running in self._of(ending.session):
             self._forget(running)
-            end = running.recording.finish(ending.ended_at, self._now_ns(), running.opened)
+            end = running.recording.finish(ended_at, self._now_ns(), running.opened)
             self._spawn(_ended(running.recording, end))
 
     def _stop(self, message: Message) -> None:

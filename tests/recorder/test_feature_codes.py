@@ -147,7 +147,7 @@ def test_the_beginning_of_a_code_that_is_none_costs_the_time_until_that_is_known
     assert keys.press("*") == PAUSED
     assert keys.press("1") == WENT_ON
     assert keys.press("#", seconds=2) == PAUSED
-    assert [it.seconds for it in keys.reminded] == [4.0]
+    assert [it.seconds for it in keys.reminded] == [5.0]
     assert keys.wait(5.9) == []
     assert keys.wait(6.1) == WENT_ON
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,24 +14,25 @@ import pytest
 from recorder.capture.keys import Keys
 from recorder.capture.orders import OrderError
 from recorder.dtmf import Events
-from recorder.effects import Remind, Tap, TellCapture
+from recorder.effects import OpenMedia, Remind, Tap, TellCapture
 from recorder.feature_codes import FeatureCodes
 from recorder.relay.protocol import OrderError as RelayError
 from recorder.relay.protocol import tap_of
 from recorder.relay.stream import AUDIO, CONTROL, REFUSED, kinds
 from recorder.ring import SIDE_A, SIDE_B
 from recorder.rtp import Header, parse
-from sip_hooks.events import CallAnswered, CallEnded, MediaNegotiated
+from sip_hooks.events import CallAnswered, CallEnded, KeysPressed, MediaNegotiated
 from sip_hooks.sdp import describe
-from tests.fakes.capture import CaptureSite
+from tests.fakes.capture import AGENT, CaptureSite, said
 from tests.fakes.orders import START as CLOCK
 from tests.fakes.relay import soon
 from tests.fakes.rtp import PCMA, TELEPHONE_EVENT, packet
 from tests.recorder.test_feature_codes import CODES, in_force
-from tests.recorder.test_never_record import did
-from tests.recorder.test_related_calls import CUSTOMER, Site
-from tests.recorder.test_session import ANSWER, CALL, END, SDP, named, of_kind
+from tests.recorder.test_never_record import PAUSED, WENT_ON, did, says
+from tests.recorder.test_related_calls import CUSTOMER, SECOND, Site, contact
+from tests.recorder.test_session import ANSWER, CALL, END, SDP, named, of_kind, offered
 
+PAUSED_AND_LISTENING = ["events", "pause"]
 HASH, STAR, TWO, FLASH = 11, 10, 2, 16
 
 
@@ -158,6 +160,28 @@ async def test_the_other_sides_keys_other_calls_and_other_packets_tell_nothing(s
     assert site.tap.is_blank()
 
 
+async def test_a_key_from_before_an_order_to_listen_no_more_is_told(site: CaptureSite) -> None:
+    await listen(site, TELEPHONE_EVENT)
+    for it in press(HASH, 1000, 1):
+        site.writer.write(7, SIDE_A, (5000 + site.ms) * 1_000_000, memoryview(it))
+    await listen(site)
+    assert [it["keys"] for it in site.told("keys")] == ["#"]
+
+
+@pytest.mark.parametrize(("pressed_at", "kept"), [(1400, 71), (900, 100)])
+async def test_a_call_ends_where_a_key_was_pressed_of_which_nobody_may_know_yet(
+    pressed_at: int, kept: int, site: CaptureSite
+) -> None:
+    (clip,) = await site.begin()
+    await listen(site, TELEPHONE_EVENT)
+    site.talk(pressed_at)
+    arrive(site, SIDE_A, press(HASH, 1000, 1))
+    site.talk(2000)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, kept)
+    assert clip.ended and clip.ended[0] == "complete"
+
+
 @pytest.mark.parametrize("wrong", [{"side": "c", "payload_types": [101]}, {"side": "a"}])
 def test_an_order_to_listen_that_cannot_be_read_is_refused(wrong: dict[str, Any]) -> None:
     keys = Keys(lambda: CLOCK, lambda: 0)
@@ -190,9 +214,13 @@ class Keyed:
         return MediaNegotiated(CALL, "t", caller, callee, True, frozenset())
 
     def press(self, keys: str, seconds: float = 10.0, late: float = 0.2) -> list[Any]:
-        (number,) = self.site.calls.numbers()
+        number = self.site.calls.numbers()[0]
         at = ANSWER + timedelta(seconds=seconds)
         return self.site.calls.on_keys(number, keys, at, at + timedelta(seconds=late))
+
+    def told_in_info(self, keys: str, seconds: float) -> list[str]:
+        at = ANSWER + timedelta(seconds=seconds)
+        return did(self.site.calls.on_event(KeysPressed(CALL, "caller", keys), at))
 
 
 def orders(effects: list[Any]) -> list[dict[str, Any]]:
@@ -242,6 +270,104 @@ def test_nothing_is_listened_to_any_more_when_the_call_is_over() -> None:
     call = Keyed()
     effects = call.site.calls.on_event(CallEnded(CALL, END, "bye", 200), END)
     assert next((it["op"], it.get("payload_types")) for it in orders(effects)) == ("listen", [])
+
+
+def test_keys_that_are_told_when_nobody_listens_any_more_count() -> None:
+    call = Keyed()
+    media = call.media()
+    assert media.caller and media.callee
+    ends = (replace(end, telephone_events=frozenset()) for end in (media.caller, media.callee))
+    assert call.site.tell(replace(media, caller=next(ends), callee=next(ends))) == ["listen"]
+    assert did(call.press("#")) == ["none", "pause"]
+
+
+def test_a_doubt_that_reaches_back_to_before_a_pause_is_told() -> None:
+    """The same key is told twice: in an INFO, and of the RTP before it, later."""
+    call = Keyed()
+    assert call.told_in_info("#", 10) == PAUSED_AND_LISTENING
+    assert did(call.press("#", seconds=9.9)) == PAUSED_AND_LISTENING
+    assert did(call.press("1", seconds=11)) == []
+
+
+# --- a telephone that speaks in two calls
+
+
+def beside(codes: FeatureCodes | None = CODES) -> Keyed:
+    """Two calls of one telephone, neither on hold."""
+    call = Keyed(codes)
+    call.site.offer(SECOND, "+31687654321")
+    assert call.site.answer(SECOND, "+31687654321") == ["begin", "all"]
+    return call
+
+
+def test_keys_in_one_call_of_a_telephone_hold_the_other_one_from_the_same_instant() -> None:
+    call = beside()
+    effects = call.press("#", seconds=10)
+    assert did(effects) == ["events", "pause", "none", "pause"]
+    assert {it["at"] for it in orders(effects)} == {(ANSWER + timedelta(seconds=10)).isoformat()}
+    call.press("1", seconds=10.2)
+    assert call.told_in_info("#", 20) == [*PAUSED_AND_LISTENING, *PAUSED]
+    earlier = orders(call.press("#", seconds=19.9))
+    assert [it["at"] for it in earlier] == 2 * [(ANSWER + timedelta(seconds=19.9)).isoformat()]
+
+
+def test_keys_that_turn_out_to_be_none_let_both_calls_go_on() -> None:
+    call = beside()
+    call.press("*", seconds=10)
+    assert did(call.press("1", seconds=11)) == ["resume", "all", "resume", "all"]
+    (remind,) = of_kind(call.press("*", seconds=20), Remind)
+    late = ANSWER + timedelta(seconds=20 + remind.seconds)
+    assert did(call.site.calls.on_reminder(CALL, late)) == ["resume", "all", "resume", "all"]
+
+
+def test_keys_in_a_call_that_was_stopped_hold_the_one_beside_it() -> None:
+    """Nothing is kept of the first any more, and its telephone is still listened to."""
+    call = beside()
+    first = call.site.calls.summaries()[0]["call"]
+    assert did(call.site.calls.stop(first, (), ANSWER) or []) == ["events", "taint"]
+    assert did(call.press("#")) == PAUSED
+
+
+def test_of_a_call_that_is_kept_out_no_key_is_heard() -> None:
+    call = Keyed()
+    assert did(call.site.calls.on_event(says("diversion", "250"), ANSWER)) == ["listen", "none", "taint"]
+    call = Keyed()
+    assert did(call.site.calls.abandon(CALL, ANSWER)) == ["listen", "none", "taint"]
+
+
+def test_a_reminder_comes_when_the_time_of_a_key_is_over_for_certain() -> None:
+    call = Keyed()
+    (remind,) = of_kind(call.press("*", seconds=20, late=0.0), Remind)
+    assert did(call.site.calls.on_reminder(CALL, ANSWER + timedelta(seconds=20 + remind.seconds))) == WENT_ON
+
+
+def test_without_a_list_any_key_holds_the_call_beside_it() -> None:
+    call = beside(None)
+    assert did(call.press("1"))[-2:] == PAUSED
+
+
+def test_who_missed_keys_in_one_call_does_not_go_on_in_the_other() -> None:
+    call = beside()
+    assert did(call.site.calls.on_media_back(END))[:5] == ["listen", "none", "taint", "none", "taint"]
+
+
+def test_a_call_whose_keys_nobody_can_hear_holds_the_one_beside_it() -> None:
+    """No ports were left for it: what is pressed there passes us by."""
+    call = Keyed()
+    event = offered("201", "+31687654321", call=SECOND, conversation=SECOND)
+    event = replace(event, identities=(*event.identities, contact("caller", "201")))
+    (asked,) = of_kind(call.site.calls.on_event(event, ANSWER), OpenMedia)
+    call.site.calls.media_opened(SECOND, asked.session, None)
+    assert did(answer_of(call)) == ["events", "pause"]
+    call = Keyed(FeatureCodes())
+    (asked,) = of_kind(call.site.calls.on_event(event, ANSWER), OpenMedia)
+    call.site.calls.media_opened(SECOND, asked.session, None)
+    assert did(answer_of(call)) == [], "no key is an order to this PBX"
+
+
+def answer_of(call: Keyed) -> list[Any]:
+    answer = CallAnswered(SECOND, ANSWER, "t", named("callee", "+31687654321"))
+    return call.site.calls.on_event(answer, ANSWER)
 
 
 def test_keys_of_a_call_that_nobody_listens_to_are_nothing() -> None:

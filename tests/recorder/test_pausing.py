@@ -63,6 +63,21 @@ async def test_what_arrived_after_the_refer_is_dropped_from_the_horizon(site: Ca
     assert clip.audio(0) == said(AGENT, 0, 150)
 
 
+async def test_a_pause_that_turns_out_to_have_begun_earlier_drops_more(site: CaptureSite) -> None:
+    (clip,) = await site.begin()
+    site.talk(3400)
+    await order(site, "pause", at_ms=3200)
+    await order(site, "pause", at_ms=3000)
+    await order(site, "pause", at_ms=3300)
+    site.talk(5000)
+    await order(site, "resume")
+    site.talk(6000)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, 150) + said(AGENT, 250, 300)
+    marks = [it for it in clip.records if isinstance(it, Pause | Resume)]
+    assert marks == [Pause(150 * SAMPLES), Resume(250 * SAMPLES)]
+
+
 async def test_a_taint_in_a_pause_drops_what_is_younger_than_the_horizon(site: CaptureSite) -> None:
     (clip,) = await site.begin()
     site.talk(3000)

@@ -24,6 +24,7 @@ from sip_hooks.events import (
     TransferEnded,
 )
 from sip_hooks.identity import Identity
+from tests.recorder.schemes import CONFIGURATION
 from tests.recorder.test_never_record import ENDED, PAUSED, WENT_ON, did
 from tests.recorder.test_session import (
     ANSWER,
@@ -242,6 +243,32 @@ def test_a_call_on_hold_is_not_beside_another_one() -> None:
     site.answer(SECOND, "+31687654321")
     site.tell(CallDisturbed(SECOND, Disturbance.REFER, ()))
     assert site.tell(site.media(SECOND, "sendonly")) == WENT_ON
+
+
+def test_what_could_not_be_acted_on_in_one_call_ends_the_recording_of_all_that_belong_to_it() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, "+31687654321")
+    site.answer(SECOND, "+31687654321")
+    assert did(site.calls.abandon(CALL, ANSWER)) == ENDED + ENDED
+    assert site.calls.abandon("e" * 32, ANSWER) == []
+
+
+def test_beside_a_call_that_could_not_be_acted_on_nobody_is_certain() -> None:
+    site = Site().recorded()
+    site.tell(site.media(CALL, "sendonly"))
+    site.calls.abandon(CALL, ANSWER)
+    site.offer(SECOND, "+31687654321")
+    site.tell(site.media(CALL))
+    assert site.answer(SECOND, "+31687654321") == []
+
+
+def test_a_new_scheme_that_leaves_one_call_uncertain_holds_the_one_beside_it() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, "0687654321")
+    assert site.answer(SECOND, "0687654321") == RECORDED
+    text = CONFIGURATION.replace("[feature_codes]", '[feature_codes]\ndirected_pickup = ["0687"]')
+    assert did(site.calls.on_policy(policy(text), ANSWER)) == PAUSED + PAUSED
+    assert did(site.calls.on_policy(policy(), ANSWER)) == WENT_ON + WENT_ON
 
 
 def test_a_telephone_that_is_in_an_emergency_call_too_is_not_recorded() -> None:
