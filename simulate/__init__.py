@@ -11,7 +11,7 @@ A history happens in a world, by way of an opening and turns, and is judged:
     world       one history: who speaks, what was shown, what was committed
     naming      the ways in which a message says who somebody is
     openings    how a call begins; branching: on more than one branch; uncertain: with nobody knows whom
-    turns       what becomes of it; transfers: where somebody else comes in
+    turns       what becomes of it; transfers: where somebody else comes in; keys: which are pressed
     oracle      what must not be committed, and what must
     history     one history from one seed; run: many of them
     swift       what makes them quick

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from simulate.text import COMPACT, Message, describe, is_contact, read, uri_in
+from simulate.text import COMPACT, Message, describe, is_contact, keys_in, read, uri_in
 from sip_hooks.settings import Address
 
 T1, T2, PATIENCE_SECONDS = 0.5, 4.0, 32.0
@@ -57,6 +57,7 @@ class Dialog:
     direction: str = "sendrecv"
     offers: bool = True
     focus: str = ""  # the room, at the end that is the focus of a conference
+    theirs: str = ""  # the latest description of the other end
     _said: dict[tuple[str, int], tuple[str, Sequence[Word]]] = field(default_factory=dict)
     _acknowledged: set[int] = field(default_factory=set)
 
@@ -67,8 +68,18 @@ class Dialog:
 
     @property
     def sdp(self) -> str:
-        """Where this end wants its audio now."""
-        return describe(self.agent.address[0], self.port, self.direction, self.agent.extra)
+        """Where this end wants its audio now; keys in RTP only if the other end has them as well."""
+        keys = self.agent.keys if not self.theirs or keys_in(self.theirs) else 0
+        return describe(self.agent.address[0], self.port, self.direction, self.agent.extra, keys)
+
+    @property
+    def presses(self) -> str:
+        """How this end tells of keys: "rtp", "info" or "both"."""
+        return self.agent.presses if self.agent.keys and keys_in(self.theirs) else "info"
+
+    def learn(self, message: Message) -> None:
+        """What the other end says of its audio."""
+        self.theirs = message.body if "m=audio" in message.body else self.theirs
 
     # --- as a client
 
@@ -117,6 +128,7 @@ class Dialog:
         if asked is None:
             return
         asked.is_heard = True
+        self.learn(response)
         if response.status < 200:
             self.heard.append(response)
             return
@@ -148,7 +160,7 @@ class Dialog:
                 f"ACK {self.target} SIP/2.0",
                 [f"Via: SIP/2.0/UDP {self.agent.place};branch={branch}", "Max-Forwards: 70"]
                 + [f"Route: {it}" for it in self.routes],
-                (self.here, response.get("to"), self.leg, f"{asked.number} ACK"),
+                (response.get("from"), response.get("to"), self.leg, f"{asked.number} ACK"),
                 [],
                 "" if "m=audio" in asked.data else self.sdp,
             )
@@ -204,6 +216,7 @@ class Dialog:
 
     def on_request(self, request: Message) -> None:
         """Answer a request within the dialog as `replies` say, 200 if they say nothing."""
+        self.learn(request)
         if request.method == "ACK":
             self._acknowledged.add(request.number)
             return
@@ -251,6 +264,8 @@ class Agent:
         self.called: dict[str, Dialog] = {}
         self._branches: dict[tuple[str, int], str] = {}
         self.extra = ""  # a further line of its descriptions
+        self.keys = 0  # the payload type of keys in RTP, 0 if it has none
+        self.presses = "rtp"  # how it tells of keys: "rtp", "info" or "both"
         self._ports = 4000
 
     def call(
@@ -262,13 +277,17 @@ class Agent:
         to: str = "",
         offers: bool = True,
         leg: str = "",
+        through: str = "",
     ) -> Dialog:
-        """Call somebody. `here` is the From URI; `shows` says what the INVITE shows, given the leg."""
+        """Call somebody. `here` is the From URI; `shows` says what the INVITE shows, given the leg; `through`
+        a proxy.
+        """
         leg = leg or self.network.draw("leg")
         made = Dialog(
             self, leg, f"<{here}>;tag={self.network.draw('t')}", f"<{to or uri}>", uri, self._port(), number=0
         )
         self.dialogs[leg, made.tags[0]] = made
+        made.routes = [f"<sip:{through};lr>"] if through else []
         made.ask("INVITE", headers, made.sdp if offers else "", shows=shows(leg))
         return made
 
@@ -305,6 +324,7 @@ class Agent:
         target = uri_in(invite.get("contact"))
         made = Dialog(self, leg, here, invite.get("from"), target, self._port(), number=100)
         made.invite, made.routes = invite, invite.all("record-route")
+        made.learn(invite)
         self.dialogs[leg, made.tags[0]] = self.called[leg] = made
 
     def branch_of(self, dialog: Dialog, method: str) -> str:

@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeAlias
 
 from recorder.policy import Policy
-from simulate import branching, openings, transfers, turns, uncertain
+from simulate import branching, keys, openings, transfers, trunk, turns, uncertain
 from simulate.intervals import Interval, is_doubled, length
 from simulate.openings import Talk
 from simulate.people import policy
@@ -50,6 +50,7 @@ OPENINGS: tuple[Opening, ...] = (
     uncertain.rung_by_unlisted,
     uncertain.rung_late,
     uncertain.displayed_unlisted,
+    *([trunk.trunk_brings, trunk.trunk_takes] * 2),
 )
 TURNS: tuple[Turn, ...] = (
     turns.refreshes,
@@ -64,8 +65,13 @@ TURNS: tuple[Turn, ...] = (
     turns.takes_the_phone,
     turns.moves_media,
     turns.changes_unseen,
-    turns.presses_feature_code,
-    turns.presses_keys,
+    turns.becomes_a_conference,
+    keys.presses_feature_code,
+    keys.presses_feature_code,
+    keys.presses_keys,
+    keys.other_presses,
+    keys.presses_around_a_hold,
+    keys.beside,
     turns.mentions,
     turns.stops,
     transfers.blind,
@@ -106,9 +112,9 @@ def happen(
     in_force: Policy | None = None,
     is_told: bool = False,
     among: Sequence[Opening] = OPENINGS,
-    then: Sequence[Turn] = TURNS,
+    then: Sequence[Turn] = (),
 ) -> Outcome:
-    """Let one history happen and judge it."""
+    """Let one history happen and judge it. `then`: only these turns."""
     world = World(chance, in_force or policy(), is_told)
     opening = chance.choice(among)
     steps = [opening.__name__]
@@ -116,11 +122,12 @@ def happen(
     for _ in range(chance.choice((0, 0, 1, 1, 1, 2, 3))):
         if talk is None or not talk.is_up:
             break
-        turn = chance.choice(then)
+        turn = chance.choice(then or (trunk.TURNS if talk.is_on_trunk else TURNS))
         steps.append(turn.__name__)
         turn(talk)
         world.wait(chance.choice((0.1, 1.0, 5.0)))
     if talk is not None and talk.is_up:
+        world.wait(world.witness.lateness if talk.is_on_trunk else 0.0)
         turns.hang_up(talk)
     world.wait(0.2)
     return judged(world, tuple(steps))

@@ -23,6 +23,17 @@ def without(these: Iterable[Interval], those: Iterable[Interval]) -> list[Interv
     return left
 
 
+def without_last(these: Iterable[Interval], seconds: float) -> list[Interval]:
+    """All but so much of them at the end."""
+    left = sorted(these)
+    while left and seconds > 0:
+        start, stop = left.pop()
+        if stop - start > seconds:
+            left.append((start, stop - seconds))
+        seconds -= stop - start
+    return left
+
+
 def length(intervals: Iterable[Interval]) -> float:
     """How long they are together."""
     return sum(stop - start for start, stop in intervals)

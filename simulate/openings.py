@@ -22,6 +22,7 @@ class Talk:
     agent: Person
     other: Person
     with_them: list[Person] = field(default_factory=list)
+    is_on_trunk: bool = False
 
     @property
     def leg(self) -> str:
@@ -49,8 +50,11 @@ def answer(
     *people: Person,
     rings: Sequence[tuple[int, Sequence[str], tuple[Person, ...]]] = (),
     word: str = "answered",
+    also: Sequence[str] = (),
 ) -> Talk | None:
-    """Ring, answer, and let them speak; `people` are those whom the answer names, as `rings` do."""
+    """Ring, answer, and let them speak; `people` are those whom the answer names, as `rings` do. `also`: what
+    else the answer shows.
+    """
     assert called.invite is not None
     for status, said, named in rings:
         shows = [talk.shows("named", *named)[0]] if named else []
@@ -59,6 +63,7 @@ def answer(
             world.until(partial(_has_heard, caller, status), 4.0)
         world.wait(world.choose(0.05, 1.0, 4.0))
     shows = [*talk.shows(word), *(talk.shows("named", *people) if people else ())]
+    shows += [talk.shows(it)[0] for it in also]
     called.respond(called.invite, 200, headers, called.sdp, shows)
     talk.speak(talk.other)
     world.until(lambda: caller.is_up)

@@ -14,10 +14,12 @@ A history is a list of entries, each about one leg: one dialog, however often it
     change    somebody else who may be recorded came in; from here on nothing is owed
     private   the call is private, or an emergency: its media does not even come near us
     barred    not a frame of the call may be kept, not even of what was before
-    stopped   somebody who may has ended the recording for good
+    stopped   somebody who may has ended the recording for good, or it is ended by what nobody understands
+    witnessed a call on the trunk: who speaks inside is said by a witness, and no message shows it
 
 Never: a frame before the answer or after the end; a frame of a private call; a frame of a leg on which
-somebody who is never recorded was named, from one horizon before on; a frame in doubt, or of nameless people.
+somebody who is never recorded was named, from one horizon before on; a frame in doubt, or of nameless people;
+on the trunk a frame of somebody who is never recorded, whatever is shown.
 Owed: all frames of agent and customer from the answer to the end, but those one horizon before and all after
 somebody is named or comes in, and those one horizon before and all during doubt.
 """
@@ -29,7 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from simulate.intervals import Interval, without
+from simulate.intervals import Interval, without, without_last
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,21 @@ class Demand:
     hidden: list[Interval]  # somebody who may never be recorded speaks, and no message shows it
 
 
-def demands(history: Iterable[Entry], end: float, horizon: float) -> dict[str, Demand]:
+def demands(
+    history: Iterable[Entry], end: float, horizon: float, trunk_horizon: float = 5.0
+) -> dict[str, Demand]:
     """Judge each leg."""
     legs: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(history, key=lambda entry: entry.at):
         legs[entry.leg].append(entry)
-    return {leg: _judge(entries, end, horizon) for leg, entries in legs.items()}
+    on_trunk = {leg for leg, entries in legs.items() if any(it.word == "witnessed" for it in entries)}
+    return {
+        leg: _judge(entries, end, trunk_horizon if leg in on_trunk else horizon, leg in on_trunk)
+        for leg, entries in legs.items()
+    }
 
 
-def _judge(entries: list[Entry], end: float, horizon: float) -> Demand:
+def _judge(entries: list[Entry], end: float, horizon: float, is_witnessed: bool) -> Demand:
     def first(*words: str, never: bool = False) -> float:
         return min((it.at for it in entries if it.word in words and it.never >= never), default=end)
 
@@ -73,12 +81,14 @@ def _judge(entries: list[Entry], end: float, horizon: float) -> Demand:
     bad = [(one.at, next.at) for one, next in pairwise(spoken) if one.never]
     shown = [*uncertain, *([(named - horizon, end)] if named < end else [])]
     silent = [(-horizon, answered), (over, end)]
-    forbidden = [*silent, *uncertain]
+    forbidden = [*silent, *uncertain, *(bad if is_witnessed else ())]
     forbidden += [(at - horizon, end) for at in (named, first("stopped")) if at < end]
     nothing_more = min(named, first("change", "stopped"), *(it for it, _ in bad))
     until = min(over, nothing_more - horizon if nothing_more < over else over)
     pauses = [*uncertain, *_waits(entries, end)]
     owed = without([(answered, until)], [(start - horizon, stop) for start, stop in pauses])
+    if is_witnessed:  # what is held is dropped in each doubt there, and once more when it ends
+        return Demand(forbidden, without_last(owed, horizon), [])
     return Demand(forbidden, owed if answered < end else [], without(bad, shown))
 
 

@@ -13,7 +13,7 @@ from recorder.policy import Policy
 from recorder.rules import compile_rules
 
 Kind = Literal["agent", "customer", "privileged", "unlisted"]
-HORIZON_SECONDS = 2.0
+HORIZON_SECONDS, TRUNK_HORIZON_SECONDS, KEY_SECONDS = 2.0, 5.0, 30.0
 
 SCHEME = """\
 [[listeners]]
@@ -166,4 +166,5 @@ def policy() -> Policy:
         horizon,
         {4: "10.0.0.1"},
         feature_codes=scheme.feature_codes,
+        is_trunk_witnessed=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from random import Random
@@ -12,6 +12,7 @@ from typing import Any
 
 from recorder.calls import Calls
 from recorder.effects import (
+    AskForEvidence,
     CloseMedia,
     Effect,
     Forward,
@@ -24,17 +25,33 @@ from recorder.effects import (
     Tap,
     TellCapture,
 )
+from recorder.evidence.statements import Statement
 from recorder.policy import Policy
 from simulate.link import Link
-from simulate.recording import Media
+from simulate.recording import EPOCH, Media
 from sip_hooks.engine import Engine, EngineSettings, Listener
 from sip_hooks.events import CallOffered, Event, ForwardCall
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Trunk
 
 US: Address = ("10.0.0.1", 5060)
 PBX: Address = ("10.0.0.2", 5060)
-EPOCH = datetime(2026, 1, 5, 9, tzinfo=UTC)
-SETTINGS = EngineSettings((Listener("a", "both", *US),), PBX, frozenset({US[0]}), (20000, 60000), b"k" * 32)
+TRUNK: Address = ("10.0.2.1", 5060)
+INNER = "10.0.0.1:5080"
+"""Where the PBX sends what is for the trunk."""
+SETTINGS = EngineSettings(
+    (
+        Listener("a", "both", *US),
+        Listener("trunk", "trunk", US[0], 5070),
+        Listener("inner", "pbx", US[0], 5080, leads_to="trunk"),
+    ),
+    PBX,
+    frozenset({US[0]}),
+    (20000, 60000),
+    b"k" * 32,
+    trunk=Trunk(TRUNK),
+)
+LATE = (0.02, 0.1, 0.1, 0.5)
+"""By how many seconds a key is told of late."""
 
 Send = Callable[[bytes, Address], None]
 Tell = Callable[[str, object], None]
@@ -52,17 +69,52 @@ class Proxy:
         self._link, self._send, self._tell, self._chance = link, send, tell, chance
         self.engine = Engine(SETTINGS, new_id, lambda now: EPOCH + timedelta(seconds=now))
         self.calls = Calls(policy, new_id, lambda below: chance.randrange(below))
-        self.media = Media(policy.horizon / timedelta(seconds=1))
+        self.media = Media()
         self.conversations: dict[int, str] = {}  # by session number
         self.notes: list[NoteOutcome | NoteWithheld] = []
+        self.ask: Callable[[], None] = lambda: None
+        """Lets the source of evidence say everything anew."""
         self.media_fails = chance.random() < 0.01
         self._offered: dict[str, str] = {}  # conversation by call
         self._ports = count(20000, 4)
+        self._sides: dict[int, tuple[int, str]] = {}  # session number and side by port
+        self._told_at = 0.0
 
     def receive(self, data: bytes, source: Address) -> None:
         """A datagram arrives."""
-        self.engine.receive_datagram(data, source, "a", self._link.now)
+        listener = "trunk" if source == TRUNK else "inner" if INNER.encode() in data else "a"
+        self.engine.receive_datagram(data, source, listener, self._link.now)
         self._settle()
+
+    def press(self, port: int, payload_type: int, key: str) -> None:
+        """A key in RTP arrives at a port. Capture tells of it a moment later, of one after the other."""
+        session, side = self._sides.get(port, (0, ""))
+        if not self.media.hears(session, side, payload_type, self._link.now):
+            return
+        self._told_at = max(self._told_at, self._link.now + self._chance.choice(LATE))
+        told = partial(self._pressed, session, key, self._at())
+        self._link.later(self._told_at - self._link.now, told)
+
+    def _pressed(self, session: int, key: str, at: datetime) -> None:
+        self._tell("heard", f"{key} in {session}, {(self._at() - at).total_seconds():.2f} s late")
+        self._carry_out(self.calls.on_keys(session, key, at, self._at()))
+
+    def vouch(self, conversation: str, inside: frozenset[str] | None, at: float) -> None:
+        """The source of evidence says who speaks inside, as of `at`."""
+        statement = Statement(conversation, inside, EPOCH + timedelta(seconds=at))
+        self._carry_out(self.calls.on_statement(statement, self._at()))
+
+    def lose_evidence(self) -> None:
+        """It has fallen silent."""
+        self._carry_out(self.calls.on_evidence_lost(self._at()))
+
+    def break_media(self, conversation: str) -> bool:
+        """Our side of a conversation does not go on as it did. Whether capture hears that."""
+        ours = (it for it in self.media.clips.items() if self.conversations[it[1].session] == conversation)
+        heard = [id for id, clip in ours if clip.is_watched and clip.since is not None]
+        for id in heard:
+            self._carry_out(self.calls.on_discontinuity(id, self._at()))
+        return bool(heard)
 
     def stop(self) -> None:
         """Somebody ends all recordings, as `doelband ctl calls stop` does."""
@@ -93,6 +145,8 @@ class Proxy:
         for effect in effects:
             if isinstance(effect, Remind):
                 self._link.later(effect.seconds, partial(self._remind, effect.call))
+            elif isinstance(effect, AskForEvidence):
+                self.ask()
             else:
                 self._act(effect)
 
@@ -107,17 +161,18 @@ class Proxy:
             case OpenMedia(call, number):
                 self.conversations[number] = self._offered[call]
                 port = next(self._ports)
+                self._sides |= {port: (number, "a"), port + 2: (number, "b")}
                 ports = None if self.media_fails else (port, port + 2)
                 self._carry_out(self.calls.media_opened(call, number, ports))
-            case Tap(number, level):
+            case Tap():
                 self._tell("effect", effect)
-                self.media.tap(number, level, now)
+                self.media.tap(effect, now)
             case TellCapture(message):
                 self._tell("capture", message)
                 self.media.tell(message, now)
                 self._answer(message)
             case CloseMedia(number):
-                self.media.tap(number, "none", now)
+                self.media.tap(Tap(number, "none"), now)
             case NoteOutcome() | NoteWithheld():
                 self._tell("effect", effect)
                 self.notes.append(effect)

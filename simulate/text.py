@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sip_hooks.settings import Address
+
 COMPACT = {
     "Via": "v",
     "From": "f",
@@ -64,8 +66,10 @@ def read(data: bytes) -> Message:
     return Message(first, [(LONG.get(name, name), value) for name, value in named], body)
 
 
-def describe(address: str, port: int, direction: str = "sendrecv", extra: str = "") -> str:
-    """A description of one audio stream; `direction` also `0.0.0.0` and `port 0`, two old ways to hold."""
+def describe(address: str, port: int, direction: str = "sendrecv", extra: str = "", keys: int = 0) -> str:
+    """A description of one audio stream; `direction` also `0.0.0.0` and `port 0`, two old ways to hold.
+    `keys`: the payload type of keys (RFC 4733), 0 for none.
+    """
     where = "0.0.0.0" if direction == "0.0.0.0" else address
     to = 0 if direction == "port 0" else port
     lines = [
@@ -74,10 +78,23 @@ def describe(address: str, port: int, direction: str = "sendrecv", extra: str = 
         "s=-",
         f"c=IN IP4 {where}",
         "t=0 0",
-        f"m=audio {to} RTP/AVP 8",
+        f"m=audio {to} RTP/AVP 8 {keys}" if keys else f"m=audio {to} RTP/AVP 8",
     ]
+    lines += [f"a=rtpmap:{keys} telephone-event/8000"] if keys else []
     lines += [f"a={direction}"] if direction in ("sendonly", "inactive", "recvonly") else []
     return "\r\n".join([*lines, *([extra] if extra else []), ""])
+
+
+def place_in(description: str) -> Address:
+    """Where a description wants audio."""
+    address = description.partition("c=IN IP4 ")[2].partition("\r\n")[0]
+    return address, int(description.partition("m=audio ")[2].partition(" ")[0] or 0)
+
+
+def keys_in(description: str) -> int:
+    """The payload type of keys in a description, 0 if there is none."""
+    before, found, _ = description.partition(" telephone-event/8000")
+    return int(before.rpartition("a=rtpmap:")[2]) if found else 0
 
 
 def uri_in(value: str) -> str:

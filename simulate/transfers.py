@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from simulate import naming
-from simulate.dialogue import Dialog
+from simulate.dialogue import Dialog, Word
 from simulate.openings import Talk
 from simulate.people import CUSTOMERS, NEVER, Person
 from simulate.turns import reoffer, resumes, settle
 
 
-def _notify(talk: Talk, end: Dialog, status: int, shows: str = "", named: Person | None = None) -> None:
+def _notify(talk: Talk, by: Dialog, status: int, shows: str = "", named: Person | None = None) -> None:
     body = naming.fragment(status, named)
     marks = [*(talk.shows(shows) if shows else ()), *(talk.shows("named", named) if named else ())]
     headers = ["Event: refer", "Subscription-State: active"]
-    settle(talk.world, end.ask("NOTIFY", headers, body, "message/sipfrag", shows=marks))
+    settle(talk.world, by.ask("NOTIFY", headers, body, "message/sipfrag", shows=marks))
 
 
 def blind(talk: Talk) -> None:
@@ -79,7 +79,7 @@ def attended(talk: Talk) -> None:
     settle(world, talk.phone.ask("REFER", [refer], shows=marks))
     talk.speak(other)
     world.speak(second.leg, talk.other, other)
-    _end(talk, second)
+    end(talk, second)
 
 
 def three_way(talk: Talk) -> None:
@@ -99,11 +99,12 @@ def three_way(talk: Talk) -> None:
     talk.speak(talk.other, other)
     world.speak(second.leg, talk.agent, talk.other, other)
     world.wait(world.choose(2.0, 6.0))
-    _end(talk, second)
+    end(talk, second)
 
 
-def _end(talk: Talk, second: Dialog) -> None:
-    second.ask("BYE", shows=[talk.world.word(second.leg, "ended")])
+def end(talk: Talk, second: Dialog, *shows: Word) -> None:
+    """The second call is over; `shows`: what that shows of the first."""
+    second.ask("BYE", shows=[talk.world.word(second.leg, "ended"), *shows])
     talk.world.until(lambda: second.is_over)
     talk.world.speak(second.leg)
     talk.speak(talk.other)
@@ -121,7 +122,7 @@ def sent_away(talk: Talk) -> None:
     talk.phone.ask("BYE", shows=[*talk.shows("ended"), world.word(second.leg, "clear")])
     world.until(lambda: talk.phone.is_over)
     world.wait(1.0)
-    _end(talk, second)
+    end(talk, second)
 
 
 def taken_over(talk: Talk) -> None:
@@ -150,4 +151,4 @@ def taken_over(talk: Talk) -> None:
     else:
         talk.phone.ask("BYE", shows=talk.shows("ended"))
         world.wait(4.0)
-    _end(talk, made)
+    end(talk, made)

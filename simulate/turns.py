@@ -137,47 +137,13 @@ def changes_unseen(talk: Talk) -> None:
     talk.speak(talk.other)
 
 
-def info_of(world: World, key: str) -> tuple[str, str]:
-    """The body of an INFO that tells of a key, and its type, as different telephones write it."""
-    number = str("0123456789*#".index(key))
-    signal = world.choose(
-        f"Signal={key}", f"Signal= {key}", f"signal={number}", f"Duration=160\r\nSignal={key}"
-    )
-    return world.choose(
-        (f"{signal}\r\n", "application/dtmf-relay"),
-        (f"{key}\r\n", "application/dtmf"),
-        (key, "Application/DTMF"),
-    )
-
-
-def press(talk: Talk, key: str, *words: str) -> None:
-    """The agent presses a key, reported in INFO; that shows something."""
-    body, kind = info_of(talk.world, key)
-    shows = [talk.world.word(talk.leg, word) for word in words]
-    settle(talk.world, talk.phone.ask("INFO", (), body, kind, shows=shows))
-
-
-def presses_feature_code(talk: Talk) -> None:
-    """The agent presses a code of the PBX, perhaps after other keys, and the PBX connects somebody else."""
-    world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
-    for key in world.choose("", "", "1", "05"):
-        press(talk, key)
-    for key in world.choose("##", "*2"):
-        press(talk, key, "doubt")
+def becomes_a_conference(talk: Talk) -> None:
+    """The PBX takes the call into a conference of its own, and its Contact says so (RFC 4579 §5.2)."""
+    world, other = talk.world, talk.world.choose(*NEVER)
+    talk.far.focus = world.choose("room", "0207654321", "860")
+    settle(world, reoffer(talk.far, shows=talk.shows("doubt")))
     talk.other = other
     talk.speak(other)
-
-
-def presses_keys(talk: Talk) -> None:
-    """The agent presses keys, for somebody's menu: none is a code, though one may begin as a code does."""
-    begun, done = "perhaps", "harmless"
-    cases = (
-        [("1", ""), ("4", ""), ("2", "")],
-        [("*", begun), ("1", done)],
-        [("0", ""), ("#", begun), ("5", done)],
-    )
-    for key, word in talk.world.choose(*cases):
-        press(talk, key, *([word] if word else []))
 
 
 def mentions(talk: Talk) -> None:

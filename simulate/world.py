@@ -12,15 +12,18 @@ from typing import TypeVar
 from recorder.policy import Policy
 from simulate.dialogue import Agent, Dialog, Word
 from simulate.intervals import Interval, common, without
-from simulate.link import QUALITIES, Link
+from simulate.link import QUALITIES, TRAVEL_SECONDS, Link
 from simulate.oracle import Demand, Entry, demands, doubts
-from simulate.people import HORIZON_SECONDS, Person
-from simulate.proxy import PBX, US, Proxy
-from simulate.text import Message, read
+from simulate.people import HORIZON_SECONDS, TRUNK_HORIZON_SECONDS, Person
+from simulate.proxy import PBX, TRUNK, US, Proxy
+from simulate.text import Message, keys_in, place_in, read
+from simulate.witness import Witness
 from sip_hooks.events import CallOffered
 from sip_hooks.settings import Address
 
 PATIENCE_SECONDS = 70.0
+KEYS = (0, 101, 101, 96)
+"""In which payload type somebody takes keys in RTP, 0 for those who take none."""
 Choice = TypeVar("Choice")
 
 
@@ -34,12 +37,20 @@ class World:
         in_force = policy if self.is_approved else replace(policy, approved=False)
         self.proxy = Proxy(self.link, chance, in_force, self._leave, self._tell)
         self.pbx = Agent(self, PBX, "pbx", chance.random() < 0.1)
+        self.pbx.keys = chance.choice(KEYS)
         self.entries: list[Entry] = []
         self.told: list[str] = []
         self.given_up: list[str] = []
         """The legs that the proxy gave up although it had seen an answer."""
         self._is_told = is_told
-        self._agents: dict[Address, Callable[[bytes], None]] = {PBX: self.pbx.deliver}
+        self.provider = Agent(self, TRUNK, "provider")
+        self.provider.keys = self.pbx.keys
+        self.witness = Witness(self.link, chance, self._vouched, self._unvouched)
+        self.proxy.ask = self.witness.ask
+        self._agents: dict[Address, Callable[[bytes], None]] = {
+            PBX: self.pbx.deliver,
+            TRUNK: self.provider.deliver,
+        }
         self._phones: dict[str, Agent] = {}
         self._legs: dict[str, str] = {}  # by conversation
         self._shown: set[Word] = set()
@@ -51,7 +62,7 @@ class World:
         """A name that nothing else has."""
         name = f"{prefix}{next(self._drawn)}"
         if prefix == "leg":
-            self._legs[hashlib.sha256(name.encode()).hexdigest()[:32]] = name
+            self._legs[_conversation(name)] = name
         return name
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -63,11 +74,26 @@ class World:
         octets = data.encode("latin-1")
         self.link.carry(lambda: self._arrive(octets, source, shows))
 
-    def _arrive(self, data: bytes, source: Address, shows: Sequence[Word]) -> None:
+    def press(self, end: Dialog, key: str, shows: Sequence[Word] = ()) -> None:
+        """Let a key travel in RTP, which shows something when it arrives."""
+        (host, port), payload_type = place_in(end.theirs), keys_in(end.theirs)
+
+        def arrives() -> None:
+            self._show(shows)
+            self._tell("key", f"{key} of {end.agent.address[0]}, type {payload_type}")
+            if host == US[0]:
+                self.proxy.press(port, payload_type, key)
+
+        self.link.later(TRAVEL_SECONDS, arrives)
+
+    def _show(self, shows: Sequence[Word]) -> None:
         for word in shows:
             if word not in self._shown:
                 self._shown.add(word)
                 self.note(*word[:3])
+
+    def _arrive(self, data: bytes, source: Address, shows: Sequence[Word]) -> None:
+        self._show(shows)
         self._tell(f"{source[0]} →", data)
         self.proxy.receive(data, source)
 
@@ -97,6 +123,7 @@ class World:
         if person.name not in self._phones:
             address = f"10.0.1.{len(self._phones) + 1}", 5060
             made = Agent(self, address, user or person.users[0], self.chance.random() < 0.1)
+            made.keys, made.presses = self.choose(*KEYS), self.choose("rtp", "rtp", "info", "both")
             self._phones[person.name] = made
             self._agents[address] = made.deliver
         return self._phones[person.name]
@@ -150,13 +177,39 @@ class World:
         return True
 
     def shadow(self, leg: str) -> list[str]:
-        """What a call shows of another one that its telephone is in as well, and that is not on hold."""
-        found = [it for it in self.entries if it.leg == leg and it.word not in ("barred", "stopped")]
+        """What a call shows of another one that its telephone is in as well, and that is not on hold. In one
+        that may not be kept at all nobody hears the keys, either.
+        """
+        found = [it for it in self.entries if it.leg == leg and it.word != "stopped"]
         if any(it.word == "private" or (it.word == "named" and it.never) for it in found):
             return ["named"]
-        is_open = any(until == self.link.now for _, until in doubts(found, self.link.now))
+        is_barred = any(it.word == "barred" for it in found)
+        is_open = is_barred or any(until == self.link.now for _, until in doubts(found, self.link.now))
         has_changed = any(it.word == "change" for it in found)
         return [word for word, is_there in (("doubt", is_open), ("change", has_changed)) if is_there]
+
+    # --- of the trunk
+
+    def break_media(self, leg: str) -> None:
+        """Our side's audio of a call on the trunk does not go on as it did; if it is kept, it is heard."""
+        if self.proxy.break_media(_conversation(leg)):
+            self.note(leg, "nameless", False)
+
+    def _vouched(self, leg: str, inside: tuple[Person, ...], at: float) -> None:
+        """The witness says who speaks inside. As of before the last sign of a change it says nothing."""
+        alone = inside[0] if len(inside) == 1 else None
+        signs = [it.at for it in self.entries if (it.leg, it.word) == (leg, "nameless")]
+        if alone is None:
+            self.note(leg, "nameless", False)
+        elif at >= max(signs, default=at):
+            self.note(leg, "named" if alone.is_never else "known", alone.is_never)
+        self._tell("witness", f"{leg}: {', '.join(it.name for it in inside)} as of {at:.3f}")
+        self.proxy.vouch(_conversation(leg), frozenset(alone.users) if alone else None, at)
+
+    def _unvouched(self) -> None:
+        for leg in {it.leg for it in self.entries if it.word == "witnessed"}:
+            self.note(leg, "nameless", False)
+        self.proxy.lose_evidence()
 
     def finds(self, agent: Agent, leg: str) -> Dialog | None:
         """The called end of a leg, once its INVITE is there."""
@@ -169,7 +222,7 @@ class World:
         """What the oracle says of each leg. Without the works council's signature no call is to be kept."""
         if not self.is_approved:
             self.entries += [Entry(self.link.now, leg, "barred") for leg in self._legs.values()]
-        return demands(self.entries, self.link.now, HORIZON_SECONDS)
+        return demands(self.entries, self.link.now, HORIZON_SECONDS, TRUNK_HORIZON_SECONDS)
 
     def committed(self) -> dict[str, list[Interval]]:
         """By leg, what is in clips."""
@@ -186,6 +239,10 @@ class World:
     def _tell(self, kind: str, what: object) -> None:
         if self._is_told and not isinstance(what, CallOffered):
             self.told.append(f"{self.link.now:9.3f}  {kind:12} {_brief(what)}")
+
+
+def _conversation(leg: str) -> str:
+    return hashlib.sha256(leg.encode()).hexdigest()[:32]
 
 
 def leaked(demand: Demand, kept: list[Interval]) -> list[Interval]:

@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 
 from recorder import facts as told
+from recorder.calls import Calls
 from recorder.decision import CallFacts, Rule
 from recorder.facts import disturbed
-from simulate import branching, openings, transfers, turns, uncertain
+from recorder.policy import Policy
+from recorder.rules import _Lookup
+from recorder.trunk_legs import TrunkLegs
+from simulate import branching, keys, openings, transfers, trunk, turns, uncertain
 from simulate.history import Opening, Turn, happen, seeded
-from simulate.people import policy
+from simulate.people import HORIZON_SECONDS, policy
+from simulate.recording import Media
 from sip_hooks import call, identity
 from sip_hooks.events import Disturbance
 from sip_hooks.identity import Identities, Identity
@@ -42,11 +47,11 @@ RULES: dict[str, tuple[Opening, Sequence[Turn]]] = {
     "feature_codes": (uncertain.forwards, QUIET),
     "newcomers": (openings.customer_calls, [turns.becomes_nobody]),
     "_possible": (uncertain.keyed, QUIET),
+    "_inside_vouched_for": (trunk.trunk_brings, [trunk.goes_on]),
 }
 
-UNSEEN = {"_anchored_once", "_inside_vouched_for"}
-"""The first sees to it that a conversation is accounted for once; the pass that it concerns has no agent at
-its end. The second is about the trunk side, where no history happens."""
+UNSEEN = {"_anchored_once"}
+"""It lets a conversation be accounted for once; the pass that it concerns has no agent at its end."""
 
 HEADERS: dict[str, Opening] = {
     "from": openings.customer_calls,
@@ -112,3 +117,105 @@ def test_a_disturbance_that_is_not_heeded_is_missed(cause: str, monkeypatch: pyt
 
     monkeypatch.setattr(told, disturbed.__name__, deaf)
     assert is_caught(*CAUSES[cause])
+
+
+# --- keys
+
+
+def test_keys_in_media_that_are_not_told_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Calls, "on_keys", lambda *_: [])
+    assert is_caught(openings.customer_calls, [keys.presses_feature_code])
+
+
+def test_keys_in_a_call_that_is_only_listened_to_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Media, "hears", lambda self, session, *_: self._taps[session].level == "all")
+    assert is_caught(openings.customer_calls, [keys.presses_around_a_hold])
+
+
+def test_keys_of_the_other_party_that_are_heeded_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Media, "hears", lambda self, session, *_: session in self._listened)
+    assert is_caught(openings.customer_calls, [keys.other_presses])
+
+
+def test_a_key_that_counts_from_when_it_was_told_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_keys = Calls.on_keys
+    monkeypatch.setattr(
+        Calls, "on_keys", lambda self, number, said, _, at: on_keys(self, number, said, at, at)
+    )
+    assert is_caught(openings.customer_calls, [keys.presses_feature_code])
+
+
+def test_a_first_key_that_is_forgotten_with_the_horizon_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = policy().feature_codes
+    assert codes is not None
+    hasty = replace(policy(), feature_codes=replace(codes, key_seconds=int(HORIZON_SECONDS)))
+    assert is_caught(openings.customer_calls, [keys.presses_feature_code], in_force=hasty)
+
+
+def test_keys_whose_time_is_never_over_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Calls, "on_reminder", lambda *_: [])
+    assert is_caught(openings.customer_calls, [keys.presses_keys])
+
+
+@pytest.mark.parametrize("entry", ["on_keys", "on_reminder", "on_event"])
+def test_what_becomes_of_keys_in_one_call_and_not_in_the_one_beside_it_is_noticed(
+    entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weigh, act = Calls._weigh_company, getattr(Calls, entry)
+
+    def alone(self: Calls, *arguments: Any) -> Any:
+        monkeypatch.setattr(Calls, "_weigh_company", lambda *_: [])
+        try:
+            return act(self, *arguments)
+        finally:
+            monkeypatch.setattr(Calls, "_weigh_company", weigh)
+
+    monkeypatch.setattr(Calls, entry, alone)
+    assert is_caught(openings.customer_calls, [keys.beside])
+
+
+# --- conference rooms
+
+
+@pytest.mark.parametrize(
+    ("are_permitted", "opening"), [(True, uncertain.conference), (False, uncertain.room)]
+)
+def test_a_room_is_a_room_of_the_list_and_no_other(
+    are_permitted: bool, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rooms permitted: somebody is kept who must not be. None: what is owed is missing."""
+    assert not is_caught(opening, QUIET)
+    monkeypatch.setattr(_Lookup, "_are_permitted", lambda *_: are_permitted)
+    assert is_caught(opening, QUIET)
+
+
+def test_a_call_that_is_taken_into_a_conference_unnoticed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Lookup, "_are_permitted", lambda *_: True)
+    assert is_caught(openings.customer_calls, [turns.becomes_a_conference])
+
+
+# --- the trunk
+
+
+def test_a_pause_that_leaves_what_is_held_is_missed_on_the_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens inside is told as late as the horizon is long."""
+    monkeypatch.setattr(Policy, "horizon_of", lambda self, _: self.horizon)
+    assert is_caught(trunk.trunk_brings, [trunk.passes_on])
+
+
+def test_a_witness_that_falls_silent_unnoticed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Calls, "on_evidence_lost", lambda *_: [])
+    assert is_caught(trunk.trunk_takes, [trunk.falls_silent])
+
+
+@pytest.mark.parametrize("what", ["is_disturbed_by", "disturb"])
+def test_a_discontinuity_that_takes_nothing_back_is_missed(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrunkLegs, what, lambda *_: False)
+    assert is_caught(trunk.trunk_brings, [trunk.goes_on])
+
+
+def test_a_break_in_the_media_that_is_not_heard_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Calls, "on_discontinuity", lambda *_: [])
+    assert is_caught(trunk.trunk_brings, [trunk.goes_on])

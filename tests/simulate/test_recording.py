@@ -27,7 +27,6 @@ from tests.fakes.rtp import SAMPLES
 from tests.recorder.test_session import negotiated, policy
 
 SESSION, PACKET_MS, BEAT_MS = 7, 20, 100
-HORIZON_SECONDS = 2.0
 PURPOSES = ("coaching", "evidence")
 FACTS = CallFacts(Direction.OUTBOUND)
 VERDICT = Verdict(Kind.BUSINESS, 0, True, "sales", "anna", {}, (), (), Outcome.RECORDING)
@@ -38,7 +37,7 @@ class Both:
 
     def __init__(self, site: CaptureSite, in_force: Policy) -> None:
         self.site, self.policy = site, in_force
-        self.media = Media(HORIZON_SECONDS)
+        self.media = Media(START)
         drawn, ends = count(1), Ends()
         ends.learn(negotiated())
         self.taping = Taping("c" * 32, START, ends, lambda size: next(drawn).to_bytes(size))
@@ -49,7 +48,7 @@ class Both:
     async def act(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Tap):
-                self.media.tap(SESSION, effect.level, self.site.ms / 1000)
+                self.media.tap(effect, self.site.ms / 1000)
                 self._is_open = effect.level == "all"
             elif isinstance(effect, TellCapture):
                 self.media.tell(effect.message, self.site.ms / 1000)
