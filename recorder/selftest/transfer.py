@@ -24,9 +24,9 @@ from recorder.words import in_words
 from sip_hooks.settings import Address
 from storage.errors import NotFound
 
-MORE_SECONDS = 1.2
+MORE_SECONDS = 1.0
 """What is said before a transfer is so much longer than the horizon, which is dropped then."""
-TALK_SECONDS = 1.5
+TALK_SECONDS = 1.0
 _REGISTERED_SECONDS = 300
 
 

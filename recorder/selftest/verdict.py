@@ -201,8 +201,10 @@ def _of_files(seen: Seen) -> Row:
     grown = sum(seen.grown.get(it.id, 0) for it in clips)
     if not clips:
         return Row(question, "there is none")
+    others = len(seen.grown.keys() - {it.id for it in clips})
+    beside = f"; {others} files of other calls grew" if others else ""
     if all(_was_sealed(it, seen) for it in clips) and not grown:
-        return Row(question, "yes, and not one octet was added since", True)
+        return Row(question, f"yes, and nothing was added since{beside}", True)
     return Row(question, f"no, {grown} octets were added since", False)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from demo.registrar import Registrar
 from tests.end_to_end.installation import (
     AGENT,
     BUSINESS_NUMBER,
@@ -23,6 +24,7 @@ from tests.end_to_end.installation import (
     serving,
 )
 from tests.end_to_end.peers import kamailio
+from tests.end_to_end.peers.b2bua import B2bua
 from tests.end_to_end.peers.kamailio import Kamailio
 
 if reason := kamailio.missing():
@@ -102,6 +104,15 @@ async def test_it_shows_that_nothing_of_a_transfer_is_kept(site: Site, tmp_path:
         said = {row["question"]: row["answer"] for row in transfer["rows"]}
         assert "nothing but the day's count" in said["What does the ledger say?"]
         assert "none of the privileged conversation" in said["What is in the clips?"]
+
+
+async def test_it_shows_the_same_beside_a_pbx_that_ends_calls(site: Site) -> None:
+    """The PBX does itself what a REFER says, and leads media to the privileged telephone by re-INVITE."""
+    accounts = Registrar(dict.fromkeys((CUSTOMER, AGENT, DOCTOR), PASSWORD))
+    async with B2bua((site.address[0], site.pbx_port), accounts, groups={BUSINESS_NUMBER: (AGENT,)}):
+        tested = await site.selftest(kind="attended")
+    assert tested.status == 0, tested.errors + json.dumps(tested.said, indent=1)
+    assert len(tested.said["transfers"][0]["clips"]) == 2
 
 
 async def test_it_says_so_when_something_is_kept(site: Site, tmp_path: Path) -> None:

@@ -31,16 +31,18 @@ if reason := baresip.missing():
 Way = Literal["rtpevent", "info"]
 
 CODES = {
-    "[feature_codes]": '[feature_codes]\ntransfer = ["##"]',
+    "[feature_codes]": '[feature_codes]\ntransfer = ["##"]\nkey_seconds = 2',
     'ports = "': 'horizon = "1 s"\nports = "',
 }
 MENU = "730246819"
 """Keys for somebody's menu, such as a number of a card: no code, and nobody's business."""
-OUTSIDE, MENU_AT, CODE_BEGINS, NO_CODE, CODE, END = 1.0, 1.5, 4.0, 5.5, 8.0, 9.5
-"""When keys are pressed, in seconds of what the agent has heard: the customer's, and then the agent's."""
+OUTSIDE, MENU_AT, CODE_BEGINS, NO_CODE, CODE, END = 0.8, 1.4, 3.5, 4.8, 7.5, 11.5
+"""When keys are pressed, in seconds of what the agent has heard: the customer's, and then the agent's. At the
+end a pause for the beginning of a code would be over.
+"""
 SLACK = 0.5
 """What the agent hears was said so much earlier, at most."""
-HORIZON, MOST = 1.0, 0.8
+HORIZON, MOST = 1.0, 0.9
 PEOPLE: dict[Way, tuple[str, str]] = {"rtpevent": (AGENT, CUSTOMER), "info": (COLLEAGUE, CLIENT)}
 
 
@@ -79,22 +81,24 @@ async def call(recorder: Recorder, folder: Path, way: Way) -> None:
     ):
         await customer.dial(agent_number)
         await agent.has_heard(OUTSIDE)
-        press(customer, "##")
+        await press(customer, "##", agent)
         await agent.has_heard(MENU_AT)
-        press(agent, MENU)
+        await press(agent, MENU, customer)
         await agent.has_heard(CODE_BEGINS)
-        press(agent, "#")
+        await press(agent, "#", customer)
         await agent.has_heard(NO_CODE)
-        press(agent, "5")
+        await press(agent, "5", customer)
         await agent.has_heard(CODE)
-        press(agent, "##")
+        await press(agent, "##", customer)
         await agent.has_heard(END)
         await customer.hang_up()
 
 
-def press(telephone: Baresip, keys: str) -> None:
+async def press(telephone: Baresip, keys: str, other: Baresip) -> None:
+    """One key after the other, as soon as the other party has had the one before."""
     for key in keys:
         telephone.tell("sndcode", key)
+        assert await other.sees("CALL_DTMF_START") == key
 
 
 async def both(recorder: Recorder, folder: Path) -> None:
