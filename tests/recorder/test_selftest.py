@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 
+from demo.registrar import Registrar
 from recorder.cli.selftest import check_accounts
 from recorder.config import parse
+from recorder.probe.digest import Login
+from recorder.probe.telephone import Account
+from recorder.selftest.handset import NotDone
 from recorder.selftest.speech import Speech
+from recorder.selftest.transfer import Wanted, try_out
 from recorder.selftest.verdict import Opened, Seen, kept, missing, rows
-from storage.errors import Refused
+from recorder.selftest.witness import Witness
+from storage.errors import NotFound, Refused
 from storage.lifecycle import State
 from storage.model import CallOutcome, Clip, Ending, Outcome
 from tests.recorder.schemes import CONFIGURATION
@@ -165,3 +171,30 @@ def test_accounts_with_which_nothing_can_be_shown_are_refused(
     scheme = parse(CONFIGURATION, "config.toml", Path("/")).scheme()
     with pytest.raises(Refused, match=re.escape(words)):
         check_accounts(scheme, USERS | otherwise, line)
+
+
+def beside(listener: str, port: int = 5060) -> Witness:
+    """Somebody who looks at an installation with this listener, whose service does not run."""
+    text = CONFIGURATION.replace('side = "both"', listener).replace("192.0.2.10", "127.0.0.1")
+    config = parse(text.replace("port = 5060", f"port = {port}"), "config.toml", Path("/"))
+    nobody: Any = None
+    return Witness(config, nobody, nobody)
+
+
+def wanted(password: str) -> Wanted:
+    accounts = {name: Account(it, "pbx.example", Login(it, password)) for name, it in USERS.items()}
+    return Wanted(**accounts, line=LINE, agents=frozenset({AGENT}))
+
+
+async def test_a_telephone_that_the_pbx_refuses_is_said_to_be_refused() -> None:
+    async with Registrar(dict.fromkeys(USERS.values(), "right")) as pbx:
+        with pytest.raises(NotDone, match="299 registered: it was answered 401"):
+            await try_out(
+                beside('side = "both"', pbx.address[1]), wanted("wrong"), ("blind",), lambda text: None
+            )
+
+
+async def test_without_a_listener_for_our_telephones_the_remedy_is_said() -> None:
+    listeners = 'side = "phones"\ntransport = "tcp"\n\n[[listeners]]\naddress = "127.0.0.1"\nside = "pbx"'
+    with pytest.raises(NotFound, match="add one to"):
+        await try_out(beside(listeners), wanted("right"), ("blind",), lambda text: None)
