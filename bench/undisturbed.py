@@ -66,13 +66,18 @@ class Line:
                 self.callers.hear_caller(data, at)
             else:
                 self.callers.hear_callee(data, at)
-        began = time.process_time()
-        has_worked = self._work()
-        self.now += time.process_time() - began
+        has_worked, seconds = self.spend()
+        self.now += seconds
         if not has_worked:
             self.now = max(self.now, min(until, self._next_at()))
 
-    def _work(self) -> bool:
+    def spend(self) -> tuple[bool, float]:
+        """Work. Returns whether there was anything to do, and the seconds that it took."""
+        began = time.process_time()
+        has_worked = self.work()
+        return has_worked, time.process_time() - began
+
+    def work(self) -> bool:
         """What the transport does with one message."""
         if self.is_timer_due():
             self.engine.handle_timer(self.now)
