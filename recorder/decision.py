@@ -208,8 +208,7 @@ BESIDES = frozenset({Doubt.CONSULTATION, Doubt.COMPANY})
 """Doubts that rest on other calls: they say nothing of who speaks in this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(NamedTuple):
     """All that is known about one call at one moment. Nothing that names a party appears in its repr.
 
     Identities are bare users ("201", "+31201234567") and addresses ("user@host") as they came.
@@ -231,10 +230,10 @@ class CallFacts:
     """
 
     direction: Direction
-    inside: frozenset[str] = field(default=frozenset(), repr=False)
-    outside: frozenset[str] = field(default=frozenset(), repr=False)
-    everyone: frozenset[str] = field(default=frozenset(), repr=False)
-    dialled: str = field(default="", repr=False)
+    inside: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+    everyone: frozenset[str] = frozenset()
+    dialled: str = ""
     anonymous: bool = False
     vouching: Vouching = Vouching.NOT_NEEDED
     answered: bool = False
@@ -244,20 +243,29 @@ class CallFacts:
     obstacles: frozenset[str] = frozenset()
     disturbances: frozenset[str] = frozenset()
     doubts: frozenset[Doubt] = frozenset()
-    rooms: frozenset[str] = field(default=frozenset(), repr=False)
+    rooms: frozenset[str] = frozenset()
     newcomers: frozenset[Newcomer] = frozenset()
-    settled: tuple[frozenset[str], frozenset[str]] = field(default=(frozenset(), frozenset()), repr=False)
+    settled: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     failures: frozenset[str] = frozenset()
-    draws: Mapping[str, int] = field(default_factory=dict)
+    draws: Mapping[str, int] = MappingProxyType({})
     requested: frozenset[str] = frozenset()
     stopped: frozenset[str] | None = frozenset()
-    hearsay: tuple[frozenset[str], frozenset[str]] = field(default=(frozenset(), frozenset()), repr=False)
-    rung: frozenset[Rung] = field(default=frozenset(), repr=False)
-    fork: str | None = field(default=None, repr=False)
+    hearsay: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    rung: frozenset[Rung] = frozenset()
+    fork: str | None = None
+
+    def __repr__(self) -> str:
+        """Without whatever names a party."""
+        shown = ((name, it) for name, it in self._asdict().items() if name not in _NAMING)
+        return f"CallFacts({', '.join(f'{name}={it!r}' for name, it in shown)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+_NAMING = frozenset(
+    ("inside", "outside", "everyone", "dialled", "rooms", "settled", "hearsay", "rung", "fork")
+)
+
+
+class Opinion(NamedTuple):
     """What one rule says. `purposes` is what it is about; None means all of them.
 
     `strip` is how many leading characters of the dialled user are ours and must not reach the PBX;
@@ -289,7 +297,7 @@ class PurposeVerdict:
     @property
     def outcome(self) -> Outcome:
         """The strongest reason decides."""
-        return min((EFFECTS[it].outcome for it in self.reasons), key=_OUTCOMES.index)
+        return min((EFFECTS[it].outcome for it in self.reasons), key=_OUTCOME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +338,11 @@ class Verdict:
         return {name for name, it in found if reason in it.reasons and not (alone and len(it.reasons) > 1)}
 
 
-_ACTIONS, _KINDS, _OUTCOMES, _REASONS = list(Action), list(Kind), list(Outcome), list(Reason)
+# Where each stands: the strongest first.
+_ACTION = {it: place for place, it in enumerate(Action)}.__getitem__
+_KIND = {it: place for place, it in enumerate(Kind)}.__getitem__
+_OUTCOME = {it: place for place, it in enumerate(Outcome)}.__getitem__
+_REASON = {it: place for place, it in enumerate(Reason)}.__getitem__
 
 
 def decide(facts: CallFacts, rules: Rules, before: Verdict | None = None) -> Verdict:
@@ -344,7 +356,7 @@ def decide(facts: CallFacts, rules: Rules, before: Verdict | None = None) -> Ver
     opinions = {opinion for rule in rules for opinion in rule(facts)}
     permits = [it for it in opinions if EFFECTS[it.reason].action is Action.RECORD]
     kinds = {EFFECTS[it.reason].kind for it in opinions} | (set() if permits else {Kind.UNLISTED})
-    kind = min(kinds, key=_KINDS.index)
+    kind = min(kinds, key=_KIND)
     strip = max((it.strip for it in opinions), default=0)
     if kind in WITHHELD:
         own = (it.reason for it in opinions if EFFECTS[it.reason].kind is kind)
@@ -362,7 +374,7 @@ def decide(facts: CallFacts, rules: Rules, before: Verdict | None = None) -> Ver
         purposes=MappingProxyType(purposes),
         reasons=_sorted(reason for reasons in found.values() for reason in reasons),
         details=tuple(sorted({detail for it in opinions for detail in it.details})),
-        outcome=max((it.outcome for it in purposes.values()), key=_OUTCOMES.index, default=Outcome.NONE),
+        outcome=max((it.outcome for it in purposes.values()), key=_OUTCOME, default=Outcome.NONE),
         asked=asked,
     )
 
@@ -376,8 +388,8 @@ def _reasons_for(purpose: str, opinions: set[Opinion], permits: list[Opinion]) -
 
 
 def _sorted(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    return tuple(sorted(set(reasons), key=_REASONS.index))
+    return tuple(sorted(set(reasons), key=_REASON))
 
 
 def _action(reasons: tuple[Reason, ...]) -> Action:
-    return min((EFFECTS[it].action for it in reasons), key=_ACTIONS.index)
+    return min((EFFECTS[it].action for it in reasons), key=_ACTION)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from recorder.decision import Doubt
 from recorder.effects import SetRemote
 from sip_hooks.address import UNSPECIFIED
+from sip_hooks.codecs import Codec
 from sip_hooks.events import MediaNegotiated
 from sip_hooks.identity import Role
 from sip_hooks.sdes import Crypto
-from sip_hooks.sdp import Codec, MediaEnd, Obstacle
+from sip_hooks.sdp import MediaEnd, Obstacle
 from storage import codecs
 
 DOUBTS = frozenset({Doubt.ON_HOLD, Doubt.MOVED})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -50,6 +49,9 @@ SAYS_ANEW = frozenset(
     ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "x-fs-display-number")
 )
 """Headers in which an answer says who answers, in the place of what the same header said while it rang."""
+
+
+_NOBODY = frozenset(("",))
 
 
 class Lots:
@@ -142,13 +144,11 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
             own |= names
     if len(everyone) > MOST_NAMES:
         return _with_too_many(facts)
-    hearsay = frozenset(heard[0]), frozenset(heard[1])
-    return replace(
-        facts,
+    return facts._replace(
         inside=frozenset(inside),
         outside=frozenset(outside),
         everyone=frozenset(everyone),
-        hearsay=hearsay,
+        hearsay=(frozenset(heard[0]), frozenset(heard[1])),
     )
 
 
@@ -165,7 +165,7 @@ def rung(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallF
         ):
             said[side, it.header] = said.get((side, it.header), frozenset()) | _names_of(it)
     found = facts.rung | {Rung(to_tag, side, header, names) for (side, header), names in said.items()}
-    facts = replace(facts, rung=found) if len(found) <= MOST_NAMES else _with_too_many(facts)
+    facts = facts._replace(rung=found) if len(found) <= MOST_NAMES else _with_too_many(facts)
     return facts if facts.fork is None else _with_hearsay(facts)
 
 
@@ -174,7 +174,7 @@ def answered(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> C
     identities = tuple(identities)
     named = {(it.role == our_role(facts), it.header) for it in identities if it.header in SAYS_ANEW}
     left = (it for it in facts.rung if (it.side == "inside", it.header) not in named)
-    facts = replace(with_identities(facts, identities), rung=frozenset(left), fork=to_tag)
+    facts = with_identities(facts, identities)._replace(rung=frozenset(left), fork=to_tag)
     return settled(_with_hearsay(facts))
 
 
@@ -184,15 +184,15 @@ def _with_hearsay(facts: CallFacts) -> CallFacts:
     for it in facts.rung:
         if it.to_tag in ("", facts.fork):
             (inside if it.side == "inside" else outside).update(it.names)
-    return replace(facts, hearsay=(frozenset(inside), frozenset(outside)), rung=frozenset())
+    return facts._replace(hearsay=(frozenset(inside), frozenset(outside)), rung=frozenset())
 
 
 def _with_too_many(facts: CallFacts) -> CallFacts:
-    return replace(facts, disturbances=facts.disturbances | {Disturbance.UNREADABLE.value})
+    return facts._replace(disturbances=facts.disturbances | {Disturbance.UNREADABLE.value})
 
 
 def _names_of(identity: Identity) -> frozenset[str]:
-    return frozenset(name for name in (identity.value, identity.address) if name)
+    return frozenset((identity.value, identity.address)) - _NOBODY
 
 
 def _is_echo(identity: Identity, other: Collection[str]) -> bool:
@@ -207,9 +207,9 @@ def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
     if facts.vouching not in (Vouching.AWAITED, Vouching.GIVEN):
         return facts
     if inside is None:
-        return replace(facts, vouching=Vouching.AWAITED)
+        return facts._replace(vouching=Vouching.AWAITED)
     inside_now, everyone = facts.inside | inside, facts.everyone | inside
-    return replace(facts, vouching=Vouching.GIVEN, inside=inside_now, everyone=everyone)
+    return facts._replace(vouching=Vouching.GIVEN, inside=inside_now, everyone=everyone)
 
 
 def our_role(facts: CallFacts) -> Role:
@@ -220,7 +220,7 @@ def our_role(facts: CallFacts) -> Role:
 def settled(facts: CallFacts) -> CallFacts:
     """The call is answered: whom it is with now is who the parties are until a header says otherwise."""
     inside, outside = facts.hearsay
-    return replace(facts, settled=(facts.inside | inside, facts.outside | outside))
+    return facts._replace(settled=(facts.inside | inside, facts.outside | outside))
 
 
 def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
@@ -238,18 +238,18 @@ def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFact
             found |= set() if _is_among(identity, known) else {identity.value, identity.address} - {""}
     kept = {it for it in facts.newcomers if (it.side, it.header) not in named}
     new = {Newcomer(side, header, frozenset(names)) for (side, header), names in named.items() if names}
-    return with_identities(replace(facts, newcomers=frozenset(kept | new)), identities)
+    return with_identities(facts._replace(newcomers=frozenset(kept | new)), identities)
 
 
 def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identity]) -> CallFacts:
     """Something has happened that puts the parties or the media in doubt, or may."""
     if doubt := RAISES.get(cause):
-        facts = replace(facts, doubts=facts.doubts | {doubt})
+        facts = facts._replace(doubts=facts.doubts | {doubt})
     elif cause not in HARMLESS:
-        facts = replace(facts, disturbances=facts.disturbances | {cause.value})
+        facts = facts._replace(disturbances=facts.disturbances | {cause.value})
     if cause is Disturbance.CONFERENCE:
         names = {it.value for it in identities} or {""}  # a room without a name is in no list
-        facts = replace(facts, rooms=facts.rooms | names)
+        facts = facts._replace(rooms=facts.rooms | names)
     if cause is Disturbance.IDENTITY_CHANGED:
         is_answered = facts.fork is not None
         return with_newcomers(facts, identities) if is_answered else rung(facts, "", identities)
@@ -260,8 +260,8 @@ def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identit
 
 def transferred(facts: CallFacts, is_done: bool) -> CallFacts:
     """What became of a transfer: one party is another now, or all is as it was."""
-    facts = replace(facts, doubts=facts.doubts - {Doubt.TRANSFER})
-    return replace(facts, disturbances=facts.disturbances | {Disturbance.REFER.value}) if is_done else facts
+    facts = facts._replace(doubts=facts.doubts - {Doubt.TRANSFER})
+    return facts._replace(disturbances=facts.disturbances | {Disturbance.REFER.value}) if is_done else facts
 
 
 def _is_among(identity: Identity, known: frozenset[str]) -> bool:

@@ -64,7 +64,7 @@ class FeatureCodes:
         user = identity.partition("@")[0]
         for kind in DIALLED:
             codes: tuple[str, ...] = getattr(self, kind)
-            if any(_is_code(user, code, kind in BEFORE_A_NUMBER) for code in codes):
+            if codes and any(_is_code(user, code, kind in BEFORE_A_NUMBER) for code in codes):
                 return kind
         return None
 

@@ -65,7 +65,6 @@ def normalise(identity: str, numbering: Numbering) -> str:
     return number
 
 
-@remembered
 def forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """The certain readings: the address, the bare user, and the user's normal form."""
     text = _bare(identity)
@@ -73,14 +72,9 @@ def forms(identity: str, numbering: Numbering) -> frozenset[str]:
     return frozenset({text, user, normalise(user, numbering)} - {""})
 
 
-@remembered
 def outward_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """The readings of a number that may have been dialled with the prefix for an outside line."""
-    found = forms(identity, numbering)
-    user = _bare(identity).partition("@")[0]
-    if user.startswith(numbering.outside_line):
-        found |= forms(user[len(numbering.outside_line) :], numbering)
-    return found
+    return _forms_of({identity, _beyond(identity, numbering)}, numbering)
 
 
 @remembered
@@ -98,15 +92,25 @@ def is_number(identity: str) -> bool:
     return bool(dialled) and not _is_host(user) and _DIALLED.issuperset(dialled)
 
 
-@remembered
 def possible_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """Every reading that anybody might have meant, for vetoes: a plus or a prefix too many or too few."""
-    user = _bare(identity).partition("@")[0]
-    named = forms(extension_in(identity), numbering)
-    found = outward_forms(identity, numbering) | outward_forms(user.removeprefix("+"), numbering)
+    bare = _bare(identity).partition("@")[0].removeprefix("+")
+    dialled = {identity, _beyond(identity, numbering), bare, _beyond(bare, numbering)}
+    found = _forms_of(dialled, numbering)
     digits = {form for form in found if _is_digits(form)}
     leads = ("+", f"+{numbering.country_code}")
+    named = forms(extension_in(identity), numbering)
     return found | named | {normalise(lead + it, numbering) for lead in leads for it in digits}
+
+
+def _beyond(identity: str, numbering: Numbering) -> str:
+    """What is left of a number without the prefix for an outside line; without it, ""."""
+    user = _bare(identity).partition("@")[0]
+    return user[len(numbering.outside_line) :] if user.startswith(numbering.outside_line) else ""
+
+
+def _forms_of(identities: Iterable[str], numbering: Numbering) -> frozenset[str]:
+    return frozenset[str]().union(*[forms(it, numbering) for it in identities])
 
 
 def is_e164(form: str) -> bool:
@@ -154,6 +158,7 @@ def number_set(patterns: Iterable[str], numbering: Numbering) -> NumberSet:
     return NumberSet(frozenset(exact), tuple(sorted(ranges)), tuple(sorted(beginnings)))
 
 
+@remembered
 def _bare(identity: str) -> str:
     text = identity.strip().lower()
     for scheme in _SCHEMES:

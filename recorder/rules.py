@@ -6,22 +6,12 @@ for a permit uses certain readings of an identity, a rule that forbids uses ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TypeAlias
 
 from recorder.decision import CallFacts, Direction, Doubt, Opinion, Reason, Rule, Rules, Vouching
-from recorder.numbering import (
-    NumberSet,
-    extension_in,
-    forms,
-    is_e164,
-    is_number,
-    number_set,
-    outward_forms,
-    possible_forms,
-)
+from recorder.names import Name, Names
+from recorder.numbering import NumberSet, is_e164
 from recorder.scheme import SAMPLE_SCALE, Purpose, Scheme
 
 _UNVOUCHED = {
@@ -40,7 +30,7 @@ def compile_rules(*schemes: Scheme) -> Rules:
 
 
 def _rules_of(scheme: Scheme) -> Rules:
-    look = _Lookup.of(scheme)
+    look = _Lookup(scheme)
     return (
         look.private_prefix,
         look.emergency,
@@ -57,70 +47,13 @@ def _rules_of(scheme: Scheme) -> Rules:
     )
 
 
-_Entry: TypeAlias = tuple[str, NumberSet, frozenset[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Register:
-    """Who or what has which numbers, found without asking everybody: there may be thousands."""
-
-    entries: tuple[_Entry, ...]
-    exact: Mapping[str, tuple[int, ...]]  # which of them have this number or name
-    patterned: tuple[int, ...]  # which of them have more than such
-
-    @staticmethod
-    def of(entries: Iterable[_Entry]) -> _Register:
-        all_of_them = tuple(entries)
-        exact: dict[str, tuple[int, ...]] = {}
-        for index, (_, numbers, _) in enumerate(all_of_them):
-            for form in numbers.exact:
-                exact[form] = (*exact.get(form, ()), index)
-        others = (
-            it for it, (_, numbers, _) in enumerate(all_of_them) if numbers.ranges or numbers.beginnings
-        )
-        return _Register(all_of_them, exact, tuple(others))
-
-    def having(self, found: set[str]) -> list[_Entry]:
-        """Those that have any of these forms, in order."""
-        hits = {index for form in found for index in self.exact.get(form, ())}
-        hits |= {index for index in self.patterned if self.entries[index][1].holds(found)}
-        return [self.entries[index] for index in sorted(hits)]
-
-
-@dataclass(frozen=True, slots=True)
 class _Lookup:
     """A scheme made ready for looking up, and the rules that look into it."""
 
-    scheme: Scheme
-    emergency_numbers: NumberSet
-    excluded: NumberSet
-    ours: NumberSet
-    outside: NumberSet
-    rooms: NumberSet
-    agents: _Register
-    lines: _Register
-
-    @staticmethod
-    def of(scheme: Scheme) -> _Lookup:
-        numbering = scheme.numbering
-        extensions = [number for agent in scheme.agents for number in agent.extensions]
-        business = [number for line in scheme.lines for number in line.numbers]
-        excluded = [text for it in scheme.exclusions for text in (*it.numbers, *it.aliases)]
-        abroad = [f"+{numbering.country_code}{it}" for it in numbering.emergency]
-        return _Lookup(
-            scheme=scheme,
-            emergency_numbers=number_set([*numbering.emergency, *abroad], numbering),
-            excluded=number_set(excluded, numbering),
-            ours=number_set([*numbering.internal, *extensions, *business], numbering),
-            outside=number_set(numbering.outside, numbering),
-            rooms=number_set(scheme.rooms, numbering),
-            agents=_Register.of(
-                (it.id, number_set(it.extensions, numbering), frozenset(it.lines)) for it in scheme.agents
-            ),
-            lines=_Register.of(
-                (it.name, number_set(it.numbers, numbering), frozenset(it.purposes)) for it in scheme.lines
-            ),
-        )
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme = scheme
+        self.names = Names(scheme)
+        self._name = self.names.of
 
     def private_prefix(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 3.9: what is dialled begins with the prefix, or is the prefix. Only the prefix is ours."""
@@ -131,19 +64,20 @@ class _Lookup:
 
     def emergency(self, facts: CallFacts) -> Iterator[Opinion]:
         """Emergency calls are forwarded untouched, and so is the call back."""
-        if any(self.is_emergency(it) for it in _other_party(facts)):
+        if any(map(self.is_emergency, _other_party(facts))):
             yield Opinion(Reason.EMERGENCY_NUMBER)
 
     def exclusions(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 2.1: an excluded identity anywhere in the call, on either side, in any header."""
-        if self._any_possible(self.excluded, facts.everyone | facts.inside | facts.outside | {facts.dialled}):
+        everyone = facts.everyone | facts.inside | facts.outside | {facts.dialled}
+        if any(self._name(it).is_excluded for it in everyone):
             yield Opinion(Reason.EXCLUDED)
 
     def internal(self, facts: CallFacts) -> Iterator[Opinion]:
         """The other party is one of us: an internal number, an agent, a business line; and so may be ours."""
-        if self._any_possible(self.ours, _other_party(facts) | facts.hearsay[1]):
+        if self.is_ours(_other_party(facts) | facts.hearsay[1]):
             yield Opinion(Reason.INTERNAL_CALL)
-            if self._any_possible(self.ours, facts.inside):
+            if self.is_ours(facts.inside):
                 yield Opinion(Reason.BETWEEN_US)
 
     def feature_codes(self, facts: CallFacts) -> Iterator[Opinion]:
@@ -198,67 +132,43 @@ class _Lookup:
 
     def nobody_else(self, facts: CallFacts) -> Iterator[Opinion]:
         """Our side is the agent on the line and nobody else, whatever further header names an agent too."""
-        agents, lines = self._having(facts.inside)
+        agents, lines = self.names.having(facts.inside)
         extensions, business = [it[1] for it in agents], [it[1] for it in lines]
-        if any(not self._is_placed(it, extensions, business) for it in facts.inside | facts.hearsay[0]):
+        if not all(
+            _is_placed(self._name(it), extensions, business) for it in facts.inside | facts.hearsay[0]
+        ):
             yield Opinion(Reason.ANOTHER_OF_US)
 
     def _is_outside(self, identities: Iterable[str]) -> bool:
-        """Whether any of these is certainly a party outside, or a room where everybody may be recorded. What
-        is dialled as a feature code is neither, whatever it looks like.
-        """
-        codes = self.scheme.feature_codes
-        people = (it for it in identities if codes is None or codes.dialled_as(it) is None)
-        found = {form for it in people for form in outward_forms(it, self.scheme.numbering)}
-        return any(is_e164(form) for form in found) or self.outside.holds(found) or self.rooms.holds(found)
+        """Whether any of these is certainly a party outside, or a room where everybody may be recorded."""
+        return any(self._name(it).is_outside for it in identities)
 
-    def _are_permitted(self, rooms: Iterable[str]) -> bool:
+    def _are_permitted(self, rooms: frozenset[str]) -> bool:
         """Whether these are rooms of conferences, and everybody may be recorded in each of them."""
-        found = [forms(it, self.scheme.numbering) for it in rooms]
-        return bool(found) and all(map(self.rooms.holds, found))
+        return bool(rooms) and all(map(self.names.is_room, rooms))
 
     def is_ours(self, identities: Iterable[str]) -> bool:
-        return self._any_possible(self.ours, identities)
+        """Whether any of these may be an internal number, an agent's or a line's."""
+        return any(self._name(it).is_ours for it in identities)
 
     def placed(
         self, identities: Iterable[str]
     ) -> tuple[list[tuple[str, frozenset[str]]], list[tuple[str, frozenset[str]]]]:
         """The agents among these with their lines, and the lines with their purposes."""
-        agents, lines = self._having(identities)
+        agents, lines = self.names.having(identities)
         return [(id, enrolled) for id, _, enrolled in agents], [(name, names) for name, _, names in lines]
-
-    def _having(self, identities: Iterable[str]) -> tuple[list[_Entry], list[_Entry]]:
-        found = {form for it in identities for form in forms(it, self.scheme.numbering)}
-        return self.agents.having(found), self.lines.having(found)
-
-    def _is_placed(self, identity: str, extensions: list[NumberSet], business: list[NumberSet]) -> bool:
-        """Whether this is the agent or the line, or a name that is nobody's.
-
-        An extension in a line's range says which calls are the line's, not who speaks: only a whole number,
-        or one that the line lists by itself, is the line's own.
-        """
-        if not is_number(identity) and not self._any_possible(self.ours, {identity}):
-            return True
-        numbering = self.scheme.numbering
-        found = forms(identity, numbering) | forms(extension_in(identity), numbering)
-        return any(numbers.holds(found) for numbers in extensions) or any(
-            numbers.exact & found or numbers.holds(filter(is_e164, found)) for numbers in business
-        )
 
     def is_emergency(self, identity: str) -> bool:
         """Whether this may be an emergency number, or is a URN of one."""
-        return self._any_possible(self.emergency_numbers, {identity}) or "service:sos" in identity.lower()
-
-    def _any_possible(self, numbers: NumberSet, identities: Iterable[str]) -> bool:
-        return any(numbers.holds(possible_forms(it, self.scheme.numbering)) for it in identities)
+        return self._name(identity).is_emergency
 
 
 class Directory:
     """Who is who in a scheme, for readers of other records than signalling."""
 
     def __init__(self, scheme: Scheme) -> None:
-        self._look = _Lookup.of(scheme)
-        numbers = self._look.emergency_numbers
+        self._look = _Lookup(scheme)
+        numbers = self._look.names.emergency
         ends = tuple(it.removeprefix("+") for it in numbers.exact)
         is_plain = all(map(str.isdigit, ends)) and not (numbers.ranges or numbers.beginnings)
         self._emergency_ends = ends if is_plain else ()
@@ -279,6 +189,19 @@ class Directory:
         """The agents among these with their lines, and the lines."""
         agents, lines = self._look.placed(identities)
         return dict(agents), frozenset(name for name, _ in lines)
+
+
+def _is_placed(name: Name, extensions: list[NumberSet], business: list[NumberSet]) -> bool:
+    """Whether this is the agent or the line, or a name that is nobody's.
+
+    An extension in a line's range says which calls are the line's, not who speaks: only a whole number, or
+    one that the line lists by itself, is the line's own.
+    """
+    if not name.is_somebody:
+        return True
+    return any(numbers.holds(name.readings) for numbers in extensions) or any(
+        numbers.exact & name.readings or numbers.holds(filter(is_e164, name.readings)) for numbers in business
+    )
 
 
 def _other_party(facts: CallFacts) -> frozenset[str]:

@@ -9,7 +9,6 @@ on, or from when somebody asks; a doubt pauses them all, and a veto ends them al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -95,7 +94,7 @@ class Session:
         if is_deaf or self._is_abandoned:
             return False
         own = self._facts.doubts - BESIDES
-        facts = self._facts if own == self._facts.doubts else replace(self._facts, doubts=own)
+        facts = self._facts if own == self._facts.doubts else self._facts._replace(doubts=own)
         self._alone = verdict = decide(facts, self._policy.rules, self._alone)
         return verdict.kind is Kind.BUSINESS and Reason.DISTURBED not in verdict.reasons
 
@@ -182,7 +181,7 @@ class Session:
             self._learn(event)
         # Else the ACK carries the answer.
         is_described = self._taping.number is None or self._ends.are_known()
-        self._facts = replace(self._facts, answered=self._answered_at is not None and is_described)
+        self._facts = self._facts._replace(answered=self._answered_at is not None and is_described)
         return effects + self._decide(at)
 
     def _learn(self, event: Event) -> None:
@@ -218,18 +217,18 @@ class Session:
         granted = frozenset(wanted) - refused.keys()
         if not granted:
             return Answer((), refused, [])
-        self._facts = replace(self._facts, requested=self._facts.requested | granted)
+        self._facts = self._facts._replace(requested=self._facts.requested | granted)
         return Answer(tuple(sorted(granted)), refused, self._decide(at))
 
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
         """Somebody ends the recording for good, for these purposes or as a whole; the horizon is dropped."""
         before, named = self._facts.stopped, frozenset(purposes)
-        self._facts = replace(self._facts, stopped=before | named if named and before is not None else None)
+        self._facts = self._facts._replace(stopped=before | named if named and before is not None else None)
         return self._decide(at)
 
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
-        self._facts = replace(self._facts, withheld_elsewhere=True)
+        self._facts = self._facts._replace(withheld_elsewhere=True)
         return self._decide(at)
 
     def distrust(self, at: datetime) -> list[Effect]:
@@ -239,12 +238,12 @@ class Session:
 
     def doubt(self, doubt: Doubt, at: datetime) -> list[Effect]:
         """It is not certain any more who speaks: nothing is taken until this is settled."""
-        self._facts = replace(self._facts, doubts=self._facts.doubts | {doubt})
+        self._facts = self._facts._replace(doubts=self._facts.doubts | {doubt})
         return self._decide(at)
 
     def settle(self, doubt: Doubt, at: datetime) -> list[Effect]:
         """There is positive evidence that this doubt is over."""
-        self._facts = replace(self._facts, doubts=self._facts.doubts - {doubt})
+        self._facts = self._facts._replace(doubts=self._facts.doubts - {doubt})
         return self._decide(at)
 
     def vouch(self, inside: frozenset[str] | None, at: datetime) -> list[Effect]:
@@ -256,7 +255,7 @@ class Session:
         """Another policy is in force from now on."""
         self._policy = policy
         draws = self._lots.drawn(policy.retention)
-        self._facts = replace(self._facts, approved=policy.approved, draws=draws)
+        self._facts = self._facts._replace(approved=policy.approved, draws=draws)
         return self._decide(at)
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
@@ -282,7 +281,7 @@ class Session:
         return "paused" if self._phase is Phase.PAUSED else "recording"
 
     def _fail(self, failure: str) -> None:
-        self._facts = replace(self._facts, failures=self._facts.failures | {failure})
+        self._facts = self._facts._replace(failures=self._facts.failures | {failure})
         self._verdict = decide(self._facts, self._policy.rules, self._verdict)
 
     def _on_untouched(self) -> list[Effect]:
@@ -293,7 +292,7 @@ class Session:
     def _on_media(self, event: MediaNegotiated) -> list[Effect]:
         if event.obstacles:
             found = frozenset(it.value for it in event.obstacles)
-            self._facts = replace(self._facts, obstacles=self._facts.obstacles | found)
+            self._facts = self._facts._replace(obstacles=self._facts.obstacles | found)
         if self._taping.number is None:
             return []
         self._ends.learn(event)
@@ -303,7 +302,7 @@ class Session:
     def _look_at_media(self) -> None:
         """Somebody on hold hears music, or somebody else; and media that goes elsewhere goes to whom?"""
         found = self._ends.doubts(our_role(self._facts), self._answered_at is not None)
-        self._facts = replace(self._facts, doubts=self._facts.doubts - DOUBTS | found)
+        self._facts = self._facts._replace(doubts=self._facts.doubts - DOUBTS | found)
 
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
@@ -347,7 +346,7 @@ class Session:
         if self._verdict.recorded() and self._media is None:
             self._fail("not-anchored")
         elif self._verdict.recorded() and (obstacle := self._ends.obstacle(self._recordings.purposes())):
-            self._facts = replace(self._facts, obstacles=self._facts.obstacles | {obstacle})
+            self._facts = self._facts._replace(obstacles=self._facts.obstacles | {obstacle})
             self._verdict = decide(self._facts, self._policy.rules, self._verdict)
 
     def _end_stopped(self, at: datetime) -> list[Effect]:
@@ -373,7 +372,7 @@ class Session:
             return ()
         if self._phase is Phase.SUPPRESSED or purpose in self._recordings:
             return ("stopped-before",)
-        asked = replace(self._facts, requested=self._facts.requested | {purpose})
+        asked = self._facts._replace(requested=self._facts.requested | {purpose})
         verdict = decide(asked, self._policy.rules)
         found = verdict.purposes.get(purpose)
         if found is None:

@@ -6,13 +6,12 @@ in plain bytes, neither signed nor encrypted, and meant as the session's own des
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeAlias
 
 from sip_hooks.errors import MessageError
 from sip_hooks.headers import parse_params
-from sip_hooks.message import HeaderField, Message, parse_fields
+from sip_hooks.message import HeaderField, Message, by_names, parse_fields
 from sip_hooks.sdp import Obstacle
 from sip_hooks.uri import param_value
 
@@ -28,13 +27,16 @@ _MOST_PARTS = 32
 _BLANKS = b" \t"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Entity:
-    """A body or a part of one, and the header fields that explain it."""
+class _Entity(NamedTuple):
+    """A body or a part of one, and the header fields that explain it, by their names."""
 
-    headers: tuple[HeaderField, ...]
+    by_name: Mapping[bytes, list[HeaderField]]
     start: int
     end: int
+
+    def __repr__(self) -> str:
+        """Without anything: it holds numbers."""
+        return "_Entity()"
 
     def says(self, name: bytes) -> bytes:
         """What a header field says before its parameters, in lower case, b"" when there is none."""
@@ -47,10 +49,12 @@ class _Entity:
         return found if found is None else found.removeprefix(b'"').removesuffix(b'"')
 
     def _value(self, name: bytes) -> bytes:
-        values = [header.value for header in self.headers if header.name == name]
-        if len(values) > 1:
+        fields = self.by_name.get(name)
+        if fields is None:
+            return b""
+        if len(fields) > 1:
             raise MessageError("a part explains itself twice")
-        return values[0] if values else b""
+        return fields[0].value
 
 
 def find_description(message: Message) -> Place | Obstacle | None:
@@ -59,7 +63,7 @@ def find_description(message: Message) -> Place | Obstacle | None:
     if not body:
         return None
     try:
-        whole = _Entity(message.headers, 0, len(body))
+        whole = _Entity(message.by_name, 0, len(body))
         kind = whole.says(b"content-type")
         if kind in _ENCRYPTED:
             return Obstacle.ENCRYPTED_BODY
@@ -117,4 +121,4 @@ def _part(body: bytes, start: int, end: int) -> _Entity:
     headers = parse_fields(body, start, blank + 2)
     if not all(header.name for header in headers):
         raise MessageError("a line of a part is no header field")
-    return _Entity(headers, blank + 4, end)
+    return _Entity(by_names(headers), blank + 4, end)

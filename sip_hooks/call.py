@@ -36,7 +36,7 @@ from sip_hooks.keys import pressed
 from sip_hooks.known import Known
 from sip_hooks.message import Message
 from sip_hooks.negotiation import Negotiation, Turn
-from sip_hooks.registration import ContactTokens
+from sip_hooks.registration import SHORTEST_TOKEN, ContactTokens
 from sip_hooks.relation import is_focus, session_ids
 from sip_hooks.sdp import MediaEnd
 from sip_hooks.settings import Address, EngineSettings, Listener
@@ -305,9 +305,9 @@ class Pass(Timed):
         said = identities(message)
         before, role, named = self._said
         if said is not before or role != from_role:
-            named = tuple(self._restored(each) for each in said.named)
+            named = tuple([it if len(it.value) < SHORTEST_TOKEN else self._restored(it) for it in said.named])
             if from_role == "callee":
-                named = tuple(each._replace(role=_other(each.role)) for each in named)
+                named = tuple([each._replace(role=_other(each.role)) for each in named])
             self._said = said, from_role, named
         return named, bool(said.unreadable)
 

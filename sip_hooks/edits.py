@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from sip_hooks.errors import EditError
 from sip_hooks.headers import canonical
 from sip_hooks.message import HeaderField, Message, split_members
+
+_SPAN = itemgetter(0, 1)
 
 
 class Edits:
@@ -19,8 +23,9 @@ class Edits:
         """Replace ``raw[start:end]``; ``start == end`` inserts, before what was inserted there earlier."""
         if not 0 <= start <= end <= len(self._message.raw):
             raise EditError("an edit lies outside its message")
-        if any(_overlap(start, end, left, right) for left, right, _ in self._edits):
-            raise EditError("two edits touch the same bytes")
+        for left, right, _ in self._edits:
+            if start < right and left < end:  # an insertion touches only what it would split
+                raise EditError("two edits touch the same bytes")
         self._edits.insert(0, (start, end, new))
 
     def insert_top(self, name: bytes, value: bytes) -> None:
@@ -76,13 +81,8 @@ class Edits:
         raw = self._message.raw
         pieces: list[bytes] = []
         position = 0
-        for start, end, new in sorted(self._edits, key=lambda edit: edit[:2]):
+        for start, end, new in sorted(self._edits, key=_SPAN):
             pieces += (raw[position:start], new)
             position = end
         pieces.append(raw[position:])
         return b"".join(pieces)
-
-
-def _overlap(start: int, end: int, left: int, right: int) -> bool:
-    """Whether two spans share a byte; an insertion overlaps only what it would split."""
-    return max(start, left) < min(end, right) or left < start == end < right or start < left == right < end

@@ -7,8 +7,8 @@ Every function takes an *unfolded* value, as :class:`sip_hooks.message.HeaderFie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from sip_hooks import reading
 from sip_hooks.errors import MessageError
@@ -118,14 +118,17 @@ def split_list(value: bytes) -> tuple[tuple[int, int], ...]:
     return tuple(_trimmed(value, left + 1, right) for left, right in pairwise(cuts))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class NameAddr:
+class NameAddr(NamedTuple):
     """One party: ``"Display" <uri>;params``. ``display`` is unquoted, its escapes undone."""
 
     display: bytes
     uri: Uri
     params: Params
     raw: bytes
+
+    def __repr__(self) -> str:
+        """Without anything: it holds numbers."""
+        return "NameAddr()"
 
     def param(self, name: bytes) -> bytes | None:
         """Return a header parameter's value, ``b""`` for a flag, None when absent."""
@@ -201,8 +204,7 @@ def tag_in(value: bytes) -> bytes:
         )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Via:
+class Via(NamedTuple):
     """One hop of the Via stack (RFC 3261 §20.42). ``transport`` is in upper case, ``branch`` as received."""
 
     transport: bytes
@@ -211,6 +213,10 @@ class Via:
     params: Params
     branch: bytes | None
     raw: bytes
+
+    def __repr__(self) -> str:
+        """Without anything: it holds addresses."""
+        return "Via()"
 
     def param(self, name: bytes) -> bytes | None:
         """Return a parameter's value, ``b""`` for a flag such as a bare ``rport``, None when absent."""
@@ -229,12 +235,10 @@ def parse_via(value: bytes) -> Via:
     if (plain := _PLAIN_VIA.fullmatch(value)) is not None:
         transport, name, number, rest = plain.groups()
         pairs = [piece.partition(b"=") for piece in rest.split(b";")[1:]]
-        found = tuple((key, content if equals else None) for key, equals, content in pairs)
+        found = tuple([(key, content if equals else None) for key, equals, content in pairs])
         if len(pairs) < MAXIMUM_PARAMS:
-            branch = param_value(found, b"branch") or None
-            return Via(
-                transport.upper(), name, parse_uint(number, 65535) if number else None, found, branch, value
-            )
+            port = parse_uint(number, 65535) if number else None
+            return Via(transport.upper(), name, port, found, param_value(found, b"branch") or None, value)
     head, semicolon, rest = value.partition(b";")
     protocol = head.replace(b"\t", b" ").split(b"/", 2)
     words = [word for word in protocol[-1].split(b" ") if word]

@@ -8,7 +8,7 @@ assume the worst.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -44,6 +44,7 @@ _OF_SENDER = frozenset(
         b"x-fs-display-number",
     )
 )
+_SPEAKS = _OF_SENDER | _ROLES.keys()
 NAMES_OTHERS = frozenset(
     (
         "diversion",
@@ -132,9 +133,9 @@ def _of_head(message: Message) -> tuple[_Claim, ...]:
     if message.is_request:
         claims, sender = _of_request_uri(message.request_uri), "caller"
     for header in message.headers:
-        role = _ROLES.get(header.name) or (sender if header.name in _OF_SENDER else None)
-        if role is not None and len(claims) < MOST_CLAIMS:
-            claims += _of_field(message.raw[header.start : header.end], role)
+        if header.name in _SPEAKS and len(claims) < MOST_CLAIMS:
+            said = _OF_FIELD[_ROLES.get(header.name, sender)]
+            claims += said(message.raw[header.start : header.end])
     return claims
 
 
@@ -147,6 +148,18 @@ def _of_request_uri(uri: bytes) -> tuple[_Claim, ...]:
 
 
 @reading.remembered
+def _of_caller(field: bytes) -> tuple[_Claim, ...]:
+    return _of_field(field, "caller")
+
+
+@reading.remembered
+def _of_callee(field: bytes) -> tuple[_Claim, ...]:
+    return _of_field(field, "callee")
+
+
+_OF_FIELD: dict[Role, Callable[[bytes], tuple[_Claim, ...]]] = {"caller": _of_caller, "callee": _of_callee}
+
+
 def _of_field(field: bytes, role: Role) -> tuple[_Claim, ...]:
     """What one header field says, which ends in CRLF: at most `MOST_CLAIMS`."""
     header = parse_fields(field, 0, len(field))[0]

@@ -75,18 +75,19 @@ class Message:
 
     ``body`` ends where Content-Length says; on UDP what follows is no part of the message (§18.3).
     ``is_short`` says that it ended earlier. Nobody changes a message; what was read of it is kept, for many
-    ask. Whatever reads a value raises :class:`MessageError` when that cannot be read.
+    ask. Whatever reads a value raises :class:`MessageError` when that cannot be read. ``call_id``,
+    ``from_tag`` and ``to_tag`` are ``b""`` when absent.
     """
 
     __slots__ = (
         "_cseq",
-        "_from_tag",
         "_split",
-        "_to_tag",
         "_top_via",
         "body",
         "body_start",
         "by_name",
+        "call_id",
+        "from_tag",
         "headers",
         "headers_start",
         "is_request",
@@ -96,6 +97,7 @@ class Message:
         "reason",
         "request_uri",
         "status",
+        "to_tag",
         "version",
     )
 
@@ -117,9 +119,10 @@ class Message:
         self.body_start, self.body = body
         self.is_short = is_short
         self._split: dict[bytes, list[Member]] = {}
+        self.call_id = self.first(b"call-id") or b""
+        self.from_tag = tag_in(self.first(b"from") or b"")
+        self.to_tag = tag_in(self.first(b"to") or b"")
         self._cseq: tuple[int, bytes] | None = None
-        self._from_tag: bytes | None = None
-        self._to_tag: bytes | None = None
         self._top_via: Via | None = None
 
     def fields(self, name: bytes) -> list[HeaderField]:
@@ -157,25 +160,6 @@ class Message:
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of :meth:`members`."""
         return [member.value for member in self.members(name)] if name in self.by_name else []
-
-    @property
-    def call_id(self) -> bytes:
-        """The Call-ID, ``b""`` when absent."""
-        return self.first(b"call-id") or b""
-
-    @property
-    def from_tag(self) -> bytes:
-        """The From tag, ``b""`` when absent."""
-        if self._from_tag is None:
-            self._from_tag = tag_in(self.first(b"from") or b"")
-        return self._from_tag
-
-    @property
-    def to_tag(self) -> bytes:
-        """The To tag, ``b""`` when absent."""
-        if self._to_tag is None:
-            self._to_tag = tag_in(self.first(b"to") or b"")
-        return self._to_tag
 
     @property
     def cseq(self) -> tuple[int, bytes]:
@@ -243,9 +227,7 @@ def parse(raw: bytes) -> Message:
     if head_end - start > MAXIMUM_HEAD:
         raise MessageError("the header fields of a message are larger than 32 KiB")
     headers = parse_fields(raw, line_end + 2, head_end)
-    by_name: dict[bytes, list[HeaderField]] = {}
-    for header in headers:
-        by_name.setdefault(header[0], []).append(header)
+    by_name = by_names(headers)
     body_start = head_end + 2
     length = _content_length(by_name)
     available = len(raw) - body_start
@@ -267,31 +249,39 @@ def parse_fragment(raw: bytes) -> Message:
     return fragment
 
 
+def by_names(headers: tuple[HeaderField, ...]) -> dict[bytes, list[HeaderField]]:
+    """Return the same header fields by their names, each in order."""
+    found: dict[bytes, list[HeaderField]] = {}
+    for header in headers:
+        if (others := found.get(header[0])) is None:
+            found[header[0]] = [header]
+        else:
+            others.append(header)
+    return found
+
+
 def parse_fields(raw: bytes, start: int, end: int) -> tuple[HeaderField, ...]:
     """Parse the header fields in ``raw[start:end]``, each ending in CRLF; folds belong to the line before."""
     fields: list[HeaderField] = []
     folded: dict[int, int] = {}  # where the last fold of a field ends: thousands of folds are read once
-    position = start
-    for line in raw[start:end].split(_CRLF)[:-1]:
+    head, position = raw[start:end], start
+    has_folds = b"\r\n " in head or b"\r\n\t" in head
+    for line in head.split(_CRLF)[:-1]:
         after = position + len(line) + 2
-        if line[:1] in (b" ", b"\t") and fields:
+        if has_folds and fields and line[:1] in (b" ", b"\t"):
             folded[len(fields) - 1] = after
         else:
-            fields.append(_field(line, position))
+            name, begin, stop, value = _read_line(line)
+            at = (name, position, after, position + begin, position + stop, value)
+            fields.append(_new_field(HeaderField, at))
         position = after
     for index, after in folded.items():
         first = fields[index].start
-        fields[index] = _field(raw[first : after - 2].replace(_CRLF, b"  "), first)
+        name, begin, stop, value = _read_line(raw[first : after - 2].replace(_CRLF, b"  "))
+        fields[index] = HeaderField(name, first, after, first + begin, first + stop, value)
     if len(fields) > MAXIMUM_FIELDS:
         raise MessageError("a message has more than 256 header fields")
     return tuple(fields)
-
-
-def _field(line: bytes, start: int) -> HeaderField:
-    """Read one line, unfolded, that stands at ``start``."""
-    name, value_start, value_end, value = _read_line(line)
-    at = (name, start, start + len(line) + 2, start + value_start, start + value_end, value)
-    return _new_field(HeaderField, at)
 
 
 @reading.remembered

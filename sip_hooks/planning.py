@@ -14,7 +14,7 @@ leaves over TLS or not at all (RFC 5630 §3.1).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sip_hooks.call import Pass
 from sip_hooks.dialog import Dialog, Party
@@ -32,8 +32,7 @@ from sip_hooks.uri import Uri, after_characters, parse_uri
 Hop: TypeAlias = tuple[Address, Listener]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Plan:
+class Plan(NamedTuple):
     """Where one request goes."""
 
     uri: bytes  # its Request-URI, before the private prefix is stripped
@@ -45,6 +44,10 @@ class Plan:
     call: Pass | None = None
     sender: Role = "caller"
     dialog: Dialog | None = None
+
+    def __repr__(self) -> str:
+        """Without anything: it holds numbers."""
+        return "Plan()"
 
     def request_uri(self, strip: int, dialled: bytes) -> bytes:
         """Return the Request-URI without its first `strip` characters where it names the dialled user."""
@@ -94,18 +97,19 @@ class Planner:
         uri = request.target
         return not uri.user and self._router.is_own(uri) and not self._router.routes(request).rest
 
-    def plan(self, request: Message, source: Address, listener: Listener) -> Plan | Refusal:
-        """Return where a request goes."""
-        plan = self._planned(request, source, listener)
+    def plan(self, request: Message, routes: RouteSet, source: Address, listener: Listener) -> Plan | Refusal:
+        """Return where a request goes, whose Routes these are."""
+        plan = self._planned(request, routes, source, listener)
         if isinstance(plan, Plan) and is_sips(request.request_uri) and plan.exit.transport != "tls":
             return INSECURE
         return plan
 
-    def _planned(self, request: Message, source: Address, listener: Listener) -> Plan | Refusal:
+    def _planned(
+        self, request: Message, routes: RouteSet, source: Address, listener: Listener
+    ) -> Plan | Refusal:
         side = self._router.side_of(listener, source)
         if side is Side.TRUNK and not (self._trunk and self._trunk.admits(source)):
             return STRANGER
-        routes = self._router.routes(request)
         if request.to_tag:
             found = self._passes.find(request, routes.token, side)
             if found is not None and (plan := self._within(request, routes, *found)) is not None:

@@ -72,7 +72,7 @@ class Proxy:
         self._utc = utc
         self._tokens = ContactTokens(settings.token_key)
         self._planner = Planner(settings, self.router, self._tokens, self.passes, self.flows)
-        self.restorer = Restorer(settings, self.router, self.passes, new_id)
+        self.restorer = Restorer(settings, self.passes, new_id)
         self._held: dict[str, tuple[ServerTransaction, Plan]] = {}
         self._salt = new_id(8)
 
@@ -105,12 +105,13 @@ class Proxy:
 
     def _plan(self, request: Message, source: Address, listener: Listener, now: float) -> Plan | Refusal:
         """Plan a request. It may be the first sign of a dialog that outlived a restart."""
-        call = self.restorer.restore(request, listener)
+        routes = self.router.routes(request)
+        call = self.restorer.restore(request, routes, listener)
         if call is not None:
             self.counters["restored dialogs"] += 1
             self._hear(call, now)
             self.events.append(CallRestored(call.call, call.negotiation.media))
-        return self._planner.plan(request, source, listener)
+        return self._planner.plan(request, routes, source, listener)
 
     def _hear(self, call: Pass, now: float) -> None:
         """The first sign of a pass."""

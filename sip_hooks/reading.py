@@ -2,8 +2,8 @@
 
 A reading is a pure function of bytes and gives a value that nobody can change, so that remembering it changes
 nothing but the time it takes. What cannot be read, or is longer than `LONGEST`, is read again each time. Each
-function remembers its latest `MOST` readings. They hold numbers, so :func:`forget` is called when no call is
-left.
+function remembers its latest readings, `MOST` of them at most. They hold numbers, so :func:`forget` is called
+when no call is left.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from inspect import signature
+from itertools import islice
 from typing import Any, ParamSpec, TypeVar
+from weakref import ref
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,12 +34,13 @@ class _Readings(dict[Any, Any]):
         found = self._read(value)
         if len(value) <= LONGEST:
             if len(self) >= MOST:
-                del self[next(iter(self))]
+                for oldest in list(islice(self, MOST // 8)):  # one by one, each would be looked for
+                    del self[oldest]
             self[value] = found
         return found
 
 
-_READINGS: list[_Readings] = []
+_READINGS: list[ref[_Readings]] = []
 _CACHES: list[Any] = []  # functions of several values under an lru_cache
 
 
@@ -45,7 +48,7 @@ def remembered(read: Callable[P, T]) -> Callable[P, T]:
     """Make a reading that remembers what it has read. The first argument is what is read."""
     if len(signature(read).parameters) == 1:
         readings = _Readings(read)
-        _READINGS.append(readings)
+        _READINGS[:] = [*filter(_is_there, _READINGS), ref(readings)]
         getting: Any = readings.__getitem__
         reading_one: Callable[P, T] = getting
         return reading_one
@@ -62,12 +65,20 @@ def remembered(read: Callable[P, T]) -> Callable[P, T]:
 
 def held() -> int:
     """How many readings are remembered."""
-    return sum(map(len, _READINGS)) + sum(int(it.cache_info().currsize) for it in _CACHES)
+    return sum(len(it) for of in _READINGS if (it := of()) is not None) + sum(
+        int(it.cache_info().currsize) for it in _CACHES
+    )
 
 
 def forget() -> None:
     """Forget everything that was read."""
-    for readings in _READINGS:
-        readings.clear()
+    for of in _READINGS:
+        if (readings := of()) is not None:
+            readings.clear()
     for cache in _CACHES:
         cache.cache_clear()
+
+
+def _is_there(readings: ref[_Readings]) -> bool:
+    """Whether anybody still reads so: a scheme that is in force no more does not."""
+    return readings() is not None

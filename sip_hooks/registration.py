@@ -39,7 +39,7 @@ _PORT = 2  # bytes
 _ACCOUNT = 4  # bytes
 _STREAMS: tuple[Transport, ...] = ("tcp", "tls")
 _TAG = 10  # bytes
-_SHORTEST = (4 + _PORT + len(b"sip:a") + _TAG) * 8 // 5
+SHORTEST_TOKEN = (4 + _PORT + len(b"sip:a") + _TAG) * 8 // 5
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -77,7 +77,7 @@ class ContactTokens:
     def open(self, user: bytes) -> Registered | None:
         """Return what a URI's user part carries, None when it is no token of ours."""
         token = user.lower()
-        if len(token) < _SHORTEST or token.translate(None, _ALPHABET):
+        if len(token) < SHORTEST_TOKEN or token.translate(None, _ALPHABET):
             return None
         try:
             sealed = b32decode(token.upper() + b"=" * (-len(token) % 8))

@@ -17,19 +17,16 @@ from sip_hooks.message import Message
 from sip_hooks.pass_table import PassTable
 from sip_hooks.planning import Plan
 from sip_hooks.registration import ContactTokens
-from sip_hooks.routing import Router
+from sip_hooks.routing import RouteSet
 from sip_hooks.settings import EngineSettings, Listener
 
 
 class Restorer:
     """Names passes on the wire, and makes them again. `anchors`: media that was there before us."""
 
-    def __init__(
-        self, settings: EngineSettings, router: Router, passes: PassTable, new_id: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, settings: EngineSettings, passes: PassTable, new_id: Callable[[int], bytes]) -> None:
         self._dialogs = DialogTokens(settings.token_key, settings.pbx)
         self._contacts = ContactTokens(settings.token_key)
-        self._router = router
         self._passes = passes
         self._new_id = new_id
         self.anchors: Mapping[int, Anchor] = {}
@@ -42,12 +39,11 @@ class Restorer:
         token = self._dialogs.seal(crossing, call.call_id, call.caller.tag, self._new_id(NONCE))
         self._passes.name(call, token)
 
-    def restore(self, request: Message, listener: Listener) -> Pass | None:
+    def restore(self, request: Message, routes: RouteSet, listener: Listener) -> Pass | None:
         """Make the pass again to which a request within a dialog belongs; None when nothing is to be made.
 
         `media` of the pass is set when its media session is still there.
         """
-        routes = self._router.routes(request)
         if not request.to_tag or not routes.token or self._passes.knows(routes.token):
             return None
         opened = self._dialogs.open(routes.token)

@@ -8,7 +8,8 @@ together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
 from sip_hooks.address import family_of, in_brackets
 from sip_hooks.events import Side
@@ -18,12 +19,14 @@ from sip_hooks.settings import Address, EngineSettings, Listener, Transport
 from sip_hooks.targets import Targets
 from sip_hooks.uri import Uri
 
+# Leading zeros are refused: some readers take them for octal.
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(_OCTET + rb"(?:\." + _OCTET + rb"){3}")
 _DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
 _TRANSPORTS: dict[bytes, Transport] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RouteSet:
+class RouteSet(NamedTuple):
     """The Route headers of one request."""
 
     own: int  # how many leading Routes are ours and are to be removed
@@ -31,6 +34,10 @@ class RouteSet:
     exit: Listener | None  # the listener that the last of them names: where the request leaves
     rest: tuple[bytes, ...]  # what is left, nearest hop first
     user: bytes = b""  # of the last that is ours: the token of a phone that is registered by Path
+
+    def __repr__(self) -> str:
+        """Without anything: it holds addresses."""
+        return "RouteSet()"
 
 
 class Router:
@@ -160,12 +167,4 @@ def address_of(uri: Uri) -> Address | None:
             return in_brackets(uri.host.decode("ascii")), port
         except ValueError:
             return None
-    octets = uri.host.split(b".")
-    if len(octets) != 4 or not all(_is_octet(octet) for octet in octets):
-        return None
-    return uri.host.decode("ascii"), port
-
-
-def _is_octet(text: bytes) -> bool:
-    """Leading zeros are refused: some readers take them for octal."""
-    return text.isdigit() and len(text) <= 3 and int(text) < 256 and (text == b"0" or text[:1] != b"0")
+    return (uri.host.decode("ascii"), port) if _IPV4.fullmatch(uri.host) else None

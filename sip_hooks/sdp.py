@@ -6,13 +6,14 @@ takes out every line by which media would find another way (ICE), and touches no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sip_hooks import reading
 from sip_hooks.address import UNSPECIFIED, canonical, family_of
+from sip_hooks.codecs import Codec, codecs_of
 from sip_hooks.errors import MessageError
-from sip_hooks.headers import is_token
 from sip_hooks.sdes import Crypto, crypto
 from sip_hooks.sdp_lines import Line, Media, Session, attributes, lines_of, parse_session
 from sip_hooks.uri import parse_uint
@@ -25,9 +26,6 @@ _ICE = (b"candidate", b"remote-candidates", b"end-of-candidates", b"altc")
 # SRTP later in the same exchange (RFC 5939).
 _UNKNOWN_KEYS = (b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
 _DTLS = (b"fingerprint", b"tls-id")
-_EVENTS = "TELEPHONE-EVENT"
-_NAME_LENGTH = 127
-"""Of an encoding name, which is a media subtype (RFC 8866 §6.6, RFC 6838 §4.2)."""
 
 
 class Obstacle(StrEnum):
@@ -42,44 +40,6 @@ class Obstacle(StrEnum):
     SRTP = "srtp"  # encrypted, under keys that are not in the descriptions or that we cannot use
     DTLS = "dtls"  # encrypted, keys exchanged by DTLS
     CLAIMED = "claims-our-ports"  # names a media port of ours that no call was given (said by those above)
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One RTP payload format; ``name`` in upper case, ``""`` when the description does not explain it.
-    ``parameters``: those of ``a=fmtp``, as they are.
-    """
-
-    payload_type: int
-    name: str
-    rate: int
-    channels: int
-    parameters: str = ""
-
-
-# RFC 3551 §6, tables 4 and 5: payload types that need no rtpmap.
-_STATIC_CODECS = {
-    codec.payload_type: codec
-    for codec in (
-        Codec(0, "PCMU", 8000, 1),
-        Codec(3, "GSM", 8000, 1),
-        Codec(4, "G723", 8000, 1),
-        Codec(5, "DVI4", 8000, 1),
-        Codec(6, "DVI4", 16000, 1),
-        Codec(7, "LPC", 8000, 1),
-        Codec(8, "PCMA", 8000, 1),
-        Codec(9, "G722", 8000, 1),
-        Codec(10, "L16", 44100, 2),
-        Codec(11, "L16", 44100, 1),
-        Codec(12, "QCELP", 8000, 1),
-        Codec(13, "CN", 8000, 1),
-        Codec(14, "MPA", 90000, 1),
-        Codec(15, "G728", 8000, 1),
-        Codec(16, "DVI4", 11025, 1),
-        Codec(17, "DVI4", 22050, 1),
-        Codec(18, "G729", 8000, 1),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,17 +189,26 @@ def _whole(body: bytes, line: Line) -> tuple[int, int]:
 def _obstacles(session: Session, audio: Media | None) -> set[Obstacle]:
     active = [media for media in session.media if media.is_active]
     speaking = [media for media in active if media.kind == b"audio"] or ([audio] if audio else [])
-    spoken = [*session.lines, *(line for media in speaking for line in media.lines)]
-    lines = [line for line in spoken if line.kind == b"a"]
-    is_bundled = len(active) > 1 and any(line.value[:13].upper() == b"GROUP:BUNDLE " for line in lines)
-    found = {
-        Obstacle.NO_AUDIO: audio is None or not (audio.is_active or not active),
-        Obstacle.SEVERAL_MEDIA: is_bundled or sum(media.streams for media in speaking) > 1,
-        Obstacle.ICE: any(map(_is_ice, session.attribute_lines())) and _has_dtls(session.lines, *active),
-        Obstacle.SRTP: _has_unknown_keys(session, spoken) or any(map(_is_locked, speaking)),
-        Obstacle.DTLS: _has_dtls(session.lines, *speaking),
-    }
-    return {obstacle for obstacle, is_there in found.items() if is_there}
+    spoken = list(session.lines)
+    for media in speaking:
+        spoken += media.lines
+    found = set()
+    if audio is None or not (audio.is_active or not active):
+        found.add(Obstacle.NO_AUDIO)
+    is_bundled = len(active) > 1 and any(map(_is_bundle, spoken))
+    if is_bundled or sum([media.streams for media in speaking]) > 1:
+        found.add(Obstacle.SEVERAL_MEDIA)
+    if _has_unknown_keys(session, spoken) or any(map(_is_locked, speaking)):
+        found.add(Obstacle.SRTP)
+    if _has_dtls(session.lines, *speaking):
+        found.add(Obstacle.DTLS)
+    if any(map(_is_ice, session.attribute_lines())) and _has_dtls(session.lines, *active):
+        found.add(Obstacle.ICE)
+    return found
+
+
+def _is_bundle(line: Line) -> bool:
+    return line.name == b"group" and line.value[6:13].upper() == b"BUNDLE "
 
 
 def _has_unknown_keys(session: Session, spoken: list[Line]) -> bool:
@@ -263,8 +232,12 @@ def _cryptos(media: Media) -> tuple[Crypto, ...]:
 
 def _has_dtls(session: tuple[Line, ...], *media: Media) -> bool:
     """Whether keys of any of these come by DTLS (RFC 5763)."""
-    lines = (*session, *(line for each in media for line in each.lines))
-    return any(line.name in _DTLS for line in lines) or any(b"TLS" in each.protocol for each in media)
+    names = {line.name for lines in (session, *[each.lines for each in media]) for line in lines}
+    return not names.isdisjoint(_DTLS) or b"TLS" in _protocols(media)
+
+
+def _protocols(media: Iterable[Media]) -> bytes:
+    return b" ".join([each.protocol for each in media])
 
 
 def _media_end(session: Session, audio: Media) -> MediaEnd:
@@ -274,13 +247,13 @@ def _media_end(session: Session, audio: Media) -> MediaEnd:
         raise MessageError("a description has no address, or several")
     address = addresses[0]
     rtcp_port, rtcp_address = _rtcp(audio, address)
-    codecs = _codecs(audio)
+    codecs, events = codecs_of(audio)
     return MediaEnd(
         address,
         audio.port,
         rtcp_port,
-        tuple(codec for codec in codecs if codec.name != _EVENTS),
-        frozenset(codec.payload_type for codec in codecs if codec.name == _EVENTS),
+        codecs,
+        events,
         _direction(session, audio, address),
         _ptime(audio),
         rtcp_address,
@@ -327,39 +300,6 @@ def _rtcp_port(audio: Media, port: int) -> int:
     if audio.port and not 0 < port <= 65535:
         raise MessageError("a description has no port for RTCP")
     return port
-
-
-def _codecs(audio: Media) -> list[Codec]:
-    mapped: dict[int, Codec] = {}
-    for line in attributes(audio.lines, b"rtpmap"):
-        codec = _rtpmap(line.value[len(b"rtpmap:") :])
-        if mapped.setdefault(codec.payload_type, codec) != codec:
-            raise MessageError("two rtpmaps explain one payload type")
-    known = _STATIC_CODECS | mapped
-    explained = dict(
-        line.value[len(b"fmtp:") :].partition(b" ")[::2] for line in attributes(audio.lines, b"fmtp")
-    )
-    found: dict[int, Codec] = {}
-    for written in audio.formats:
-        number = parse_uint(written, 127)
-        parameters = explained.get(written, b"").decode("latin-1")
-        found[number] = replace(known.get(number, Codec(number, "", 0, 0)), parameters=parameters)
-    return list(found.values())
-
-
-@reading.remembered
-def _rtpmap(value: bytes) -> Codec:
-    number, _, encoding = value.partition(b" ")
-    name, _, clock = encoding.strip(b" ").partition(b"/")
-    rate, slash, channels = clock.partition(b"/")
-    if not is_token(name) or len(name) > _NAME_LENGTH:
-        raise MessageError("an rtpmap is malformed")
-    return Codec(
-        parse_uint(number, 127),
-        name.decode("ascii").upper(),
-        parse_uint(rate, 999_999),
-        parse_uint(channels, 255) if slash else 1,
-    )
 
 
 def _direction(session: Session, audio: Media, address: str) -> str:

@@ -5,7 +5,6 @@ Lines end in CRLF or in a bare LF. Only the shape is judged here, the meaning in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sip_hooks import reading
@@ -38,8 +37,7 @@ class Line(NamedTuple):
 _new_line = tuple.__new__  # a NamedTuple's own takes longer, and a description has a dozen
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Media:
+class Media(NamedTuple):
     """One m= section: what its first line says, and the lines below it."""
 
     line: Line
@@ -50,6 +48,10 @@ class Media:
     protocol: bytes
     formats: tuple[bytes, ...]
     lines: tuple[Line, ...]
+
+    def __repr__(self) -> str:
+        """Without anything: it holds addresses."""
+        return "Media()"
 
     @property
     def is_active(self) -> bool:
@@ -62,12 +64,15 @@ class Media:
         return self.kind == b"audio" and b"RTP/" in self.protocol and not self.protocol.startswith(b"TCP/")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Session:
+class Session(NamedTuple):
     """The session-level lines and the media sections, in order."""
 
     lines: tuple[Line, ...]
     media: tuple[Media, ...]
+
+    def __repr__(self) -> str:
+        """Without anything: it holds addresses."""
+        return "Session()"
 
     def audio(self, stream: int | None = None) -> Media | None:
         """Return the audio that matters: section `stream`, or the first active one, else the first of all."""
@@ -90,22 +95,32 @@ def parse_session(body: bytes) -> Session:
     position = 0
     is_over = False
     for raw in body.split(b"\n"):
-        text = raw.removesuffix(b"\r")
         start = position + 2
         position += len(raw) + 1
-        if not text:
+        kind, value, name = _read(raw)
+        if not kind:
             is_over = True
             continue
-        if is_over or text[1:2] != b"=" or b"\r" in text or b"\0" in text:
+        if is_over:
             raise MessageError("a description has a malformed line")
-        kind, value = text[:1], text[2:]
         if kind == b"m":
             sections.append([])
-        name = value.partition(b":")[0].lower() if kind == b"a" else b""
         sections[-1].append(_new_line(Line, (kind, value, start, name)))
     if not sections[0] or sections[0][0].kind != b"v" or sections[0][0].value != b"0":
         raise MessageError("a body is no session description")
     return Session(tuple(sections[0]), tuple(_media(section) for section in sections[1:]))
+
+
+@reading.remembered
+def _read(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Kind, value and name of a line without its LF, all empty when it is."""
+    text = line.removesuffix(b"\r")
+    if not text:
+        return b"", b"", b""
+    if text[1:2] != b"=" or b"\r" in text or b"\0" in text:
+        raise MessageError("a description has a malformed line")
+    kind, value = text[:1], text[2:]
+    return kind, value, value.partition(b":")[0].lower() if kind == b"a" else b""
 
 
 def _media(section: list[Line]) -> Media:

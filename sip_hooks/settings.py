@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -32,6 +32,18 @@ class Listener:
     advertised_port: int = 0  # 0 = port
     transport: Transport = "udp"
     leads_to: Literal["phones", "trunk"] = "phones"  # where what the PBX sends to this listener goes
+    is_stream: bool = field(init=False)
+    """Whether it has connections: nothing is lost on them and nothing is repeated (§17)."""
+    family: Family = field(init=False)
+    """The IP version that it speaks; it reaches no address of the other one."""
+    sent_by: bytes = field(init=False)
+    """The address that others are told, as ``host:port``."""
+
+    def __post_init__(self) -> None:
+        address, port = self.advertised
+        object.__setattr__(self, "is_stream", self.transport != "udp")
+        object.__setattr__(self, "family", family_of(self.address))
+        object.__setattr__(self, "sent_by", b"%s:%d" % (host(address).encode(), port))
 
     @property
     def bound(self) -> Address:
@@ -44,25 +56,9 @@ class Listener:
         return self.advertised_address or self.address, self.advertised_port or self.port
 
     @property
-    def sent_by(self) -> bytes:
-        """The address that others are told, as ``host:port``."""
-        address, port = self.advertised
-        return b"%s:%d" % (host(address).encode(), port)
-
-    @property
     def uri_params(self) -> bytes:
         """What a URI says besides `sent_by` to lead here."""
         return b"" if self.transport == "udp" else b";transport=" + self.transport.encode()
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it has connections: nothing is lost on them and nothing is repeated (§17)."""
-        return self.transport != "udp"
-
-    @property
-    def family(self) -> Family:
-        """The IP version that it speaks; it reaches no address of the other one."""
-        return family_of(self.address)
 
 
 @dataclass(frozen=True, slots=True)

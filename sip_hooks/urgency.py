@@ -15,13 +15,16 @@ from sip_hooks.uri import unescape
 
 _LONGEST_METHOD = 32
 _RUNNING = (b"ACK", b"BYE", b"CANCEL", b"PRACK", b"UPDATE", b"INFO")
+# All for lower case, each beginning with bytes that are quickly found.
 # As `message.parse_fields` reads it: what follows a fold belongs to the line before.
-_TO = re.compile(rb"\r\n(?:to|t)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE)
-_USERS = re.compile(rb"(?:sips?|tel):([^@;>\s]{1,64})", re.IGNORECASE)
+_TO = re.compile(rb"\r\nto?[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)")
+_USERS = re.compile(rb":(?:(?<=sip:)|(?<=sips:)|(?<=tel:))([^@;>\s]{1,64})")
 
 
 class Urgency(Enum):
     """In this order messages are acted on; the last are refused first."""
+
+    __hash__ = object.__hash__  # these are keys: Enum's own is written in Python
 
     RUNNING = "running"
     """Responses, whatever belongs to a dialog, CANCEL, ACK, emergency calls. Never refused."""
@@ -42,13 +45,13 @@ def urgency(data: bytes, is_emergency: Callable[[str], bool]) -> Urgency:
     if method in _RUNNING or start[:4].upper() == b"SIP/":
         return Urgency.RUNNING
     end = data.find(b"\r\n\r\n")
-    head = data if end < 0 else data[: end + 2]
+    head = data.lower() if end < 0 else data[: end + 2].lower()
     to = _TO.search(head)
-    if to is not None and b"tag" in to[1].lower() and tag_in(to[1].replace(b"\r\n", b"  ").strip(b" \t")):
+    if to is not None and b"tag" in to[1] and tag_in(to[1].replace(b"\r\n", b"  ").strip(b" \t")):
         return Urgency.RUNNING
     if method != b"INVITE":
         return Urgency.OUTSIDE
-    if b"service:sos" in head.lower():  # RFC 5031
+    if b"service:sos" in head:  # RFC 5031
         return Urgency.RUNNING
     users = {unescape(user).decode("latin-1") for user in _USERS.findall(head)}
     return Urgency.RUNNING if any(map(is_emergency, users)) else Urgency.CALL

@@ -6,7 +6,7 @@ A URI keeps its bytes: nothing is unescaped, lowered or re-ordered except in :me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sip_hooks import reading
 from sip_hooks.address import host, in_brackets
@@ -55,9 +55,7 @@ def param_value(params: Params, name: bytes) -> bytes | None:
     return None
 
 
-# No generated repr on any value of this package: a repr would carry numbers into tracebacks and logs.
-@dataclass(frozen=True, slots=True, repr=False)
-class Uri:
+class Uri(NamedTuple):
     """One URI. ``user`` is still escaped; for tel: it is the number; unknown schemes have no parts."""
 
     raw: bytes
@@ -68,6 +66,10 @@ class Uri:
     port: int | None = None
     params: Params = ()
     headers: bytes = b""
+
+    def __repr__(self) -> str:
+        """Without anything: it holds numbers."""
+        return "Uri()"
 
     def param(self, name: bytes) -> bytes | None:
         """Return a URI parameter's value, ``b""`` for a flag, None when absent."""

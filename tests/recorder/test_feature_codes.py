@@ -63,7 +63,7 @@ def dialling(dialled: str, *named: str, **changes: Any) -> CallFacts:
     facts = CallFacts(
         Direction.OUTBOUND, frozenset({"201"}), outside, outside, dialled, answered=True, approved=True
     )
-    return replace(facts, **changes)
+    return facts._replace(**changes)
 
 
 @pytest.mark.parametrize("code", ["*8", "**201", "700", "701", "720", "*80230", "0777201", "07771234567"])
@@ -188,7 +188,7 @@ def in_room(*rooms: str, dialled: str = "850") -> CallFacts:
         contact = Identity("callee", "contact", room, f"{room}@192.0.2.20")
         made.on_event(CallDisturbed(CALL, Disturbance.CONFERENCE, (contact,) if room else ()), ANSWER)
     facts: CallFacts = made.facts
-    return replace(facts, answered=True)
+    return facts._replace(answered=True)
 
 
 def test_a_listed_room_is_recorded_whoever_is_in_it() -> None:
@@ -206,7 +206,7 @@ def test_a_call_that_becomes_a_conference_in_an_unlisted_room_is_not_recorded() 
 
 
 def test_in_a_listed_room_every_other_doubt_counts() -> None:
-    made = replace(in_room("850"), disturbances=frozenset({"join"}))
+    made = in_room("850")._replace(disturbances=frozenset({"join"}))
     assert decide(made, RULES).recorded() == ()
 
 

@@ -27,7 +27,7 @@ LINE = ("201", "+31201234567")
 def decided(mode: Any, sample: int = 0, **facts: Any) -> Any:
     purposes = (replace(SCHEME.purposes[0], mode=mode, sample=sample), *SCHEME.purposes[1:])
     rules = compile_rules(replace(SCHEME, purposes=purposes))
-    known: CallFacts = replace(inbound(*LINE), **facts)
+    known: CallFacts = inbound(*LINE)._replace(**facts)
     return decide(known, rules)
 
 

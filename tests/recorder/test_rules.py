@@ -102,9 +102,9 @@ def test_a_company_doctor_is_never_recorded_on_either_side(identity: str) -> Non
 
 def test_an_identity_is_excluded_also_where_it_stands_on_one_side_only() -> None:
     everyone = frozenset({CUSTOMER, "201"})
-    check(replace(inbound("201", DOCTOR), everyone=everyone), Kind.PRIVILEGED)
-    check(replace(inbound("201", caller=DOCTOR), everyone=everyone), Kind.PRIVILEGED)
-    check(replace(outbound("201"), dialled=DOCTOR), Kind.PRIVILEGED)
+    check(inbound("201", DOCTOR)._replace(everyone=everyone), Kind.PRIVILEGED)
+    check(inbound("201", caller=DOCTOR)._replace(everyone=everyone), Kind.PRIVILEGED)
+    check(outbound("201")._replace(dialled=DOCTOR), Kind.PRIVILEGED)
 
 
 def test_an_exclusion_beats_the_enrolment_of_an_agent() -> None:
@@ -119,12 +119,12 @@ def test_a_private_call_is_stripped_and_never_anchored(dialled: str) -> None:
 
 def test_the_private_prefix_works_for_everybody_and_before_everything() -> None:
     facts = outbound("290", dialled="*310612345678", others=("250",))
-    verdict = check(replace(facts, approved=False, obstacles=frozenset({"ice"})), Kind.PRIVATE)
+    verdict = check(facts._replace(approved=False, obstacles=frozenset({"ice"})), Kind.PRIVATE)
     assert verdict.strip == 3
 
 
 def test_the_private_prefix_means_nothing_in_an_inbound_call() -> None:
-    facts = replace(inbound("201", SERVICE), dialled="*31201")
+    facts = inbound("201", SERVICE)._replace(dialled="*31201")
     assert check(facts, Kind.BUSINESS, recorded=("coaching",)).strip == 0
 
 
@@ -267,8 +267,8 @@ def test_a_party_of_whom_nothing_is_certain_is_held_until_it_is(dialled: str) ->
     facts = outbound("201", dialled=dialled)
     verdict = check(facts, Kind.UNCERTAIN, Reason.OUTSIDE_UNKNOWN)
     assert (verdict.anchor, verdict.outcome) == (True, Outcome.PENDING)
-    check(replace(facts, outside=facts.outside | {CUSTOMER}), Kind.BUSINESS, recorded=("coaching",))
-    check(replace(facts, outside=facts.outside | {"205"}), Kind.INTERNAL)
+    check(facts._replace(outside=facts.outside | {CUSTOMER}), Kind.BUSINESS, recorded=("coaching",))
+    check(facts._replace(outside=facts.outside | {"205"}), Kind.INTERNAL)
 
 
 @pytest.mark.parametrize("dialled", ["09001234", "14020", "0612345678", "+4930123456", "0031612345678"])
@@ -286,27 +286,27 @@ def test_whole_numbers_and_listed_patterns_are_outside_parties(dialled: str) -> 
     ],
 )
 def test_what_is_dialled_names_the_other_party_even_if_no_header_repeats_it(dialled: str, kind: Kind) -> None:
-    facts = replace(outbound("201", dialled=dialled), outside=frozenset(), everyone=frozenset({"201"}))
+    facts = outbound("201", dialled=dialled)._replace(outside=frozenset(), everyone=frozenset({"201"}))
     assert decide(facts, RULES).kind is kind
 
 
 def test_an_outside_party_may_be_anonymous_an_inside_party_may_not() -> None:
-    unknown = replace(inbound("201", SERVICE, caller="anonymous"), anonymous=True)
+    unknown = inbound("201", SERVICE, caller="anonymous")._replace(anonymous=True)
     check(unknown, Kind.BUSINESS, recorded=("coaching",))
-    check(replace(unknown, anonymous=False), Kind.UNCERTAIN)
-    ours = replace(outbound("201"), anonymous=True)
+    check(unknown._replace(anonymous=False), Kind.UNCERTAIN)
+    ours = outbound("201")._replace(anonymous=True)
     assert check(ours, Kind.UNCERTAIN, Reason.INSIDE_ANONYMOUS).purposes["coaching"].action is Action.HOLD
-    both = replace(outbound("201", dialled="*8"), anonymous=True)
+    both = outbound("201", dialled="*8")._replace(anonymous=True)
     check(both, Kind.UNCERTAIN, Reason.INSIDE_ANONYMOUS, Reason.OUTSIDE_UNKNOWN)
 
 
 def test_nothing_is_recorded_before_the_answer() -> None:
-    verdict = check(replace(inbound("201"), answered=False), Kind.BUSINESS, Reason.NOT_ANSWERED)
+    verdict = check(inbound("201")._replace(answered=False), Kind.BUSINESS, Reason.NOT_ANSWERED)
     assert (verdict.anchor, verdict.purposes["coaching"].action) == (True, Action.HOLD)
 
 
 def test_an_unapproved_scheme_records_nothing() -> None:
-    verdict = check(replace(inbound("201"), approved=False), Kind.UNAPPROVED, Reason.UNAPPROVED)
+    verdict = check(inbound("201")._replace(approved=False), Kind.UNAPPROVED, Reason.UNAPPROVED)
     assert (verdict.anchor, verdict.outcome) == (False, Outcome.SUPPRESSED)
 
 
@@ -322,7 +322,7 @@ def test_the_other_party_is_told_or_there_is_a_documented_exemption() -> None:
 
 
 def test_a_disturbed_call_is_suppressed_with_the_cause() -> None:
-    verdict = check(replace(inbound("201"), disturbances=frozenset({"refer", "hold"})), Kind.BUSINESS)
+    verdict = check(inbound("201")._replace(disturbances=frozenset({"refer", "hold"})), Kind.BUSINESS)
     assert (verdict.outcome, verdict.reasons) == (
         Outcome.SUPPRESSED,
         (Reason.DISTURBED, Reason.NOBODY_TOLD, Reason.ANNOUNCEMENT_UNAVAILABLE),
@@ -332,13 +332,13 @@ def test_a_disturbed_call_is_suppressed_with_the_cause() -> None:
 
 def test_what_cannot_be_recorded_has_failed_and_is_not_anchored() -> None:
     srtp, facts = frozenset({"srtp"}), inbound("201")
-    for impossible in (replace(facts, obstacles=srtp), replace(facts, failures=srtp)):
+    for impossible in (facts._replace(obstacles=srtp), facts._replace(failures=srtp)):
         verdict = check(impossible, Kind.BUSINESS)
         assert (verdict.outcome, verdict.anchor, verdict.details) == (Outcome.FAILED, False, ("srtp",))
 
 
 def test_one_conversation_that_crosses_twice_is_recorded_once() -> None:
-    verdict = check(replace(inbound("201"), already_anchored=True), Kind.BUSINESS, Reason.ALREADY_ANCHORED)
+    verdict = check(inbound("201")._replace(already_anchored=True), Kind.BUSINESS, Reason.ALREADY_ANCHORED)
     assert (verdict.outcome, verdict.anchor) == (Outcome.NONE, False)
 
 

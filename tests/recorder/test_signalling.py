@@ -154,4 +154,4 @@ def test_until_the_gate_is_judged_a_reload_only_takes_away(config: Config) -> No
     )
     assert decide(facts, policy.rules).recorded() == ("coaching",)
     for number in ("250", "+31201239999"):
-        assert decide(replace(facts, everyone=frozenset({number})), policy.rules).recorded() == ()
+        assert decide(facts._replace(everyone=frozenset({number})), policy.rules).recorded() == ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from recorder.decision import CallFacts, Direction, Kind, Outcome, Reason, Vouching, decide
@@ -14,7 +12,7 @@ from tests.recorder.test_session import offered
 
 
 def on_trunk(facts: CallFacts, vouching: Vouching) -> CallFacts:
-    return replace(facts, vouching=vouching)
+    return facts._replace(vouching=vouching)
 
 
 @pytest.mark.parametrize("facts", [inbound(SERVICE), inbound("201", SERVICE), outbound("201")])

@@ -27,7 +27,7 @@ def test_what_is_remembered_does_not_grow_without_end() -> None:
     reading.forget()
     for number in range(2 * reading.MOST):
         parse_uri(b"sip:%d@10.0.0.9" % number)
-    assert reading.held() == reading.MOST
+    assert reading.MOST / 2 < reading.held() <= reading.MOST
 
 
 def test_nobody_can_fill_our_memory_with_long_values_that_are_read_once() -> None:
@@ -42,12 +42,11 @@ def test_nobody_can_fill_our_memory_with_long_values_that_are_read_once() -> Non
 
 def test_what_was_read_longest_ago_is_forgotten_first() -> None:
     reading.forget()
-    first, second = b"sip:0@10.0.0.9", b"sip:1@10.0.0.9"
-    kept = [parse_uri(it) for it in (first, second)]
-    for number in range(2, reading.MOST + 1):
-        parse_uri(b"sip:%d@10.0.0.9" % number)
-    assert parse_uri(second) is kept[1]
-    assert parse_uri(first) is not kept[0]
+    first, later = b"sip:0@10.0.0.9", b"sip:%d@10.0.0.9" % (reading.MOST // 2)
+    kept = {it: parse_uri(it) for number in range(reading.MOST) for it in [b"sip:%d@10.0.0.9" % number]}
+    parse_uri(b"sip:one-more@10.0.0.9")
+    assert parse_uri(later) is kept[later]
+    assert parse_uri(first) is not kept[first]
 
 
 def test_a_transaction_that_is_over_is_freed_at_once_and_not_when_the_collector_comes_by() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sip_hooks.codecs import Codec
 from sip_hooks.errors import MessageError
-from sip_hooks.sdp import Codec, Description, MediaEnd, Obstacle, describe, rewrite
+from sip_hooks.sdp import Description, MediaEnd, Obstacle, describe, rewrite
 
 OFFER = (
     b"v=0\r\n"
