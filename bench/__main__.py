@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -29,8 +30,25 @@ def _relay(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
 
 def _signalling(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
     plan = signalling.Plan(wanted.rounds, wanted.seconds, not wanted.behind, wanted.lock)
+    before = _before(wanted)
     result = signalling.measure(plan, tell)
+    if before is not None:
+        result = signalling.Result.read(before).and_then(result)
     return result.figures(), result.value()
+
+
+def _before(wanted: argparse.Namespace) -> Mapping[str, Any] | None:
+    """The results to add to. Raises BenchError for those of another machine or another version."""
+    if not wanted.add:
+        return None
+    found: Mapping[str, Any] = json.loads(_file(wanted.name).read_text(encoding="utf-8"))
+    if found["machine"] != machine.describe():
+        raise BenchError("the results that are there are of another machine or another version")
+    return found
+
+
+def _file(name: str) -> Path:
+    return RESULTS / f"{name}.json"
 
 
 def _overload(_: argparse.Namespace, tell: Callable[[str], None]) -> Report:
@@ -57,6 +75,9 @@ def main() -> int:
     parser.add_argument(
         "--behind", action="store_true", help="signalling: do not go before other work of the machine"
     )
+    parser.add_argument(
+        "--add", action="store_true", help="signalling: add the rounds to those that were run before"
+    )
     wanted = parser.parse_args()
     console = Console(stderr=True, highlight=False)
     try:
@@ -72,7 +93,7 @@ def main() -> int:
         "machine": machine.describe(),
         **everything,
     }
-    file = RESULTS / f"{wanted.name}.json"
+    file = _file(wanted.name)
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")

@@ -23,8 +23,15 @@ def describe() -> dict[str, object]:
         "rtpengine": (output_of("rtpengine", "--version") or "absent").strip(),
         "kamailio": (output_of("kamailio", "-v") or "absent").partition("\n")[0].strip(),
         "doelband": metadata.version("doelband"),
-        "commit": (output_of("git", "describe", "--always", "--dirty") or "unknown").strip(),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """The version, and whether anything but results was changed since."""
+    commit = (output_of("git", "describe", "--always") or "unknown").strip()
+    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
+    return f"{commit}-dirty" if changed else commit
 
 
 def _field(file: str, name: str) -> str:

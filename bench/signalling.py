@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.measure import GENERATOR_CORE, PEER_CORE, locked, turned
 from bench.peers import Proxy, Stand
@@ -30,6 +31,7 @@ from bench.telephones import Run, Traffic, call
 
 FULL = Traffic("full", rate=0, at_once=20)
 PACED = Traffic("paced", rate=50)
+_ORDINARY = "as any process"
 DIRECT_SECONDS = 2.0
 """Of warm-up: nothing lingers between the telephones."""
 
@@ -79,10 +81,29 @@ class Result:
     load_averages: list[float]
     is_first: bool
 
+    @staticmethod
+    def read(value: Mapping[str, Any]) -> Result:
+        """What `value` gave."""
+        runs = {
+            proxy: {traffic: [Run(**row) for row in rows] for traffic, rows in kinds.items()}
+            for proxy, kinds in value["runs"].items()
+        }
+        return Result(runs, list(value["load_averages"]), value["scheduling"] != _ORDINARY)
+
+    def and_then(self, later: Result) -> Result:
+        """The rounds of both, which were run apart. Raises BenchError for what cannot be compared."""
+        if self.is_first != later.is_first:
+            raise BenchError("the rounds before were run under another scheduling")
+        runs = {
+            proxy: {traffic: [*rows, *later.runs[proxy][traffic]] for traffic, rows in kinds.items()}
+            for proxy, kinds in self.runs.items()
+        }
+        return Result(runs, [*self.load_averages, *later.load_averages], self.is_first)
+
     def value(self) -> dict[str, object]:
         """For JSON."""
         return {
-            "scheduling": " ".join(scheduling()) if self.is_first and scheduling() else "as any process",
+            "scheduling": " ".join(scheduling()) if self.is_first and scheduling() else _ORDINARY,
             "load_averages": self.load_averages,
             "medians": self._each(lambda runs: {name: self._median(runs, name) for name in _MEDIANS}),
             "runs": self._each(lambda runs: [run.row() for run in runs]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 from bench.peers import Proxy, Proxying, Stand
 from bench.peers.kamailio import kamailio
 from bench.peers.signalling import anchored, direct
+from bench.processes import BenchError
 from bench.signalling import Result, once
 from bench.telephones import Ends, Run, Traffic
 from demo.phone import free_port
@@ -78,13 +80,37 @@ def test_calls_that_fail_are_seen() -> None:
     assert abs(run.anchored - third) <= 1
 
 
-def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
+def results(*costs: tuple[float, ...], is_first: bool = False) -> Result:
+    """Rounds in which a call took each proxy so much."""
+
     def runs(*costs: float) -> dict[str, list[Run]]:
         made = [Run(it, 0, 0, 1, 0, 1, 1, *[0] * 11) for it in costs]
         return {"full": made, "paced": made}
 
     names = ("doelband", "doelband-anchored", "kamailio", "direct")
-    costs = ((100, 400, 90), (200, 200, 200), (10, 20, 9), (1, 1, 1))
-    figures = Result({name: runs(*it) for name, it in zip(names, costs, strict=True)}, [], False).figures()
+    return Result(
+        {name: runs(*it) for name, it in zip(names, costs, strict=True)}, [1.5] * len(costs[0]), is_first
+    )
+
+
+ROUNDS = ((100, 400, 90), (200, 200, 200), (10, 20, 9), (1, 1, 1))
+
+
+def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
+    figures = results(*ROUNDS).figures()
     assert figures["kamailio_ratio"] == 0.1
     assert figures["kamailio_ratio_anchored"] == 0.05
+
+
+def test_rounds_that_were_run_apart_count_as_if_they_were_run_together() -> None:
+    whole = results(*ROUNDS)
+    first, *others = (results(*((cost[at],) for cost in ROUNDS)) for at in range(3))
+    for later in others:
+        written = json.dumps(first.value())
+        first = Result.read(json.loads(written)).and_then(later)
+    assert (first.figures(), first.value()) == (whole.figures(), whole.value())
+
+
+def test_rounds_of_another_scheduling_are_not_added() -> None:
+    with pytest.raises(BenchError, match="another scheduling"):
+        results(*ROUNDS).and_then(results(*ROUNDS, is_first=True))
