@@ -29,6 +29,7 @@ def compile_rules(*schemes: Scheme) -> Rules:
     return tuple(rule for scheme in schemes for rule in _rules_of(scheme)) + CALL_RULES
 
 
+@lru_cache(maxsize=8)  # which takes long for thousands of agents, and may be done in another thread before
 def _rules_of(scheme: Scheme) -> Rules:
     look = _Lookup(scheme)
     return (

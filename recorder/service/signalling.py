@@ -40,7 +40,8 @@ from recorder.evidence.statements import Statement
 from recorder.metrics import Sample, answered, counted, sample
 from recorder.notify import Notifier, keep_telling
 from recorder.relay.client import MediaClient, MediaUnavailable
-from recorder.rules import Directory
+from recorder.rules import Directory, compile_rules
+from recorder.scheme import Scheme
 from recorder.service import gatekeeper, places
 from recorder.service.books import Books
 from recorder.service.figures import OUTCOMES, overload_samples, slug
@@ -62,6 +63,12 @@ RESTORE_SECONDS = 0.5
 """What the broker has to say what is left of calls in progress."""
 FORGET_SECONDS = 5.0
 """How soon media that was closed is named no more; its ports rest much longer."""
+
+
+def _compiled(scheme: Scheme) -> Directory:
+    """Make a scheme ready for use, and its rules, which are remembered: where no call waits for it."""
+    compile_rules(scheme)
+    return Directory(scheme)
 
 
 class Signalling:
@@ -164,13 +171,14 @@ class Signalling:
 
         Certificates come last: raises Unavailable when they cannot be used; those of before stay in force.
         """
+        directory = await asyncio.to_thread(_compiled, config.scheme())
         before = self._recorded()
         gate = self._gate.reloaded(config)
         self._config, self._gate = config, gate
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
         if self._catalogue is not None:
             await self.look(self._catalogue)
-        self._transport.heed(Directory(config.scheme()).is_emergency)
+        self._transport.heed(directory.is_emergency)
         self._transport.encrypt(encryption(config))
         return {
             "recording": self._gate.approved,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from recorder.config import parse
+from recorder.names import Names
 from recorder.service import gatekeeper, places, signalling
 from recorder.service.books import Books
 from tests.recorder.schemes import CONFIGURATION
@@ -95,5 +97,28 @@ async def test_a_reload_takes_away_at_once_and_no_look_by_the_former_file_brings
     await former
     assert not process.gate.approved
     assert process.gate.policy.scheme_hash == gatekeeper.shut(after).policy.scheme_hash
+    process._media.shut()
+    process._capture.close()
+
+
+async def test_calls_do_not_wait_while_a_changed_scheme_is_made_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = parse(APPROVED, "test.toml", tmp_path)
+    after = parse(APPROVED.replace('"250"', '"250", "252"'), "test.toml", tmp_path)
+    before.storage.directory.mkdir()
+    places.token_key(before).write_bytes(bytes(32))
+    process: Any = signalling.Signalling(before, Books(), standing())
+    ready = Names.__init__
+    where: list[threading.Thread] = []
+
+    def noted(names: Names, scheme: Any) -> None:
+        where.append(threading.current_thread())
+        ready(names, scheme)
+
+    monkeypatch.setattr(Names, "__init__", noted)
+    await process.follow(after)
+    assert where
+    assert threading.main_thread() not in where
     process._media.shut()
     process._capture.close()

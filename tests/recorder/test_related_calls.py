@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from recorder.calls import Calls
+from recorder.decision import decide
 from recorder.effects import OpenMedia
 from recorder.policy import Policy
 from sip_hooks.events import (
@@ -285,3 +286,22 @@ def test_who_sits_with_the_agent_in_one_call_sits_there_in_the_next() -> None:
     site.offer(SECOND, "+31687654321")
     assert site.answer(SECOND, "+31687654321") == []
     assert site.tell(CallEnded(CALL, END, "bye", 200)) == []
+
+
+def test_one_message_of_a_telephone_with_many_calls_has_each_of_them_weighed_but_not_for_every_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A gateway shows one Contact for all its calls."""
+    site, many, asked = Site(), 12, 0
+    for number in range(many):
+        site.offer(f"{number:032d}", CUSTOMER)
+        site.answer(f"{number:032d}")
+
+    def counted(*about: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return decide(*about)
+
+    monkeypatch.setattr("recorder.session.decide", counted)
+    site.tell(CallDisturbed(f"{0:032d}", Disturbance.HOLD, ()))
+    assert many <= asked <= 4 * many
