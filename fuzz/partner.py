@@ -38,14 +38,18 @@ def method_of(message: bytes) -> bytes:
     return cseq.split()[-1] if cseq.split() else b""
 
 
-def answer(chance: Random, request: bytes, status: int = 0) -> bytes:
-    """Some response of the PBX to a request that it got, or one of this status, and then whole."""
+def answer(chance: Random, request: bytes, status: int = 0, tag: bytes = b"") -> bytes:
+    """Some response of the PBX to a request that it got, or one of this status, and then whole.
+
+    `tag`: of whom it is, else one of two.
+    """
     is_chosen, status = bool(status), status or chance.choice(_STATUSES)
     lines = [b"SIP/2.0 %d Whatever" % status]
     for name, value in fields(request):
         if name in _COPIED:
-            tag = b";tag=b%d" % chance.randrange(2) if name == b"to" and b"tag=" not in value else b""
-            lines.append(name + b": " + value + (tag if status > 100 else b""))
+            is_new = name == b"to" and b"tag=" not in value
+            added = b";tag=" + (tag or b"b%d" % chance.randrange(2)) if is_new else b""
+            lines.append(name + b": " + value + (added if status > 100 else b""))
     lines.append(b"Contact: <sip:+31612345678@192.0.2.77:5060>")
     with_body = method_of(request) in (b"INVITE", b"UPDATE", b"PRACK") and 100 < status < 300
     return _whole(lines, _described(request) if with_body and (is_chosen or chance.random() < 0.8) else b"")

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from random import Random
 from typing import TypeAlias
 
-from fuzz import partner
+from fuzz import partner, smuggling
 from fuzz.target import PBX, PHONE, Target
 from sip_hooks.errors import SipError
 from sip_hooks.headers import parse_name_addr
 from sip_hooks.identity import identities
 from sip_hooks.message import Message, parse
+from sip_hooks.settings import Packet
 from sip_hooks.uri import parse_uri
 from sip_hooks.validity import validate
 
 Reading: TypeAlias = Mapping[str, bytes]
-"""URIs as bytes, by the name of their header in lower case, and `request-uri`; `call-id` as it is. None or no
-entry: the reader found none, or refused the message.
+"""URIs as bytes, by the name of their header in lower case, and `request-uri`; `call-id` and `status` as they
+are. None or no entry: the reader found none, or refused the message.
 """
 
-IDENTITIES = ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "diversion")
+IDENTITIES = (
+    *("p-asserted-identity", "p-preferred-identity", "remote-party-id", "diversion"),
+    *("history-info", "contact"),
+)
 """Of these others name the first; we name all."""
-
 
 _SPACE = b" \t\r\n"  # some keep that of a fold, or before a parameter; it means nothing
 
@@ -41,8 +45,10 @@ def differences(message: Message, theirs: Reading) -> list[str]:
     found = []
     if theirs.get("call-id", b"").strip(_SPACE) != message.call_id:
         found.append("call-id")
-    if theirs.get("request-uri", b"") != message.request_uri:
+    if message.is_request and theirs.get("request-uri", b"") != message.request_uri:
         found.append("request-uri")
+    if not message.is_request and theirs.get("status", b"") != b"%d" % message.status:
+        found.append("status")
     for name in ("from", "to"):
         if theirs.get(name, b"").strip(_SPACE) != _address(message, name):
             found.append(name)
@@ -56,15 +62,45 @@ def differences(message: Message, theirs: Reading) -> list[str]:
 
 
 def is_recorded(message: bytes) -> bool:
-    """Whether a recording begins when the PBX answers this INVITE at once."""
-    target, chance = Target(), Random(1)
-    target.engine.receive_datagram(message, PHONE, "udp", target.now)
-    target.settle()
-    for packet in [it for it in target.sent if it.destination == PBX and it.data.startswith(b"INVITE ")]:
-        answer = partner.answer(chance, packet.data, 200)
-        target.engine.receive_datagram(answer, PBX, packet.listener, target.now)
-        target.settle()
+    """Whether a recording begins when the PBX answers this INVITE at once; or when this response comes in
+    answer to the plain INVITE, reaches the phone, and a 200 of the same fork follows.
+    """
+    read = ours(message)
+    if read is None:
+        return False
+    target, offered = _offered(message if read.is_request else smuggling.plain())
+    if offered is None:
+        return False
+    if not read.is_request and not _answer(target, offered, message):
+        return False
+    tag = b"" if read.is_request else read.to_tag
+    _answer(target, offered, partner.answer(Random(1), offered.data, 200, tag))
     return target.recordings > 0
+
+
+@cache
+def forwarded() -> bytes:
+    """The plain INVITE as the PBX gets it, each time the same: what responses are written to."""
+    offered = _offered(smuggling.plain())[1]
+    assert offered is not None
+    return offered.data
+
+
+def _offered(invite: bytes) -> tuple[Target, Packet | None]:
+    """What has taken this INVITE of the phone, and what the PBX has got of it."""
+    target = Target()
+    target.engine.receive_datagram(invite, PHONE, "udp", target.now)
+    target.settle()
+    sent = [it for it in target.sent if it.destination == PBX and it.data.startswith(b"INVITE ")]
+    return target, sent[-1] if sent else None
+
+
+def _answer(target: Target, offered: Packet, response: bytes) -> bool:
+    """Whether this answer of the PBX reaches the phone."""
+    target.sent.clear()
+    target.engine.receive_datagram(response, PBX, offered.listener, target.now)
+    target.settle()
+    return any(it.destination == PHONE and it.data.startswith(b"SIP/") for it in target.sent)
 
 
 def _address(message: Message, name: str) -> bytes:

@@ -1,15 +1,16 @@
-"""INVITEs that two readers may read differently: who calls, and whom.
+"""INVITEs and responses to them that two readers may read differently: who calls, whom, and who answers.
 
-Each begins as a call that is recorded (extension 201 to an outside number) and is then written so that a
-careless or a lenient reader finds somebody else in it: mostly 250, who is never to be recorded.
+Each begins as part of a call that is recorded (extension 201 to an outside number) and is then written so
+that a careless or a lenient reader finds somebody else in it: mostly 250, who is never to be recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TypeAlias
 
+from fuzz import partner
 from fuzz.mutation import damaged
 
 LONGEST = 60_000  # bytes
@@ -45,7 +46,12 @@ _BREAKS = (
 )
 _GAPS = (b"", b" ", b"\t", b"  \t", b"\r\n ", b"\0", b"\x0b", b"\xa0")
 _FIELDS = (b"From", b"To", b"Call-ID", b"Contact", b"CSeq")
-_OF_OTHERS = (b"P-Asserted-Identity", b"P-Preferred-Identity", b"Remote-Party-ID", b"Diversion")
+_OF_OTHERS = (
+    *(b"P-Asserted-Identity", b"P-Preferred-Identity", b"Remote-Party-ID", b"Diversion"),
+    *(b"History-Info", b"Contact"),
+)
+_STATUSES = (180, 181, 183, 200, 200, 200)
+_COPIED = (b"via", b"from", b"to", b"call-id", b"cseq", b"record-route")
 _URIS = (
     b"sip:250@pbx.example",
     b"SIP:250@pbx.example",
@@ -118,9 +124,36 @@ _SHAPES = (
 )
 
 
-def message(chance: Random, number: int) -> bytes:
+def invite(chance: Random, number: int) -> bytes:
     """One INVITE, with one to three tricks; one in five is damaged besides. It fits into a datagram."""
-    body = _SDP if chance.random() < 0.95 else b""
+    lines, body = _invite(number)
+    return _written(chance, lines, body if chance.random() < 0.95 else b"", (*TRICKS, _addressed))
+
+
+def plain() -> bytes:
+    """The INVITE whose responses are written, as all begin."""
+    lines, body = _invite(0)
+    return _whole(lines, body)
+
+
+def response(chance: Random, number: int, forwarded: bytes) -> bytes:
+    """One response to the plain INVITE as it was forwarded, written as the INVITEs are.
+
+    A 3xx is not among them: whom the phone calls then, its next INVITE says.
+    """
+    status = chance.choice(_STATUSES)
+    copied = [name.title() + b": " + value for name, value in partner.fields(forwarded) if name in _COPIED]
+    lines = [
+        b"SIP/2.0 %d Whatever" % status,
+        *(it + b";tag=b%d" % number if it.startswith(b"To:") else it for it in copied),
+        b"Contact: <sip:+31612345678@192.0.2.77:5060>",
+        b"Content-Type: application/sdp",
+    ]
+    body = partner.ANSWER if status != 180 and chance.random() < 0.95 else b""
+    return _written(chance, lines, body, (*TRICKS, _stated))
+
+
+def _invite(number: int) -> tuple[Lines, bytes]:
     lines = [
         b"INVITE " + URI + b" SIP/2.0",
         b"Via: SIP/2.0/UDP 192.0.2.31:5060;branch=z9hG4bKs%d" % number,
@@ -131,12 +164,20 @@ def message(chance: Random, number: int) -> bytes:
         b"CSeq: 1 INVITE",
         b"Contact: <sip:201@192.0.2.31:5060>",
         b"Content-Type: application/sdp",
-        b"Content-Length: %d" % len(body),
     ]
+    return lines, _SDP
+
+
+def _written(chance: Random, lines: Lines, body: bytes, tricks: Sequence[Trick]) -> bytes:
+    lines.append(b"Content-Length: %d" % len(body))
     for _ in range(chance.choice((1, 1, 2, 3))):
-        chance.choice(TRICKS)(chance, lines)
-    made = b"\r\n".join([*lines, b"", b""]) + body
+        chance.choice(tricks)(chance, lines)
+    made = _whole(lines, body)
     return damaged(chance, made, made)[:LONGEST] if chance.random() < 0.2 else made
+
+
+def _whole(lines: Lines, body: bytes) -> bytes:
+    return b"\r\n".join([*lines, b"", b""]) + body
 
 
 def _at(chance: Random, lines: Lines, name: bytes) -> int:
@@ -206,6 +247,14 @@ def _addressed(chance: Random, lines: Lines) -> None:
     )
 
 
+def _stated(chance: Random, lines: Lines) -> None:
+    """The status line."""
+    version = chance.choice((b"SIP/2.0", b"SIP/2.0", b"sip/2.0", b" SIP/2.0", b"SIP/2.00"))
+    status = chance.choice((b"200", b"180", b"183", b"0200", b"+200", b"2000", b"20", b"200\0", b"302"))
+    gap = chance.choice((b" ", b" ", b" ", b"  ", b"\t"))
+    lines[0] = version + gap + status + chance.choice((b" OK", b" ", b"", b"\tOK", b" 180 Ringing", b" \xe9"))
+
+
 def _asserted(chance: Random, lines: Lines) -> None:
     """Identities besides From and To, one or several, in one field or two."""
     name = chance.choice(_OF_OTHERS)
@@ -249,7 +298,6 @@ TRICKS: tuple[Trick, ...] = (
     _smuggled,
     _shaped,
     _shaped,
-    _addressed,
     _asserted,
     _asserted,
     _headless,

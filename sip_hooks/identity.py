@@ -175,9 +175,13 @@ def _of_field(field: bytes, role: Role) -> tuple[_Claim, ...]:
 
 
 def _demand_plain(field: bytes) -> None:
-    """Raise for what others read otherwise: control characters, folds of nothing, folds in quoted strings."""
+    """Raise for what others read otherwise: control characters, a backslash that ends a quoted string, folds
+    of nothing, folds in quoted strings.
+    """
     if len(field.translate(None, _CONTROLS)) != len(field):
         raise MessageError("a header has a control character in it")
+    if b'\\\\"' in field:  # whoever looks one character back takes the quote for an escaped one
+        raise MessageError("a quoted string ends in a backslash")
     if b"\r\n" not in field:
         return
     quotes, has_escape = 0, False

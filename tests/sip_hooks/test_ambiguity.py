@@ -29,6 +29,7 @@ PLAIN = "From: <sip:201@pbx.example>;tag=a"
         "From: <sip:201@pbx.example>;tag=a b",
         "From: <sip:201@pbx.example>;ta\r\n g=a",
         "From: <sip:201,250@pbx.example>;tag=a",
+        'From: "x\\\\" <sip:201@pbx.example>;tag=a',
     ],
 )
 def test_what_others_read_otherwise_is_unreadable_to_us(line: str) -> None:
@@ -43,6 +44,7 @@ def test_what_others_read_otherwise_is_unreadable_to_us(line: str) -> None:
         "f:<sip:201@pbx.example>;tag=a",
         'From: "Jansen, J. \\"Jan\\"" <sip:201@pbx.example>;tag=a;x="a, b"',
         "From:\r\n <sip:201@pbx.example>\r\n\t;tag = a",
+        'From: "OFFICE\\\\anna" <sip:201@pbx.example>;tag=a',
         'From: "x y"\r\n <sip:201@pbx.example>;tag=a/b=',
         "From: sip:201@pbx.example;tag=a",
         "From: <sip:201@pbx.example>;tag=a;flag",

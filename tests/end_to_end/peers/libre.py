@@ -24,10 +24,12 @@ HEADERS = (
     "P-Preferred-Identity",
     "Remote-Party-ID",
     "Diversion",
+    "History-Info",
+    "Contact",
 )
 _ADDRESSES = frozenset(HEADERS) - {"Call-ID"}
 _NAME, _VALUE = 64, 80  # in struct sip_hdr, behind two struct le
-_HEAD = 512  # bytes of struct sip_msg among which version, method and Request-URI are, in this order
+_HEAD = 512  # bytes of struct sip_msg among which the start line is: see `_start_line`
 
 
 class Libre:
@@ -66,7 +68,7 @@ class Libre:
             self.re.mem_deref(buffer)
 
     def _reading(self, message: c_void_p, buffer: int) -> dict[str, object] | None:
-        found: dict[str, object] = {"request-uri": self._request_uri(message, buffer)}
+        found: dict[str, object] = {**self._start_line(message, buffer)}
         counts = {}
         for name, id in self.ids.items():
             counts[name.lower()] = self.re.sip_msg_hdr_count(message, id)
@@ -83,12 +85,15 @@ class Libre:
             return None
         return _text(ctypes.addressof(address) + 16)  # behind the display name
 
-    def _request_uri(self, message: c_void_p, buffer: int) -> str | None:
+    def _start_line(self, message: c_void_p, buffer: int) -> dict[str, str]:
+        """A request has version, method and Request-URI, a response version, status and reason."""
         start, size = struct.unpack("QQ", ctypes.string_at(buffer, 16))
         words = struct.unpack(f"{_HEAD // 8}Q", ctypes.string_at(message.value or 0, _HEAD))
         inside = [at for at, word in enumerate(words[:-1]) if start <= word < start + size]
-        pieces = [ctypes.string_at(words[at], words[at + 1]) for at in inside if words[at + 1] <= size]
-        return pieces[2].hex() if len(pieces) > 2 else None
+        version, second, third = inside[:3]
+        if second == version + 2:
+            return {"request-uri": ctypes.string_at(words[third], words[third + 1]).hex()}
+        return {"status": str(words[second - 1] & 0xFFFF).encode().hex()}
 
 
 def _text(pl: int) -> str:

@@ -18,9 +18,10 @@ from tests.end_to_end.peers import kamailio
 
 Reading = Mapping[str, bytes]
 
+_OF_REQUESTS = {"request-uri": "$(ru{s.encode.hexa})"}
+_OF_RESPONSES = {"status": "$(rs{s.encode.hexa})"}
 _COLUMNS = {
     "of": "$(mb{s.md5})",
-    "request-uri": "$(ru{s.encode.hexa})",
     "from": "$(fu{s.encode.hexa})",
     "to": "$(tu{s.encode.hexa})",
     "call-id": "$(ci{s.encode.hexa})",
@@ -28,6 +29,8 @@ _COLUMNS = {
     "p-preferred-identity": "$(pu{s.encode.hexa})",
     "remote-party-id": "$(re{s.encode.hexa})",
     "diversion": "$(di{s.encode.hexa})",
+    "contact": "$(ct{nameaddr.uri}{s.encode.hexa})",
+    "history-info": "$(hdr(History-Info){nameaddr.uri}{s.encode.hexa})",
 }
 _AT_ONCE = 64 * 1024  # bytes; less than its socket holds
 _PATIENCE_SECONDS = 30.0
@@ -57,17 +60,18 @@ class KamailioReader:
         self._seen = 0
         self._found: dict[str, Reading] = {}
         text = Path(__file__).with_name("reader.cfg").read_text(encoding="utf-8")
-        columns = "".join(f" {name}={value}" for name, value in _COLUMNS.items())
         for name, value in (
             ("PORT", self._address[1]),
             ("MODULES", kamailio.modules()),
-            ("COLUMNS", columns),
+            ("REQUEST", _written(_COLUMNS | _OF_REQUESTS)),
+            ("RESPONSE", _written(_COLUMNS | _OF_RESPONSES)),
         ):
             text = text.replace(f"@{name}@", str(value))
         (folder / "reader.cfg").write_text(text, encoding="utf-8")
         command = ["kamailio", "-DD", "-E", "-f", str(folder / "reader.cfg"), "-Y", str(folder)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen([*command, "-m", "32", "-M", "8"], stdout=log, stderr=log)
+        self._fence()  # it listens
 
     def close(self) -> None:
         self._socket.close()
@@ -75,7 +79,7 @@ class KamailioReader:
         self._process.wait(_PATIENCE_SECONDS)
 
     def read(self, messages: Sequence[bytes]) -> list[Reading | None]:
-        """What it reads in each; None: it does not take it for a request."""
+        """What it reads in each; None: it takes it for no message."""
         pending = 0
         for message in messages:
             if pending + len(message) > _AT_ONCE:
@@ -119,10 +123,8 @@ class KamailioReader:
 def reading_by_kamailio(folder: Path) -> Iterator[KamailioReader]:
     """A Kamailio that reads."""
     reader = KamailioReader(folder)
-    try:
+    with contextlib.closing(reader):
         yield reader
-    finally:
-        reader.close()
 
 
 def by_libre(messages: Sequence[bytes]) -> list[Reading | None]:
@@ -140,6 +142,10 @@ def _decoded(found: dict[str, object] | None) -> Reading | None:
     if found is None:
         return None
     return {name: bytes.fromhex(it) for name, it in found.items() if isinstance(it, str)}
+
+
+def _written(columns: Mapping[str, str]) -> str:
+    return "".join(f" {name}={value}" for name, value in columns.items())
 
 
 def _digest(message: bytes) -> str:
