@@ -32,7 +32,7 @@ from sip_hooks.framing import PING, PONG, Broken, Deframer, measured
 from sip_hooks.message import Message, parse
 from sip_hooks.overload import SOURCE, Arrival, Overload
 from sip_hooks.proxy import Proxy
-from sip_hooks.settings import Address, EngineSettings, Listener, Packet
+from sip_hooks.settings import Address, EngineSettings, Listener, Packet, Transport
 from sip_hooks.sources import Sources
 from sip_hooks.transaction import ServerKey, server_key
 from sip_hooks.urgency import Urgency, urgency
@@ -165,9 +165,9 @@ class Engine:
         self._proxy.forward_call(command, now)
         self._settle(now)
 
-    def aim(self, order: Sequence[Address], now: float) -> None:
-        """Say which servers are the PBX, the best first: its name was resolved."""
-        self._router.targets.set(order, now)
+    def aim(self, order: Sequence[Address], now: float, transport: Transport | None = None) -> None:
+        """Say which servers are the PBX, the best first: its name was resolved. See `Targets.set`."""
+        self._router.targets.set(order, now, transport)
 
     def restore(self, anchors: Mapping[int, Anchor]) -> None:
         """Say which media was there before this engine, by its reference: what is left of calls in progress.

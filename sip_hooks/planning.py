@@ -84,7 +84,6 @@ class Planner:
         passes: PassTable,
         flows: Flows,
     ) -> None:
-        self._pbx_transport = settings.pbx_transport
         self._trunk = settings.trunk
         self._listeners = {listener.name: listener for listener in settings.listeners}
         self._router = router
@@ -159,7 +158,7 @@ class Planner:
         if side is Side.TRUNK and self._trunk is not None:
             return self._trunk.address, self._trunk.transport
         if side is Side.PBX and (current := self._router.targets.current) is not None:
-            return current, self._pbx_transport
+            return current, self._router.targets.transport
         return None
 
     def _over_connection(self, source: Address, listener: Listener, contact: Uri) -> Hop | None:

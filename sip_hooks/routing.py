@@ -44,7 +44,7 @@ class Router:
     """Knows our own names, the sides of our listeners, and nothing about calls."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self.targets = Targets(settings.pbx)
+        self.targets = Targets(settings.pbx, settings.pbx_transport)
         self._own: dict[tuple[Address, Transport], Listener] = {
             (address, each.transport): each
             for each in settings.listeners

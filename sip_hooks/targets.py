@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Transport
 
 UNKNOWN: Address = ("", 0)
 """The address of a PBX that has a name, before anybody has resolved it."""
@@ -46,18 +46,22 @@ def in_order(records: Iterable[Record], draw: Callable[[int], int]) -> tuple[Add
 
 
 class Targets:
-    """The PBX's servers, the best first."""
+    """The PBX's servers, the best first, and over what they are spoken to."""
 
-    def __init__(self, first: Address) -> None:
+    def __init__(self, first: Address, transport: Transport = "udp") -> None:
+        self.transport = transport
         self._order: tuple[Address, ...] = () if first == UNKNOWN else (first,)
         self._known: dict[Address, None] = dict.fromkeys(self._order)
         self._failed: dict[Address, float] = {}
 
-    def set(self, order: Sequence[Address], now: float) -> None:
-        """The servers are these; what failed a while ago may be tried again. Nothing is no news."""
+    def set(self, order: Sequence[Address], now: float, transport: Transport | None = None) -> None:
+        """The servers are these; what failed a while ago may be tried again. Nothing is no news.
+
+        `transport`: over what, when that may have changed.
+        """
         self._failed = {it: at for it, at in self._failed.items() if at + REST_SECONDS > now}
         if order:
-            self._order = tuple(order)
+            self._order, self.transport = tuple(order), transport or self.transport
             self._known |= dict.fromkeys(order)
             for old in [it for it in self._known if it not in order][: -_MOST_REMEMBERED or None]:
                 del self._known[old]

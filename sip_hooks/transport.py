@@ -18,6 +18,7 @@ from sip_hooks.engine import Engine, EngineSettings
 from sip_hooks.events import Anchor, Command, Event
 from sip_hooks.flows import Flow
 from sip_hooks.settings import Address
+from sip_hooks.settings import Transport as SipTransport
 from sip_hooks.streams import Encryption, Streams
 
 SLICE_SECONDS = 0.005
@@ -79,9 +80,9 @@ class Transport:
         """Let calls through, whatever happens, in which this holds for a number or a user."""
         self.engine.is_emergency = is_emergency
 
-    def aim(self, order: Sequence[Address]) -> None:
-        """Say which servers are the PBX, the best first."""
-        self.engine.aim(order, self._now())
+    def aim(self, order: Sequence[Address], transport: SipTransport | None = None) -> None:
+        """Say which servers are the PBX, the best first, and over what they are spoken to."""
+        self.engine.aim(order, self._now(), transport)
 
     def is_shedding(self) -> bool:
         """Whether requests were refused a moment ago, because more arrives than can be done."""

@@ -8,6 +8,7 @@ from itertools import combinations
 from recorder.config.model import Config, Listener
 from recorder.config.places import Key
 from sip_hooks.address import Family, family_of
+from sip_hooks.settings import Transport
 
 Found = Iterator[tuple[Key, str]]
 
@@ -15,6 +16,7 @@ ANY = {4: "0.0.0.0", 6: "::"}
 _OF_TLS = ("certificate", "private_key", "client_ca", "certificates")
 _NEEDED = _OF_TLS[:2]
 _TOWARDS_TLS = ("ca", "server_name")
+_BEST_FIRST: tuple[Transport, ...] = ("udp", "tcp", "tls")
 
 
 def contradictions(config: Config) -> Found:
@@ -25,7 +27,7 @@ def contradictions(config: Config) -> Found:
 
 def doubts(config: Config) -> Found:
     """Everything that is probably not meant."""
-    if config.pbx.transport == "tls" and not config.pbx.verify:
+    if "tls" in transports_of_pbx(config) and not config.pbx.verify:
         yield ("pbx", "verify"), "whoever is in the way can pass for the PBX; write ca, and verify = true"
     for index, it in enumerate(config.listeners):
         if it.side == "both" and it.transport != "udp" and it.address == config.pbx.address:
@@ -46,6 +48,15 @@ def versions(config: Config, side: str) -> set[Family]:
 def versions_of_pbx(config: Config) -> set[Family]:
     """The IP versions in which the PBX may be reached: of a name, those in which we face it."""
     return versions(config, "pbx") if config.pbx.is_name else {family_of(config.pbx.address)}
+
+
+def transports_of_pbx(config: Config) -> tuple[Transport, ...]:
+    """Over what the PBX may be spoken to, the best first where nobody says which."""
+    if not config.pbx.is_any_transport:
+        return (config.pbx.transport,)
+    family = min(versions_of_pbx(config), default=4)
+    able = {it.transport for it in facing(config, "pbx") if family_of(it.address) == family}
+    return tuple(it for it in _BEST_FIRST if it in able)
 
 
 def facing(config: Config, side: str) -> list[Listener]:
@@ -120,11 +131,12 @@ def _is_pbx(config: Config, it: Listener) -> bool:
 def _transport_of_pbx(config: Config) -> Found:
     pbx = config.pbx
     able = [it for it in facing(config, "pbx") if family_of(it.address) in versions_of_pbx(config)]
-    if able and not any(it.transport == pbx.transport for it in able):
+    spoken = transports_of_pbx(config)
+    if able and not any(it.transport in spoken for it in able):
         over = pbx.transport
         text = f'no listener that faces the PBX speaks {over.upper()}; write transport = "{over}"'
         yield ("pbx", "transport"), f"{text} at a listener, or another transport here"
-    if pbx.transport != "tls":
+    if "tls" not in spoken:
         for name in _TOWARDS_TLS:
             if getattr(pbx, name) is not None:
                 yield ("pbx", name), 'only TLS has it; write transport = "tls", or take this key away'

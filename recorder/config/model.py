@@ -85,7 +85,9 @@ class Listener(Section):
 
 
 class Pbx(Section):
-    """The next hop of everything that comes from the phones. `address` may be a name, with SRV records."""
+    """The next hop of everything that comes from the phones. `address` may be a name, with SRV records and,
+    where neither `port` nor `transport` is written, NAPTR records.
+    """
 
     address: Server = Field(examples=['address = "192.0.2.20"'])
     port: Port = Field(default=5060, examples=["port = 5060"])
@@ -102,10 +104,13 @@ class Pbx(Section):
         return ":" not in self.address and not self.address.rpartition(".")[2].isdigit()
 
     @property
-    def usual_port(self) -> int:
-        """The port where no other is written: that of the transport (RFC 3261 §19.1.2)."""
-        is_tls = self.transport == "tls" and "port" not in self.model_fields_set
-        return 5061 if is_tls and self.is_name else self.port
+    def is_any_transport(self) -> bool:
+        """Whether the DNS says over what the PBX is spoken to (RFC 3263 §4.1)."""
+        return self.is_name and not {"port", "transport"} & self.model_fields_set
+
+    def usual_port(self, transport: Transport) -> int:
+        """The port of a name over a transport where no other is written (RFC 3261 §19.1.2)."""
+        return 5061 if transport == "tls" and "port" not in self.model_fields_set else self.port
 
 
 class Limits(Section):

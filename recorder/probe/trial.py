@@ -18,7 +18,7 @@ from dns.asyncresolver import Resolver
 from dns.exception import DNSException
 
 from recorder.config import Config
-from recorder.config.listening import versions_of_pbx
+from recorder.config.listening import transports_of_pbx, versions_of_pbx
 from recorder.probe.digest import Login
 from recorder.probe.findings import Called, Came, Registration, Seen, Way
 from recorder.probe.telephone import PATIENCE_SECONDS, Account, Telephone
@@ -28,6 +28,7 @@ from sip_hooks.address import family_of
 from sip_hooks.events import CallOffered, Event, ForwardCall
 from sip_hooks.message import Message
 from sip_hooks.settings import Address, EngineSettings, Listener
+from sip_hooks.settings import Transport as SipTransport
 from sip_hooks.streams import bound
 from sip_hooks.targets import in_order
 from sip_hooks.transport import Transport
@@ -54,10 +55,13 @@ class Wanted:
 
 async def try_out(config: Config, wanted: Wanted, tell: Tell) -> Seen:
     """Try everything. Raises Unavailable when the PBX says nothing, NotFound when no listener faces it."""
-    servers, seen = await _servers(config), Seen(config.pbx.registration, is_shared=wanted.caller is not None)
+    (servers, transport), seen = (
+        await _servers(config),
+        Seen(config.pbx.registration, is_shared=wanted.caller is not None),
+    )
     for way in ("path", "contact"):
         tell(f"registering and calling with registration = {way!r}")
-        async with _beside(config, servers, way) as place:
+        async with _beside(config, servers, transport, way) as place:
             phone = Telephone(wanted.account, *place)
             async with phone, Telephone(wanted.caller or wanted.account, *place) as other:
                 if seen.status == 0:
@@ -66,7 +70,10 @@ async def try_out(config: Config, wanted: Wanted, tell: Tell) -> Seen:
                 seen = seen.with_way(way, await trial.run())
     if wanted.tries_bans and seen.best is not None:
         tell(f"trying {WRONG_PASSWORDS} wrong passwords")
-        async with _beside(config, servers, seen.best) as place, Telephone(wanted.account, *place) as phone:
+        async with (
+            _beside(config, servers, transport, seen.best) as place,
+            Telephone(wanted.account, *place) as phone,
+        ):
             seen = replace(seen, is_banned=await _provoke(phone))
     return seen
 
@@ -162,13 +169,13 @@ async def _provoke(phone: Telephone) -> bool:
 
 @asynccontextmanager
 async def _beside(
-    config: Config, servers: tuple[Address, ...], way: str
+    config: Config, servers: tuple[Address, ...], transport: SipTransport, way: str
 ) -> AsyncIterator[tuple[Address, tuple[str, str]]]:
     """Our proxy before the PBX: where telephones find it, and where their media may be.
 
     It strips the private prefix, as the service does.
     """
-    outer = _facing(config)
+    outer = _facing(config, transport)
     inner = Listener("probe", "phones", _LOOPBACK[outer.family], 0)
     inner = replace(inner, port=_free_port(inner))
     settings = EngineSettings(
@@ -177,7 +184,7 @@ async def _beside(
         frozenset(),
         (config.media.port_low, config.media.port_high),
         secrets.token_bytes(32),
-        pbx_transport=config.pbx.transport,
+        pbx_transport=transport,
         registration="path" if way == "path" else "contact",
     )
     prefix = config.private.prefix
@@ -196,16 +203,16 @@ async def _beside(
         proxy.close()
 
 
-def _facing(config: Config) -> Listener:
+def _facing(config: Config, transport: SipTransport) -> Listener:
     """Our listener that faces the PBX for phones, at a port that nobody has."""
     families = versions_of_pbx(config)
     for it in listeners(config):
         is_towards = it.side in ("pbx", "both") and it.leads_to == "phones"
-        if is_towards and it.transport == config.pbx.transport and it.family in families:
+        if is_towards and it.transport == transport and it.family in families:
             return replace(it, side="pbx", port=it.port if _is_free(it) else _free_port(it))
     raise NotFound(
         "face the PBX as phones do",
-        f'no listener with side = "pbx" or "both" and transport = "{config.pbx.transport}" leads to phones; '
+        f'no listener with side = "pbx" or "both" and transport = "{transport}" leads to phones; '
         "add one to [[listeners]]",
     )
 
@@ -234,14 +241,16 @@ def _free_port(listener: Listener) -> int:
         ) from error
 
 
-async def _servers(config: Config) -> tuple[Address, ...]:
-    """The addresses of the PBX. Raises Unavailable when its name leads nowhere."""
+async def _servers(config: Config) -> tuple[tuple[Address, ...], SipTransport]:
+    """The PBX's addresses, and over what it is spoken to. Raises Unavailable when its name leads nowhere."""
     pbx = config.pbx
     if not pbx.is_name:
-        return ((pbx.address, pbx.port),)
+        return ((pbx.address, pbx.port),), pbx.transport
     found: tuple[Address, ...] = ()
     try:
-        records, _ = await look_up(pbx, min(versions_of_pbx(config)), Resolver())
+        records, transport, _ = await look_up(
+            pbx, transports_of_pbx(config), min(versions_of_pbx(config)), Resolver()
+        )
         found = in_order(records, secrets.randbelow)
     except DNSException:
         pass
@@ -249,4 +258,4 @@ async def _servers(config: Config) -> tuple[Address, ...]:
         raise Unavailable(
             f"resolve {pbx.address}", "the name leads nowhere; see `address` in [pbx] and the DNS"
         )
-    return tuple(it for it in found if family_of(it[0]) == family_of(found[0][0]))
+    return tuple(it for it in found if family_of(it[0]) == family_of(found[0][0])), transport

@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 
 from recorder.config import Config, model
+from recorder.config.listening import transports_of_pbx
 from recorder.service import places
 from sip_hooks.address import host
 from sip_hooks.settings import EngineSettings, Limits, Listener, Trunk
@@ -82,9 +83,8 @@ def listeners(config: Config) -> tuple[Listener, ...]:
 def encryption(config: Config) -> Encryption:
     """Read every certificate, key and CA. Raises Unavailable, which names the file."""
     encrypted = [it for it in config.listeners if it.transport == "tls"]
-    towards_pbx = (
-        [it for it in encrypted if it.side in ("pbx", "both")] if config.pbx.transport == "tls" else []
-    )
+    is_tls = "tls" in transports_of_pbx(config)
+    towards_pbx = [it for it in encrypted if is_tls and it.side in ("pbx", "both")]
     return Encryption(
         {it.name: _server(it) for it in encrypted},
         {it.name: _client(it, config) for it in towards_pbx},

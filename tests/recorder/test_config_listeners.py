@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recorder.config import findings, parse
+from recorder.config.listening import transports_of_pbx
 from tests.recorder.test_config import BASE, refused, small
 
 LOCAL = 'side = "both"\n'
@@ -18,6 +19,9 @@ BESIDE = '[[listeners]]\naddress = "127.0.0.1"\nport = {port}\nside = "phones"\n
 def beside(transport: str, port: int = 5060) -> tuple[str, str]:
     more = TLS if transport == "tls" else f'transport = "{transport}"\n'
     return "[pbx]", BESIDE.format(port=port, more=more)
+
+
+BESIDE_BOTH = "[pbx]", BESIDE.format(port=5061, more=TLS).replace('"phones"', '"both"')
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -68,6 +72,31 @@ def test_a_phone_may_use_another_transport_than_the_pbx() -> None:
     config = parse(small(beside("tls", 5061)), "c.toml", BASE)
     assert [it.transport for it in config.listeners] == ["udp", "tls"]
     assert config.pbx.transport == "udp"
+
+
+NAMED = ('[pbx]\naddress = "127.0.0.1"\nport = 5080\n', '[pbx]\naddress = "pbx.example"\n')
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([NAMED], ("udp",)),
+        ([NAMED, (LOCAL, f'{LOCAL}transport = "tcp"\n')], ("tcp",)),
+        ([NAMED, (LOCAL, LOCAL + TLS), ("[media]", 'ca = "a"\n\n[media]')], ("tls",)),
+        ([beside("tls", 5061), NAMED], ("udp",)),
+        ([BESIDE_BOTH, NAMED], ("udp", "tls")),
+        ([BESIDE_BOTH, NAMED, ("[media]", "port = 5070\n\n[media]")], ("udp",)),
+        ([BESIDE_BOTH], ("udp",)),
+        (
+            [BESIDE_BOTH, NAMED, ("[media]", 'transport = "tls"\n\n[media]')],
+            ("tls",),
+        ),
+    ],
+)
+def test_a_pbx_with_a_name_alone_may_be_spoken_to_over_what_faces_it(
+    changes: list[tuple[str, str]], expected: tuple[str, ...]
+) -> None:
+    assert transports_of_pbx(parse(small(*changes), "c.toml", BASE)) == expected
 
 
 @pytest.mark.parametrize(

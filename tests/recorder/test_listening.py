@@ -55,6 +55,21 @@ def shake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> str | No
     return ends[0].version()
 
 
+def test_a_pbx_whose_name_may_say_tls_is_verified_by_that_name(tmp_path: Path) -> None:
+    Authority(tmp_path / "ca").issue("proxy.example")
+    text = small(
+        (
+            'side = "both"\n',
+            'side = "both"\ntransport = "tls"\ncertificate = "ca/proxy.example.pem"\n'
+            'private_key = "ca/proxy.example.key"\n',
+        ),
+        ('[pbx]\naddress = "127.0.0.1"\nport = 5080\n', '[pbx]\naddress = "pbx.example"\nca = "ca/ca.pem"\n'),
+    )
+    made = encryption(parse(text, "c.toml", tmp_path))
+    assert made.pbx_name == "pbx.example"
+    assert [it.verify_mode for it in made.clients.values()] == [ssl.CERT_REQUIRED]
+
+
 def test_each_listener_shows_its_certificate_and_the_pbx_is_verified(tmp_path: Path) -> None:
     made = encryption(config(tmp_path, pbx='ca = "ca/ca.pem"\nserver_name = "pbx.example"'))
     pbx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -20,7 +20,7 @@ from dns.exception import DNSException
 from recorder.config import ConfigError, model, parse
 from recorder.service.listening import encryption
 from recorder.service.resolving import keep_resolving, look_up
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Transport
 from sip_hooks.targets import Record
 from tests.recorder.test_config import small
 
@@ -32,6 +32,20 @@ ZONE = {
     ("b.pbx.example.", "A"): ["127.0.0.12", "127.0.0.13"],
     ("plain.example.", "A"): ["127.0.0.20"],
     ("_sip._udp.none.example.", "SRV"): ["0 0 0 ."],
+    ("any.example.", "NAPTR"): [
+        '20 50 "s" "SIP+D2U" "" _sip._udp.any.example.',
+        '20 10 "S" "sip+d2t" "" _sip._tcp.elsewhere.example.',
+        '10 90 "s" "SIPS+D2T" "" _sips._tcp.any.example.',
+        '5 1 "u" "E2U+sip" "!^.*$!sip:x@any.example!" .',
+        '1 1 "a" "SIP+D2U" "" a.pbx.example.',
+    ],
+    ("_sips._tcp.any.example.", "SRV"): ["0 0 5071 a.pbx.example."],
+    ("_sip._tcp.elsewhere.example.", "SRV"): ["0 0 5072 a.pbx.example."],
+    ("_sip._udp.any.example.", "SRV"): ["0 0 5073 a.pbx.example."],
+    ("any.example.", "A"): ["127.0.0.30"],
+    ("bare.example.", "NAPTR"): ['10 10 "s" "SIPS+D2T" "" _sips._tcp.bare.example.'],
+    ("bare.example.", "A"): ["127.0.0.31"],
+    ("_sip._tcp.streams.example.", "SRV"): ["0 0 5074 a.pbx.example."],
 }
 
 
@@ -40,6 +54,7 @@ class Server(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.zone: dict[tuple[str, str], list[str]] | None = ZONE
+        self.seconds: dict[str, int] = {}  # how long an answer lasts, by its kind
 
     def connection_made(self, transport: Any) -> None:
         self._transport: asyncio.DatagramTransport = transport
@@ -53,7 +68,8 @@ class Server(asyncio.DatagramProtocol):
         kind = dns.rdatatype.to_text(question.rdtype)
         found = self.zone.get((question.name.to_text().lower(), kind))
         if found:
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *found))
+            lasts = self.seconds.get(kind, 60)
+            answer.answer.append(dns.rrset.from_text(question.name, lasts, "IN", kind, *found))
         elif not any(name == question.name.to_text() for name, _ in self.zone):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         self._transport.sendto(answer.to_wire(), addr)
@@ -76,11 +92,12 @@ async def served() -> AsyncIterator[tuple[Server, Resolver]]:
 
 async def test_srv_records_say_where_the_servers_are_and_in_which_order() -> None:
     async with served() as (_, resolver):
-        records, seconds = await look_up(model.Pbx(address="pbx.example"), 4, resolver)
+        pbx = model.Pbx(address="pbx.example")
+        records, transport, seconds = await look_up(pbx, ("udp",), 4, resolver)
     first, *others = sorted(records, key=lambda it: (it.priority, it.address))
     assert first == Record(("127.0.0.11", 5060), 10, 60)
     assert others == [Record(("127.0.0.12", 5062), 20), Record(("127.0.0.13", 5062), 20)]
-    assert seconds == 60
+    assert (transport, seconds) == ("udp", 60)
 
 
 @pytest.mark.parametrize(
@@ -99,23 +116,61 @@ async def test_a_name_is_resolved_as_its_port_and_transport_say(
     pbx: model.Pbx, family: int, expected: list[Address]
 ) -> None:
     async with served() as (_, resolver):
-        records, _ = await look_up(pbx, 6 if family == 6 else 4, resolver)
-    assert [it.address for it in records] == expected
+        found = await look_up(pbx, (pbx.transport,), 6 if family == 6 else 4, resolver)
+    assert [it.address for it in found.records] == expected
+    assert found.transport == pbx.transport
+
+
+ALL: tuple[Transport, ...] = ("udp", "tcp", "tls")
+
+
+@pytest.mark.parametrize(
+    ("pbx", "spoken", "transport", "expected"),
+    [
+        (model.Pbx(address="any.example"), ALL, "tls", ("127.0.0.11", 5071)),
+        (model.Pbx(address="any.example"), ("udp", "tcp"), "tcp", ("127.0.0.11", 5072)),
+        (model.Pbx(address="any.example"), ("udp",), "udp", ("127.0.0.11", 5073)),
+        (model.Pbx(address="bare.example"), ALL, "tls", ("127.0.0.31", 5061)),
+        (model.Pbx(address="bare.example"), ("udp",), "udp", ("127.0.0.31", 5060)),
+        (model.Pbx(address="streams.example"), ALL, "tcp", ("127.0.0.11", 5074)),
+        (model.Pbx(address="plain.example"), ALL, "udp", ("127.0.0.20", 5060)),
+        (model.Pbx(address="any.example", port=5090), ALL[:1], "udp", ("127.0.0.30", 5090)),
+        (model.Pbx(address="any.example", transport="udp"), ALL[:1], "udp", ("127.0.0.11", 5073)),
+    ],
+)
+async def test_without_a_transport_naptr_records_say_which_of_ours_the_pbx_prefers(
+    pbx: model.Pbx, spoken: tuple[Transport, ...], transport: Transport, expected: Address
+) -> None:
+    async with served() as (_, resolver):
+        found = await look_up(pbx, spoken, 4, resolver)
+    assert (found.transport, found.records[0].address) == (transport, expected)
+
+
+async def test_what_naptr_records_prefer_holds_no_longer_than_they_do() -> None:
+    async with served() as (server, resolver):
+        server.seconds["NAPTR"] = 7
+        found = await look_up(model.Pbx(address="any.example"), ALL, 4, resolver)
+    assert found.seconds == 7
 
 
 async def test_a_name_server_that_is_silent_leaves_what_is_known_in_force() -> None:
-    told: asyncio.Queue[Sequence[Address]] = asyncio.Queue()
+    told: asyncio.Queue[tuple[Sequence[Address], Transport | None]] = asyncio.Queue()
+
+    def aim(order: Sequence[Address], transport: Transport | None) -> None:
+        told.put_nowait((order, transport))
+
     config = parse(with_pbx("pbx.example"), "c.toml", Path())
     async with served() as (server, resolver):
         server.zone, resolver.lifetime = None, 0.3
         with pytest.raises(DNSException):
-            await look_up(model.Pbx(address="pbx.example"), 4, resolver)
-        task = asyncio.create_task(keep_resolving(config, told.put_nowait, lambda below: 0, resolver))
-        assert await asyncio.wait_for(told.get(), 10) == (), "no news"
+            await look_up(model.Pbx(address="pbx.example"), ("udp",), 4, resolver)
+        task = asyncio.create_task(keep_resolving(config, aim, lambda below: 0, resolver))
+        assert await asyncio.wait_for(told.get(), 10) == ((), None), "no news"
         task.cancel()
         server.zone, resolver.lifetime = ZONE, 5.0
-        task = asyncio.create_task(keep_resolving(config, told.put_nowait, lambda below: 0, resolver))
-        assert (await asyncio.wait_for(told.get(), 10))[0] == ("127.0.0.11", 5060)
+        task = asyncio.create_task(keep_resolving(config, aim, lambda below: 0, resolver))
+        order, transport = await asyncio.wait_for(told.get(), 10)
+        assert (order[0], transport) == (("127.0.0.11", 5060), "udp")
         task.cancel()
 
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from sip_hooks.message import parse
-from sip_hooks.settings import Address
+from sip_hooks.settings import Address, Listener, Transport
 from sip_hooks.targets import PATIENCE_SECONDS, REST_SECONDS, UNKNOWN, Record, Targets, in_order
 from tests.fakes.sip import OTHER, PHONE, TWO, Bench, invite, only, reply, request, sdp
 
@@ -132,6 +132,18 @@ def test_a_server_that_failed_is_tried_again_after_a_while() -> None:
 def test_before_the_name_is_resolved_callers_are_told_to_come_back() -> None:
     bench = Bench(TWO, UNKNOWN)
     assert parse(only(bench.receive(request("REGISTER"))).data).status == 503
+
+
+def test_a_pbx_is_spoken_to_over_what_its_name_says_last() -> None:
+    out = Listener("out-tcp", "pbx", "10.1.0.1", 5060, transport="tcp")
+    bench = Bench((*TWO, out), UNKNOWN)
+    said: tuple[Transport | None, ...] = (None, "tcp", None, "udp")
+    left = []
+    for number, transport in enumerate(said):
+        bench.engine.aim((ONE,), bench.now, transport)
+        data = request("REGISTER", "sip:pbx", call_id=f"r{number}", branch=f"z9hG4bKr{number}")
+        left.append(only(bench.receive(data)).listener)
+    assert left == ["out", "out-tcp", "out-tcp", "out"], "no news changes nothing"
 
 
 def test_a_single_server_has_all_the_time_of_the_standard() -> None:
