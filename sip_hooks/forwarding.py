@@ -64,10 +64,11 @@ def push_routes(message: Message, edits: Edits, routes: tuple[bytes, ...]) -> No
     edits.replace(at, at, b"".join(b"Route: " + route + _CRLF for route in routes))
 
 
-def push_via(edits: Edits, leaving: Listener, branch: bytes) -> None:
-    """Put our Via on top."""
+def push_via(edits: Edits, leaving: Listener, branch: bytes, is_alias: bool = False) -> None:
+    """Put our Via on top. `is_alias`: the next hop may send to us over the same connection (RFC 5923 §5)."""
     transport = leaving.transport.upper().encode()
-    edits.insert_top(b"Via", b"SIP/2.0/%s %s;branch=%s" % (transport, leaving.sent_by, branch))
+    via = b"SIP/2.0/%s %s;branch=%s" % (transport, leaving.sent_by, branch)
+    edits.insert_top(b"Via", via + b";alias" if is_alias else via)
 
 
 def loop_mark(request: Message, salt: bytes) -> bytes:

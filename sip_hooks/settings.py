@@ -100,6 +100,7 @@ class EngineSettings:
     hold_seconds: float = 0.1  # how long an INVITE waits for ForwardCall
     silent_limit_seconds: float = 12 * 3600.0  # a dialog that says nothing for so long is forgotten
     pbx_transport: Transport = "udp"
+    pbx_is_verified: bool = False  # over TLS; then it may use the connections that we make (RFC 5923)
     registration: Literal["contact", "path"] = "contact"  # how a phone's way through us is told to the PBX
     trunk: Trunk | None = None
     limits: Limits = Limits()  # of each source on the phones' side

@@ -37,6 +37,7 @@ def settings(config: Config) -> EngineSettings:
         media_ports=(config.media.port_low, config.media.port_high),
         token_key=places.token_key(config).read_bytes(),
         pbx_transport=config.pbx.transport,
+        pbx_is_verified=config.pbx.verify,
         registration=config.pbx.registration,
         trunk=_trunk(config),
         limits=Limits(**config.limits.model_dump()),

@@ -127,6 +127,7 @@ class Bench:
         pbx_transport: Transport = "udp",
         registration: Literal["contact", "path"] = "contact",
         trunk: Trunk | None = None,
+        pbx_is_verified: bool = False,
     ) -> None:
         drawn = count(1)
         media = frozenset({media_address})
@@ -137,6 +138,7 @@ class Bench:
             (20000, 30000),
             b"k" * 32,
             pbx_transport=pbx_transport,
+            pbx_is_verified=pbx_is_verified,
             registration=registration,
             trunk=trunk,
         )

@@ -32,6 +32,11 @@ modparam("tls", "certificate", "{}")
 modparam("tls", "private_key", "{}")
 modparam("tls", "tls_method", "TLSv1.2+")
 """
+MUTUAL = """\
+modparam("tls", "ca_list", "{}")
+modparam("tls", "verify_certificate", 1)
+modparam("tls", "require_certificate", 1)
+"""
 
 
 def modules() -> Path:
@@ -56,7 +61,8 @@ class Kamailio:
     UDP and TCP are at `address`, TLS at `tls` once there are `credentials`. INVITE and MESSAGE
     need credentials too, but for those whom the regular expression `trusted` names. `ringing_seconds`: after
     so long without an answer it says 408. Without `knows_path` it goes by Contacts alone. With `compares_uri`
-    a digest's uri has to be the Request-URI.
+    a digest's uri has to be the Request-URI. With an `authority` only who shows a certificate of it may
+    connect over TLS; those are proxies and no phones, and their connections are used as RFC 5923 says.
     """
 
     folder: Path
@@ -66,6 +72,7 @@ class Kamailio:
     address: Address = field(default_factory=lambda: ("127.0.0.1", free_port()))
     tls: Address = field(default_factory=lambda: ("127.0.0.1", free_tcp_port()))
     credentials: Credentials | None = None
+    authority: Path | None = None
     trusted: str = ".*"
     knows_path: bool = True
     compares_uri: bool = False
@@ -160,13 +167,17 @@ class Kamailio:
         if self.credentials is not None:
             places.append(f"tls:{host(self.tls[0])}:{self.tls[1]}")
             places[-1] += "\nenable_tls=yes"
+        if self.authority is not None:
+            places[-1] += "\ntcp_accept_aliases=yes"
         certificate = self.credentials and (self.credentials.certificate, self.credentials.private_key)
         filled = {
             "WORKERS": self.workers,
             "VERBOSITY": self.verbosity,
             "LISTENERS": "\n".join(f"listen={place}" for place in places),
             "MODULES": modules(),
-            "TLS": TLS.format(*certificate) if certificate else "",
+            "TLS": (TLS.format(*certificate) if certificate else "")
+            + (MUTUAL.format(self.authority) if self.authority else ""),
+            "PHONES": "1 == 0" if self.authority else "1 == 1",
             "FOLDER": self.folder,
             "RINGING_MS": int(self.ringing_seconds * 1000),
             "REALM": self.realm,
