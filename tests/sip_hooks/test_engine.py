@@ -96,10 +96,24 @@ def test_a_phone_that_rings_for_ever_is_cancelled(status: int) -> None:
     bench = Bench()
     bench.receive(invite())
     bench.receive(reply(only(bench.forward()).data, status), PBX)
-    bench.wait(400)
+    left = bench.wait(400)
+    methods = {(parse(it.data).method, it.destination) for it in left if parse(it.data).is_request}
+    assert methods == {(b"CANCEL", PBX)}
+    finals = {parse(it.data).status for it in left if it.destination == PHONE}
+    assert finals == {408}, "the caller is told"
     assert len(bench.of(CallEnded)) == 1
     bench.wait(100)
     assert (bench.engine.calls, bench.engine.transactions) == (0, 0)
+
+
+def test_a_caller_who_is_told_now_and_then_that_it_rings_may_wait_for_an_hour() -> None:
+    bench = Bench()
+    bench.receive(invite())
+    forwarded = only(bench.forward()).data
+    for _ in range(30):
+        bench.receive(reply(forwarded, 182), PBX)
+        assert bench.wait(120) == []
+    assert parse(only(bench.receive(reply(forwarded), PBX)).data).status == 200
 
 
 def test_a_refusal_that_nobody_acknowledges_is_repeated_and_then_forgotten() -> None:

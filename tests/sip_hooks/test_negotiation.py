@@ -160,12 +160,13 @@ def test_a_late_offer_of_the_same_media_is_a_refresh() -> None:
 # --- what is not answered does not count
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("status", [401, 408, 415, 481, 488, 491, 500, 603])
-def test_a_refused_offer_leaves_media_as_it_was(status: int) -> None:
+def test_a_refused_offer_leaves_media_as_it_was(method: str, status: int) -> None:
     bench = Bench()
     _, answer = answered(bench)
     told = bench.of(MediaNegotiated)
-    data = within("UPDATE", headers=tuple(routes_of(answer)), body=sdp("10.0.0.9", 4010))
+    data = within(method, headers=tuple(routes_of(answer)), body=sdp("10.0.0.9", 4010))
     sent = only(bench.receive(data)).data
     bench.receive(reply(sent, status), PBX)
     assert bench.of(MediaNegotiated) == told

@@ -68,6 +68,23 @@ def test_what_the_ends_tell_each_other_passes_byte_for_byte(method: str, headers
 
 
 @pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("FROBNICATE", ["Require: what-nobody-knows", "X-Thing: 1"]),
+        ("MESSAGE", ["Content-Encoding: gzip", "Content-Language: x-none"]),
+        ("PUBLISH", ["Event: nobody-knows", "SIP-If-Match: 1"]),
+        ("INVITE", ["Require: what-nobody-knows", "Proxy-Require:"]),
+    ],
+)
+def test_what_we_do_not_know_and_need_not_understand_goes_on(method: str, headers: list[str]) -> None:
+    bench = Bench()
+    data = invite(headers=headers) if method == "INVITE" else request(method, headers=headers)
+    sent = bench.receive(data) or bench.forward()
+    assert only(sent).destination == PBX
+    assert left(only(sent).data, data) == ["Max-Forwards"]
+
+
+@pytest.mark.parametrize(
     ("status", "headers"),
     [
         (302, ["Contact: <sip:203@10.0.0.7>;q=0.7, <tel:+31201234567>"]),
