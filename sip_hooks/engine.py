@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sip_hooks.errors import SipError
-from sip_hooks.events import Anchor, Command, Event, Side
+from sip_hooks.events import Anchor, Command, Event
 from sip_hooks.flows import Flow
 from sip_hooks.forwarding import respond
 from sip_hooks.framing import PING, PONG, Broken, Deframer, measured
@@ -202,8 +202,8 @@ class Engine:
             self.counters["ACKs of refusals"] += 1
         else:
             how = urgency(data, self.is_emergency)
-            is_phone = self._router.side_of(listener, source) is Side.PHONES
-            is_over = is_phone and not self.sources.allows(source[0], how is not Urgency.RUNNING, at)
+            is_limited = self._router.is_limited(listener, source)
+            is_over = is_limited and not self.sources.allows(source[0], how is not Urgency.RUNNING, at)
             if not self.overload.put(Arrival(data, source, listener, at, how, is_over)):
                 self.counters["dropped in overload"] += 1
 

@@ -23,6 +23,7 @@ from sip_hooks.urgency import Urgency
 LIMITS = {Urgency.CALL: 0.2, Urgency.OUTSIDE: 0.4}
 """Seconds after which each is refused. Nothing else ever is."""
 MOST_WAITING = 4096  # of each that may be refused; what comes after them is dropped
+MOST_RUNNING = 16384  # of all others; who sends more than it may has no part in what is beyond MOST_WAITING
 MOST_REFUSED = 65536
 REMEMBERED_SECONDS = 32.0  # as long as an INVITE may be repeated (64 * T1)
 SHEDDING_SECONDS = 5.0
@@ -71,6 +72,9 @@ class Overload:
         if arrival.urgency is Urgency.RUNNING:
             if sender in self._sources and arrival.data.startswith(b"CANCEL "):
                 queue = self._queues[Urgency.CALL]
+            may_be_emergency = arrival.data.startswith(b"INVITE ")
+            if len(queue) >= (MOST_WAITING if arrival.is_over and not may_be_emergency else MOST_RUNNING):
+                return False
         elif len(queue) >= MOST_WAITING:
             return False
         elif arrival.urgency is Urgency.CALL:

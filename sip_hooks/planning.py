@@ -107,7 +107,7 @@ class Planner:
         self, request: Message, routes: RouteSet, source: Address, listener: Listener
     ) -> Plan | Refusal:
         side = self._router.side_of(listener, source)
-        if side is Side.TRUNK and not (self._trunk and self._trunk.admits(source)):
+        if side is Side.TRUNK and not self._router.is_trunk(source):
             return STRANGER
         if request.to_tag:
             found = self._passes.find(request, routes.token, side)

@@ -44,6 +44,7 @@ class Router:
     """Knows our own names, the sides of our listeners, and nothing about calls."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        self._trunk = settings.trunk
         self.targets = Targets(settings.pbx, settings.pbx_transport)
         self._own: dict[tuple[Address, Transport], Listener] = {
             (address, each.transport): each
@@ -59,6 +60,15 @@ class Router:
             return Side(listener.side)
         is_pbx = self.targets.includes(source, any_port=listener.is_stream)
         return Side.PBX if is_pbx else Side.PHONES
+
+    def is_limited(self, listener: Listener, source: Address) -> bool:
+        """Whether a source may send only so much: a phone, or a stranger at the trunk's listener."""
+        side = self.side_of(listener, source)
+        return side is Side.PHONES or (side is Side.TRUNK and not self.is_trunk(source))
+
+    def is_trunk(self, source: Address) -> bool:
+        """Whether something that comes from there to a trunk listener comes from the trunk."""
+        return self._trunk is not None and self._trunk.admits(source)
 
     def exit_to(
         self,

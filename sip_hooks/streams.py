@@ -24,6 +24,7 @@ CONNECT_SECONDS = 4.0  # TLS handshake included; shorter than a caller's patienc
 HANDSHAKE_SECONDS = 10.0
 UNANSWERED_MILLISECONDS = 10_000  # what the other end has not acknowledged by then ends the connection
 MOST_CONNECTIONS = 8192
+KEPT_FREE = 64  # beside those, for PBX and trunk, however many others there are
 MOST_UNSENT = 1 << 20  # bytes waiting for a peer that does not read
 MOST_WAITING = 256  # messages waiting for a connection
 _BACKOFF_SECONDS = 0.2
@@ -61,7 +62,7 @@ class Streams:
         self.encryption = encryption
         self.counters = counters
         self._listeners = {it.name: it for it in settings.listeners}
-        self._pbx = settings.pbx[0]
+        self._pbx, self._trunk = settings.pbx[0], settings.trunk
         self._most_of_a_source = settings.limits.connections
         self._of_sources: Counter[str] = Counter()  # connections, those being made included
         self._hub = hub
@@ -137,7 +138,7 @@ class Streams:
                 await asyncio.sleep(_BACKOFF_SECONDS)
                 continue
             address = _named(peer)
-            if address is None or len(self._connections) + len(self._tasks) >= MOST_CONNECTIONS:
+            if address is None or len(self._connections) + len(self._tasks) >= self._room(listener, address):
                 self.counters["connections refused"] += 1
                 accepted.close()
             elif self._is_one_too_many(listener, address):
@@ -146,11 +147,21 @@ class Streams:
             else:
                 self._spawn(self._take(listener, accepted, address))
 
+    def _room(self, listener: Listener, address: Address) -> int:
+        """How many connections there may be before this one."""
+        return MOST_CONNECTIONS + (0 if self._is_limited(listener, address) else KEPT_FREE)
+
     def _is_one_too_many(self, listener: Listener, address: Address) -> bool:
-        """Whether a source on the phones' side has as many connections as it may have."""
+        """Whether a source has as many connections as it may have."""
         most = self._most_of_a_source
-        is_phone = listener.side == "phones" or (listener.side == "both" and address[0] != self._pbx)
-        return bool(most) and is_phone and self._of_sources[source_of(address[0])] >= most
+        is_limited = self._is_limited(listener, address)
+        return bool(most) and is_limited and self._of_sources[source_of(address[0])] >= most
+
+    def _is_limited(self, listener: Listener, address: Address) -> bool:
+        """Whether it is a phone, or a stranger at the trunk's listener."""
+        if listener.side == "trunk":
+            return self._trunk is None or not self._trunk.admits(address)
+        return listener.side == "phones" or (listener.side == "both" and address[0] != self._pbx)
 
     async def _take(self, listener: Listener, accepted: socket.socket, address: Address) -> None:
         _watch(accepted)

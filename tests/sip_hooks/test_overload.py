@@ -8,11 +8,12 @@ import pytest
 
 from sip_hooks.engine import Packet
 from sip_hooks.message import parse
-from sip_hooks.overload import LIMITS, REMEMBERED_SECONDS, SHEDDING_SECONDS
-from sip_hooks.settings import Address
+from sip_hooks.overload import LIMITS, MOST_RUNNING, REMEMBERED_SECONDS, SHEDDING_SECONDS
+from sip_hooks.settings import Address, Limits
 from sip_hooks.urgency import Urgency, urgency
 from tests.fakes.sip import (
     DIALOG,
+    OTHER,
     PBX,
     PHONE,
     TWO,
@@ -224,6 +225,24 @@ def test_what_waits_has_an_end() -> None:
         bench.wait_in_line(new_call(number))
     assert len(bench.engine.overload) == 4096
     assert bench.engine.counters["dropped in overload"] == 5000 - 4096
+
+
+def test_who_sends_more_than_it_may_fills_no_memory_and_keeps_no_emergency_out() -> None:
+    bench = Busy()
+    bench.engine.sources.limits = Limits(1, 10)
+    bench.wait_in_line(*(within("BYE", branch=f"z9hG4bK{number}") for number in range(5000)))
+    assert len(bench.engine.overload) == 4096
+    bench.wait_in_line(new_call(1, "sip:112@pbx.example"))
+    bench.wait_in_line(within("BYE", branch="z9hG4bKother"), source=OTHER)
+    assert len(bench.engine.overload) == 4098
+    assert bench.engine.counters["dropped in overload"] == 5000 - 4096
+
+
+def test_not_even_what_belongs_to_running_calls_fills_all_memory() -> None:
+    bench = Busy()
+    bye = within("BYE")
+    bench.wait_in_line(*(bye for _ in range(20_000)), source=PBX)
+    assert len(bench.engine.overload) == MOST_RUNNING
 
 
 def test_overload_is_over_when_nothing_was_refused_for_a_while() -> None:

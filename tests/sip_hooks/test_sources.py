@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sip_hooks.message import parse
-from sip_hooks.settings import EngineSettings, Limits
+from sip_hooks.settings import Address, EngineSettings, Limits, Listener, Trunk
 from sip_hooks.sources import Sources, source_of
 from tests.fakes.sip import (
     OTHER,
@@ -86,6 +86,22 @@ def test_an_emergency_call_gets_through_though_its_source_sends_too_much() -> No
         bench.receive(another(number))
     bench.receive(invite("sip:112@pbx.example"))
     assert len(bench.events) == 1
+
+
+def test_a_stranger_at_the_trunks_listener_is_held_to_the_limit_and_the_trunk_is_not() -> None:
+    trunk: Address = ("198.51.100.5", 5060)
+    bench = Bench(
+        (
+            Listener("outer", "trunk", "10.2.0.1", 5060),
+            Listener("inner", "pbx", "10.1.0.1", 5090, leads_to="trunk"),
+        ),
+        trunk=Trunk(trunk),
+    )
+    bench.engine.sources.limits = Limits(1, 3)
+    sources = [OTHER] * 6 + [trunk] * 6
+    sent = [bench.receive(another(number, "OPTIONS"), source) for number, source in enumerate(sources)]
+    said = [parse(only(it).data) for it in sent]
+    assert [it.method or it.status for it in said] == [403] * 4 + [503] * 2 + [b"OPTIONS"] * 6
 
 
 def test_a_limit_of_nothing_is_no_limit() -> None:
