@@ -22,7 +22,6 @@ from sip_hooks.events import (
     Event,
     ForwardCall,
     PassedUntouched,
-    Side,
 )
 from sip_hooks.flows import Flows
 from sip_hooks.forwarding import (
@@ -227,8 +226,7 @@ class Proxy:
             token = context.call.token if isinstance(context, Exchange) else self._new_id(8).hex().encode()
             routes = self.router.record_routes(server.listener, plan.exit, token, uri)
             push_record_routes(request, edits, routes)
-        is_trusted = plan.side is Side.PBX and self._settings.pbx_is_verified
-        push_via(edits, plan.exit, branch, is_trusted and plan.exit.transport == "tls")
+        push_via(edits, plan.exit, branch, self.router.may_reuse(plan.side, plan.exit))
         return edits.apply(), branch
 
     def _acknowledge(self, ack: Message, source: Address, listener: Listener, now: float) -> None:

@@ -44,7 +44,7 @@ class Router:
     """Knows our own names, the sides of our listeners, and nothing about calls."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._trunk = settings.trunk
+        self._trunk, self._pbx_is_verified = settings.trunk, settings.pbx_is_verified
         self.targets = Targets(settings.pbx, settings.pbx_transport)
         self._own: dict[tuple[Address, Transport], Listener] = {
             (address, each.transport): each
@@ -69,6 +69,10 @@ class Router:
     def is_trunk(self, source: Address) -> bool:
         """Whether something that comes from there to a trunk listener comes from the trunk."""
         return self._trunk is not None and self._trunk.admits(source)
+
+    def may_reuse(self, side: Side, leaving: Listener) -> bool:
+        """Whether the next hop there may send over the connection that we made (RFC 5923)."""
+        return side is Side.PBX and leaving.transport == "tls" and self._pbx_is_verified
 
     def exit_to(
         self,

@@ -74,7 +74,7 @@ def _chosen(answer: Answer, transports: Sequence[Transport]) -> list[tuple[Trans
     for it in answer:
         if isinstance(it, NAPTR) and it.flags.lower() == b"s" and not it.regexp:
             transport = _OF_NAPTR.get(it.service.upper())
-            if transport in transports:
+            if transport is not None and transport in transports:
                 name = it.replacement.to_text(omit_final_dot=True)
                 found.append((it.order, it.preference, transport, name))
     return [(transport, name) for _, _, transport, name in sorted(found)]
