@@ -86,14 +86,15 @@ class Libre:
         return _text(ctypes.addressof(address) + 16)  # behind the display name
 
     def _start_line(self, message: c_void_p, buffer: int) -> dict[str, str]:
-        """A request has version, method and Request-URI, a response version, status and reason."""
+        """A request has version, method and Request-URI, a response version and, behind zeros, its status."""
         start, size = struct.unpack("QQ", ctypes.string_at(buffer, 16))
         words = struct.unpack(f"{_HEAD // 8}Q", ctypes.string_at(message.value or 0, _HEAD))
-        inside = [at for at, word in enumerate(words[:-1]) if start <= word < start + size]
-        version, second, third = inside[:3]
-        if second == version + 2:
-            return {"request-uri": ctypes.string_at(words[third], words[third + 1]).hex()}
-        return {"status": str(words[second - 1] & 0xFFFF).encode().hex()}
+        version = next(at for at, word in enumerate(words) if start <= word < start + size)
+        method, uri, length = words[version + 2], *words[version + 4 : version + 6]
+        if method:
+            return {"request-uri": ctypes.string_at(uri, length).hex()}
+        status = next(word for word in words[version + 2 :] if word) & 0xFFFF
+        return {"status": str(status).encode().hex()}
 
 
 def _text(pl: int) -> str:
