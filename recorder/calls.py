@@ -187,18 +187,21 @@ class Calls:
         return effects
 
     def _restore(self, event: CallRestored) -> list[Effect]:
+        self._relations.restore(event.call)
         if event.media is None:
             return []
         call = self._restored[event.call] = RestoredCall(event.media.reference)
         return call.begin()
 
     def _go_on(self, event: Event, at: datetime) -> list[Effect]:
+        beside = self._relations.go_on(event)
+        effects = [effect for it in beside for effect in self._weigh_company(it, at)]
         call = self._restored.get(event.call)
         if call is None:
-            return []
+            return effects
         if isinstance(event, CallEnded):
             del self._restored[event.call]
-        return call.on_event(event, at)
+        return effects + call.on_event(event, at)
 
     def _offer(self, event: CallOffered, at: datetime) -> list[Effect]:
         others = self._passes.setdefault(event.conversation, set())
@@ -268,7 +271,8 @@ class Calls:
         uncertain = {it for it in speaking if len(everywhere) > 1 and not self._sessions[it].is_certain}
         for it in everywhere:
             session = self._sessions[it]
-            if it in speaking and uncertain - {it}:  # also again: a doubt may reach back further than before
+            is_beside = bool(uncertain - {it}) or self._relations.is_beside_strangers(it)
+            if it in speaking and is_beside:  # also again: a doubt may reach back further than before
                 effects += session.doubt(Doubt.COMPANY, at)
             elif Doubt.COMPANY in session.facts.doubts:
                 effects += session.settle(Doubt.COMPANY, at)

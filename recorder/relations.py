@@ -2,7 +2,8 @@
 
 Legs are joined by Replaces, Join and Target-Dialog (`CallsRelated`), by Call-ID, Session-ID (RFC 7989) and
 address and port of media, and where one telephone speaks in two calls at once: it may be a three-way call.
-A telephone is known by its Contact. Calls whose media passes us by count as not on hold: nobody tells.
+A telephone is known by its Contact. Calls whose media passes us by count as not on hold: nobody tells. Of
+calls that began before this process nothing is known but, once they say anything, whose telephones are in them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from recorder.graph import Graph, Taint
 from sip_hooks.address import UNSPECIFIED
 from sip_hooks.events import (
     CallAnswered,
+    CallDisturbed,
     CallEnded,
     CallOffered,
     CallsRelated,
@@ -35,6 +37,8 @@ class Relations:
         self._on_hold: set[str] = set()
         self._talking: dict[str, set[str]] = {}  # by telephone
         self._held: dict[str, set[str]] = {}
+        self._strange: dict[str, set[str]] = {}  # calls that began before us, by telephone
+        self._restored: set[str] = set()
 
     def offer(self, event: CallOffered) -> None:
         """A call begins."""
@@ -72,6 +76,29 @@ class Relations:
         telephone = self._telephones.get(call, "")
         talking, held = self._talking.get(telephone, set()), self._held.get(telephone, set())
         return sorted({call, *talking, *held}), talking
+
+    def is_beside_strangers(self, call: str) -> bool:
+        """Whether its telephone is in a call, too, of which nobody knows who is there."""
+        return self._telephones.get(call, "") in self._strange
+
+    def restore(self, call: str) -> None:
+        """A call goes on that began before us."""
+        self._restored.add(call)
+
+    def go_on(self, event: Event) -> list[str]:
+        """Something is known of such a call. Of each telephone concerned: one of the calls it speaks in."""
+        met: list[str] = []
+        if isinstance(event, CallDisturbed) and event.call in self._restored:
+            met = [it.address for it in event.identities if it.header == "contact" and it.address]
+            for telephone in met:
+                self._strange.setdefault(telephone, set()).add(event.call)
+        elif isinstance(event, CallEnded) and event.call in self._restored:
+            self._restored.discard(event.call)
+            met = [it for it, calls in self._strange.items() if calls == {event.call}]
+            for calls in self._strange.values():
+                calls.discard(event.call)
+            self._strange = {it: calls for it, calls in self._strange.items() if calls}
+        return [min(self._talking[it]) for it in met if it in self._talking]
 
     def is_consultation(self, event: CallOffered) -> bool:
         """Whether somebody dials while another call of the same telephone is on hold."""

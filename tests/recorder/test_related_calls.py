@@ -17,6 +17,7 @@ from sip_hooks.events import (
     CallDisturbed,
     CallEnded,
     CallOffered,
+    CallRestored,
     CallsRelated,
     Disturbance,
     Event,
@@ -305,3 +306,31 @@ def test_one_message_of_a_telephone_with_many_calls_has_each_of_them_weighed_but
     monkeypatch.setattr("recorder.session.decide", counted)
     site.tell(CallDisturbed(f"{0:032d}", Disturbance.HOLD, ()))
     assert many <= asked <= 4 * many
+
+
+# --- calls that began before this process
+
+
+BEFORE = "e" * 32
+
+
+def says_something(user: str = "201") -> CallDisturbed:
+    """A request within a dialog that nobody knows any more: all that it tells is whose telephone it is."""
+    return CallDisturbed(BEFORE, Disturbance.IDENTITY_CHANGED, (contact("caller", user),))
+
+
+def test_a_telephone_that_is_in_a_call_from_before_a_restart_may_let_anybody_be_heard() -> None:
+    """It may have put the doctor on hold and mix her in, of which only that call tells."""
+    site = Site()
+    site.tell(CallRestored(BEFORE, None), says_something())
+    site.offer(CALL, CUSTOMER)
+    assert site.answer(CALL) == []
+    assert site.tell(CallEnded(BEFORE, END, "bye", 200)) == RECORDED
+
+
+def test_a_call_waits_when_another_one_from_before_a_restart_turns_up_at_its_telephone() -> None:
+    site = Site().recorded()
+    assert site.tell(CallRestored(BEFORE, None)) == []
+    assert site.tell(says_something("202")) == []
+    assert site.tell(says_something()) == PAUSED
+    assert site.tell(CallEnded(BEFORE, END, "bye", 200)) == WENT_ON
