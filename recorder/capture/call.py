@@ -32,8 +32,7 @@ from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Recor
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
-"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set; on
-top of that a pause may begin a whole horizon before its order."""
+"""Ticks. By more than this the wall clock and the clock of arrivals differ only when one of them was set."""
 COMPLETE = "complete"
 
 
@@ -122,11 +121,13 @@ class CapturedRecording:
         """
         if self._is_over:
             return
-        tick = max(self._end(at, now_ns, self._horizon.length), 0)
+        # An order that comes late, or a clock that was set back, may cost what is held.
+        certain = self._tick(now_ns)
+        tick = max(min(_ticks(at - self.begin.started_at), certain), 0)
         self._timeline.drop_after(tick)
         if not self._is_paused:
             self._is_paused = True
-            self._horizon.pause(self._tick(now_ns))
+            self._horizon.pause(certain)
             self._marks.append(Pause(tick))
         elif self._marks:
             self._marks[-1] = Pause(min(tick, self._marks[-1].position))
@@ -222,11 +223,9 @@ class CapturedRecording:
         sides = zip(self._codecs, self.begin.channels, strict=True)
         return [codec for side, channel in sides for codec in side.kept(channel)]
 
-    def _end(self, ended_at: datetime, now_ns: int, back: int = 0) -> int:
-        """`back`: so many ticks before the order it may have been, and no clock was set."""
+    def _end(self, ended_at: datetime, now_ns: int) -> int:
         told, certain = _ticks(ended_at - self.begin.started_at), self._tick(now_ns)
-        is_set = abs(certain - told) > _CLOCK_STEP + back
-        return certain if is_set else min(told, certain)
+        return certain if abs(certain - told) > _CLOCK_STEP else min(told, certain)
 
     def _instant(self, tick: int) -> datetime:
         return self.begin.started_at + timedelta(seconds=tick / CLOCK_RATE)

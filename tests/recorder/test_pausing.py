@@ -78,6 +78,18 @@ async def test_a_pause_that_turns_out_to_have_begun_earlier_drops_more(site: Cap
     assert marks == [Pause(150 * SAMPLES), Resume(250 * SAMPLES)]
 
 
+@pytest.mark.parametrize("at_ms", [3000, -3_600_000])
+async def test_a_pause_that_is_told_late_or_by_a_clock_that_was_set_back_keeps_nothing_of_what_came_since(
+    site: CaptureSite, at_ms: int
+) -> None:
+    (clip,) = await site.begin(horizon_ms=30_000)
+    site.talk(8000)
+    site.ms = 40_500
+    await order(site, "pause", at_ms=at_ms)
+    await site.end("finish")
+    assert clip.audio(0) == said(AGENT, 0, max(0, at_ms // 20))
+
+
 async def test_a_taint_in_a_pause_drops_what_is_younger_than_the_horizon(site: CaptureSite) -> None:
     (clip,) = await site.begin()
     site.talk(3000)
