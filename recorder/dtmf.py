@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from recorder.rtp import Header
 
 _EVENT = struct.Struct("!BBH")  # event; end, reserved, volume; duration
-_KEYS = "0123456789*#ABCD!"  # RFC 4733 §3.2, and RFC 2833's flash
+HOOK = "!"
+_KEYS = f"0123456789*#ABCD{HOOK}"  # RFC 4733 §3.2, and RFC 2833's flash
 _END = 0x80
 _REMEMBERED = 16
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recorder.capture.keys import Keys
+from recorder.capture.keys import MOST_KEYS, Keys
 from recorder.capture.orders import OrderError
 from recorder.dtmf import Events
 from recorder.effects import OpenMedia, Remind, Tap, TellCapture
@@ -180,6 +180,20 @@ async def test_a_call_ends_where_a_key_was_pressed_of_which_nobody_may_know_yet(
     await site.end("finish")
     assert clip.audio(0) == said(AGENT, 0, kept)
     assert clip.ended and clip.ended[0] == "complete"
+
+
+async def test_a_telephone_that_sends_keys_without_end_counts_as_a_code_and_is_heard_no_more(
+    site: CaptureSite,
+) -> None:
+    await listen(site, TELEPHONE_EVENT)
+    every = [event(TWO, 1000 + 160 * it, it, end=True) for it in range(1100)]
+    for first in range(0, 1100, 500):
+        arrive(site, SIDE_A, every[first : first + 500])
+    await listen(site, TELEPHONE_EVENT)
+    arrive(site, SIDE_A, press(HASH, 1, 2000))
+    await soon(lambda: len(site.told("keys")) > MOST_KEYS)
+    await listen(site)
+    assert [it["keys"] for it in site.told("keys")] == ["2"] * MOST_KEYS + ["!"]
 
 
 @pytest.mark.parametrize("wrong", [{"side": "c", "payload_types": [101]}, {"side": "a"}])
