@@ -123,14 +123,15 @@ class Ends:
 
 def _agreed(caller: MediaEnd, callee: MediaEnd) -> tuple[Crypto, Crypto] | None:
     """The answer has one line, with the tag and the suite of one of those offered."""
+    if 1 not in (len(caller.cryptos), len(callee.cryptos)):
+        return None
     pairs = [
         (ours, theirs)
         for ours in caller.cryptos
         for theirs in callee.cryptos
         if (ours.tag, ours.suite) == (theirs.tag, theirs.suite)
     ]
-    is_answered = 1 in (len(caller.cryptos), len(callee.cryptos))
-    return pairs[0] if is_answered and len(pairs) == 1 else None
+    return pairs[0] if len(pairs) == 1 else None
 
 
 def _name(codec: Codec) -> str:

@@ -249,7 +249,8 @@ def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identit
         facts = facts._replace(disturbances=facts.disturbances | {cause.value})
     if cause is Disturbance.CONFERENCE:
         names = {it.value for it in identities} or {""}  # a room without a name is in no list
-        facts = facts._replace(rooms=facts.rooms | names)
+        rooms = facts.rooms | names
+        facts = facts._replace(rooms=rooms) if len(rooms) <= MOST_NAMES else _with_too_many(facts)
     if cause is Disturbance.IDENTITY_CHANGED:
         is_answered = facts.fork is not None
         return with_newcomers(facts, identities) if is_answered else rung(facts, "", identities)

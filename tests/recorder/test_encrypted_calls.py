@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from recorder.capture.protection import MOST_REFUSED
 from recorder.effects import TellCapture
+from recorder.ends import Ends
 from recorder.ring import SIDE_A, SIDE_B
 from sip_hooks.events import MediaNegotiated
 from sip_hooks.sdp import describe
@@ -114,6 +116,19 @@ def test_keys_that_change_are_told_and_keys_that_are_not_known_end_the_recording
     assert (message["op"], keys_in(message)) == ("codecs", {"a": (SUITE, key(3)), "b": (SUITE, key(4))})
     (codecs, taint) = told(call.on_event(ends(line(3), line(4, 2)), ANSWER))
     assert (codecs["op"], taint["op"]) == ("codecs", "taint")
+
+
+def test_where_neither_chose_among_many_keys_nobody_looks_through_all_pairs() -> None:
+    class Many(tuple[Any, ...]):
+        def __iter__(self) -> Any:
+            raise AssertionError("looked through")
+
+    ends_of = Ends()
+    event = ends(line(1) + line(2, 2), line(3) + line(4, 2))
+    assert event.caller and event.callee
+    caller, callee = (replace(it, cryptos=Many(it.cryptos)) for it in (event.caller, event.callee))
+    ends_of.learn(replace(event, caller=caller, callee=callee))
+    assert ends_of.srtp() is None
 
 
 def test_no_key_shows_in_what_is_to_be_done() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from recorder.decision import CallFacts, Direction, Kind, decide
-from recorder.facts import MOST_NAMES, with_identities
+from recorder.facts import MOST_NAMES, disturbed, with_identities
+from sip_hooks.events import Disturbance
 from sip_hooks.identity import Identity, identities
 from sip_hooks.message import parse
 from tests.recorder.test_rules import RULES
@@ -40,4 +41,13 @@ def test_a_call_in_which_hundreds_are_named_is_in_doubt_and_weighs_no_more_of_th
     for number in range(1000):
         facts = with_identities(facts, [Identity("caller", "from", f"+316{number:08}", "")])
     assert len(facts.everyone) == MOST_NAMES
+    assert "unreadable" in facts.disturbances
+
+
+def test_a_call_that_calls_itself_hundreds_of_rooms_is_in_doubt_and_weighs_no_more_of_them() -> None:
+    facts = CallFacts(Direction.INBOUND)
+    for number in range(1000):
+        rooms = (Identity("caller", "contact", f"room{number}", ""),)
+        facts = disturbed(facts, Disturbance.CONFERENCE, rooms)
+    assert len(facts.rooms) == MOST_NAMES
     assert "unreadable" in facts.disturbances
