@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from typing import NamedTuple
 
@@ -97,7 +98,11 @@ async def _addresses(name: str, family: Family, resolver: Resolver) -> tuple[lis
     answer = await _ask(resolver, name, _KIND[family])
     if answer is None:
         return [], SHORTEST_SECONDS
-    return [canonical(it.to_text()) for it in answer], _ttl(answer)
+    found = []
+    for it in answer:
+        with suppress(ValueError):  # link-local: of no use to anybody on another link
+            found.append(canonical(it.to_text()))
+    return found, _ttl(answer)
 
 
 def _ttl(answer: Answer) -> float:

@@ -31,6 +31,7 @@ ZONE = {
     ("a.pbx.example.", "AAAA"): ["2001:db8::11"],
     ("b.pbx.example.", "A"): ["127.0.0.12", "127.0.0.13"],
     ("plain.example.", "A"): ["127.0.0.20"],
+    ("near.example.", "AAAA"): ["fe80::20", "2001:db8::20"],
     ("_sip._udp.none.example.", "SRV"): ["0 0 0 ."],
     ("any.example.", "NAPTR"): [
         '20 50 "s" "SIP+D2U" "" _sip._udp.any.example.',
@@ -109,6 +110,7 @@ async def test_srv_records_say_where_the_servers_are_and_in_which_order() -> Non
         (model.Pbx(address="a.pbx.example", port=5070), 4, [("127.0.0.11", 5070)]),
         (model.Pbx(address="plain.example"), 4, [("127.0.0.20", 5060)]),
         (model.Pbx(address="plain.example", transport="tls"), 4, [("127.0.0.20", 5061)]),
+        (model.Pbx(address="near.example"), 6, [("2001:db8::20", 5060)]),
         (model.Pbx(address="none.example"), 4, []),
         (model.Pbx(address="nobody.example"), 4, []),
     ],
