@@ -30,6 +30,9 @@ TOLERANCE = CLOCK_RATE // 4
 MAX_SOURCES = 8
 """How many SSRCs of a leg are remembered while they are silent; one that comes back later begins anew."""
 
+MAX_BEHIND = 500
+"""So many later packets tell where one belongs: ten seconds' worth. To look at all would cost a flood's square."""
+
 MAX_SEQUENCE_JUMP = 3000
 """Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""
 
@@ -115,7 +118,8 @@ class _Run:
 
     def _behind(self, sequence: int) -> Iterator[tuple[int, Packet]]:
         """Those held that were sent after it."""
-        return (row for later, row in self.held.items() if later > sequence)
+        behind = (row for later, row in self.held.items() if later > sequence)
+        return itertools.islice(behind, MAX_BEHIND)
 
     @staticmethod
     def _has_jumped(

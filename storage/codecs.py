@@ -23,6 +23,8 @@ NO_SPEECH = (14, 15)
 """Frame types without any bits: lost on the way to the sender, or not spoken (RFC 4867 §4.3.2)."""
 ALIGNED = ";OCTET-ALIGN=1"
 """Behind AMR and AMR-WB in the octet-aligned format."""
+_MOST = CLOCK_RATE
+"""Ticks. No packet lasts longer than a second: what says so would push out whatever follows it."""
 _OPUS_FRAMES = (*(80, 160, 320, 480) * 3, *(80, 160) * 2, *(20, 40, 80, 160) * 4)  # SILK, hybrid, CELT
 _OPUS_MOST = 48 * CLOCK_RATE // 400  # 120 ms, RFC 6716 §3.2.5
 
@@ -50,7 +52,8 @@ def is_kept(name: str, rate: int) -> bool:
 def ticks(name: str, rate: int, payload: bytes | bytearray) -> int:
     """How long a payload lasts, in ticks of the clip; 0 when it cannot be one of this codec."""
     length = _TICKS[name](payload) if payload else 0
-    return length * CLOCK_RATE // rate if name == "L16" else length
+    span = length * CLOCK_RATE // rate if name == "L16" else length
+    return span if span <= _MOST else 0
 
 
 def _octets(payload: bytes | bytearray) -> int:

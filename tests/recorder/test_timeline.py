@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from recorder.timeline import MAX_SOURCES, Packet, Timeline
+import pytest
+
+from recorder.timeline import MAX_BEHIND, MAX_SOURCES, Packet, Timeline
 from storage.records import Audio, Gap, Quality
 
 FRAME = 160
@@ -211,3 +213,14 @@ def test_dropping_overwrites_what_was_held() -> None:
     assert timeline.drop() == 3
     assert not any(any(each.payload) for each in packets)
     assert timeline.commit(FAR) == []
+
+
+def test_a_flood_whose_timestamps_mean_nothing_costs_no_more_than_its_packets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = []
+    monkeypatch.setattr("recorder.timeline._excess", lambda *it: looked_at.append(len(list(it[-1]))) or 0)
+    timeline, chance = Timeline(), random.Random(1)
+    fill(timeline, [packet(index, index, shift=chance.randrange(2**32)) for index in range(2000)])
+    timeline.commit(FAR)
+    assert max(looked_at) == MAX_BEHIND

@@ -48,6 +48,8 @@ MS = 8
         ("AMR" + ALIGNED, 8000, bytes([0xF0, 0x44]) + bytes(5), 20),  # comfort noise
         ("AMR" + ALIGNED, 8000, bytes([0xF0, 0x7C]), 20),  # nothing said
         ("AMR" + ALIGNED, 8000, bytes([0xF0, 0x6C]), 0),  # type 13 is not used
+        ("AMR" + ALIGNED, 8000, bytes([0xF0, *[0xFC] * 49, 0x7C]), 1000),
+        ("AMR" + ALIGNED, 8000, bytes([0xF0, *[0xFC] * 50, 0x7C]), 0),  # longer than any packet
         ("AMR-WB" + ALIGNED, 16000, bytes([0xF0, 0x14]) + bytes(32), 20),
         ("AMR-WB", 16000, bytes([0xF1, 0x40]) + bytes(32), 20),
     ],
