@@ -2,8 +2,9 @@
 
 Legs are joined by Replaces, Join and Target-Dialog (`CallsRelated`), by Call-ID, Session-ID (RFC 7989) and
 address and port of media, and where one telephone speaks in two calls at once: it may be a three-way call.
-A telephone is known by its Contact. Calls whose media passes us by count as not on hold: nobody tells. Of
-calls that began before this process nothing is known but, once they say anything, whose telephones are in them.
+A telephone is known by its Contact. Calls whose media passes us by count as not on hold: nobody tells.
+Of calls that began before this process nothing is known but whose telephones are in them, once they
+say anything.
 """
 
 from __future__ import annotations

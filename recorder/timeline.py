@@ -31,7 +31,7 @@ MAX_SOURCES = 8
 """How many SSRCs of a leg are remembered while they are silent; one that comes back later begins anew."""
 
 MAX_BEHIND = 500
-"""So many later packets tell where one belongs: ten seconds' worth. To look at all would cost a flood's square."""
+"""So many later packets tell where one belongs: ten seconds. To look at all would cost a flood's square."""
 
 MAX_SEQUENCE_JUMP = 3000
 """Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""

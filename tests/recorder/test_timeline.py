@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -218,8 +220,13 @@ def test_dropping_overwrites_what_was_held() -> None:
 def test_a_flood_whose_timestamps_mean_nothing_costs_no_more_than_its_packets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looked_at = []
-    monkeypatch.setattr("recorder.timeline._excess", lambda *it: looked_at.append(len(list(it[-1]))) or 0)
+    looked_at: list[int] = []
+
+    def excess(_timestamp: int, _packet: Packet, later: Iterable[Any]) -> int:
+        looked_at.append(len(list(later)))
+        return 0
+
+    monkeypatch.setattr("recorder.timeline._excess", excess)
     timeline, chance = Timeline(), random.Random(1)
     fill(timeline, [packet(index, index, shift=chance.randrange(2**32)) for index in range(2000)])
     timeline.commit(FAR)
