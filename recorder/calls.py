@@ -108,8 +108,7 @@ class Calls:
 
     def on_evidence_lost(self, at: datetime) -> list[Effect]:
         """The source of evidence has fallen silent: nobody says who speaks inside."""
-        calls = [call for call in self._trunk.all() if call in self._sessions]
-        return [effect for call in calls for effect in self._take_back(call, at)]
+        return [effect for call in self._trunk.all() for effect in self._take_back(call, at)]
 
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
         """Another policy is in force from now on, for running calls too."""
@@ -149,8 +148,7 @@ class Calls:
 
     def on_discontinuity(self, recording: str, at: datetime) -> list[Effect]:
         """What capture hears of our side of a recorded call does not go on as it did."""
-        found = (call for call in self._trunk.all() if call in self._sessions)
-        calls = [call for call in found if recording in self._sessions[call].recordings()]
+        calls = [call for call in self._trunk.all() if recording in self._sessions[call].recordings()]
         return [effect for call in calls for effect in self._take_back(call, at)]
 
     def on_reminder(self, call: str, at: datetime) -> list[Effect]:
@@ -284,7 +282,7 @@ class Calls:
         """
         if call in self._trunk:
             return set()
-        on_trunk = ((it, self._sessions[it]) for it in self._trunk.all() if it in self._sessions)
+        on_trunk = ((it, self._sessions[it]) for it in self._trunk.all())
         return {it for it, other in on_trunk if may_be_one(session.facts, other.facts)}
 
     def _is_half_of_withheld(self, call: str, session: Session) -> bool:

@@ -90,8 +90,7 @@ class Session:
     def is_certain(self) -> bool:
         """Whether all who speak in it are known, and may be recorded, whatever other calls say."""
         # Where media passes us by nobody hears what is pressed.
-        is_deaf = self._taping.number is None and self._policy.hears_keys(self._facts)
-        if is_deaf or self._is_abandoned:
+        if self._taping.number is None and self._policy.hears_keys(self._facts):
             return False
         own = self._facts.doubts - BESIDES
         facts = self._facts if own == self._facts.doubts else self._facts._replace(doubts=own)

@@ -12,7 +12,7 @@ from simulate.dialogue import Dialog, Word
 from simulate.openings import Talk
 from simulate.people import CUSTOMERS, KEY_SECONDS, NEVER
 from simulate.transfers import consult, end
-from simulate.turns import HOLDS, reoffer, resumes, settle
+from simulate.turns import HOLDS, hold, resumes, settle
 from simulate.world import World
 
 CODES = ("##", "*2")
@@ -94,7 +94,7 @@ def presses_around_a_hold(talk: Talk) -> None:
     code, is_begun = world.choose(*CODES), world.chances(0.5)
     if is_begun:
         _tap(talk, code[0])
-    settle(world, reoffer(talk.phone, world.choose(*HOLDS), shows=talk.shows("doubt")))
+    hold(talk, talk.phone, world.choose(*HOLDS))
     press(world, talk.phone, code[1:] if is_begun else code, () if is_begun else talk.shows("doubt"))
     talk.other = other
     talk.speak(other)

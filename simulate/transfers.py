@@ -6,7 +6,7 @@ from simulate import naming
 from simulate.dialogue import Dialog, Word
 from simulate.openings import Talk
 from simulate.people import CUSTOMERS, NEVER, Person
-from simulate.turns import reoffer, resumes, settle
+from simulate.turns import hold, resumes, settle
 
 
 def _notify(talk: Talk, by: Dialog, status: int, shows: str = "", named: Person | None = None) -> None:
@@ -67,7 +67,7 @@ def consult(talk: Talk, other: Person, is_held: bool = True) -> Dialog | None:
 def attended(talk: Talk) -> None:
     """Hold, consult, transfer with Replaces: after the answer, or before it (semi-attended)."""
     world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
-    settle(world, reoffer(talk.phone, "sendonly", shows=talk.shows("doubt")))
+    hold(talk, talk.phone, "sendonly")
     second = consult(talk, other)
     if second is None or not talk.is_up:
         return
@@ -90,7 +90,7 @@ def three_way(talk: Talk) -> None:
     is_held = talk.phone.direction != "sendrecv"  # a transfer has come to nothing
     if not is_held and world.chances(0.5):
         is_held = True
-        settle(world, reoffer(talk.phone, "sendonly", shows=talk.shows("doubt")))
+        hold(talk, talk.phone, "sendonly")
     second = consult(talk, other, is_held)
     if second is None or not talk.is_up:
         return

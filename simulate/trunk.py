@@ -11,7 +11,7 @@ from simulate.dialogue import Dialog
 from simulate.openings import Talk, answer, ringing
 from simulate.people import AGENTS, ANNA, BERT, BUSINESS_NUMBER, CUSTOMERS, NEVER, Person
 from simulate.proxy import INNER
-from simulate.turns import HOLDS, reoffer, settle
+from simulate.turns import HOLDS, hold, reoffer, settle
 from simulate.world import World
 
 
@@ -98,12 +98,12 @@ def holds_on_trunk(talk: Talk) -> None:
     world = talk.world
     end, other = world.choose((talk.phone, talk.far), (talk.far, talk.phone))
     other.replies["INVITE"] = 200, (), talk.shows("nameless")
-    settle(world, reoffer(end, world.choose(*HOLDS), shows=talk.shows("doubt") + talk.shows("nameless")))
+    hold(talk, end, world.choose(*HOLDS), *talk.shows("nameless"))
     world.wait(world.choose(0.5, 5.0))
     if world.chances(0.3):
         passes_on(talk)
     other.replies["INVITE"] = 200, (), talk.shows("clear") + talk.shows("nameless")
-    settle(world, reoffer(end))
+    settle(world, reoffer(end, "sendrecv"))
 
 
 def informs_on_trunk(talk: Talk) -> None:

@@ -19,10 +19,16 @@ def settle(world: World, asked: Asked) -> bool:
     return 200 <= asked.status < 300
 
 
-def reoffer(dialog: Dialog, direction: str = "sendrecv", *headers: str, shows: Sequence[Word] = ()) -> Asked:
-    """A re-INVITE, or an UPDATE, with a description."""
-    dialog.direction = direction
+def reoffer(dialog: Dialog, direction: str = "", *headers: str, shows: Sequence[Word] = ()) -> Asked:
+    """A re-INVITE with a description; who is on hold stays so if no other direction is given."""
+    dialog.direction = direction or dialog.direction
     return dialog.ask("INVITE", headers, dialog.sdp, shows=shows)
+
+
+def hold(talk: Talk, end: Dialog, direction: str, *shows: Word) -> None:
+    """One end holds, in this way; if it does already that is no further doubt."""
+    marks = talk.shows("doubt") if end.direction == "sendrecv" else ()
+    settle(talk.world, reoffer(end, direction, shows=[*marks, *shows]))
 
 
 def refreshes(talk: Talk) -> None:
@@ -47,7 +53,7 @@ def holds(talk: Talk) -> None:
     """Hold in one of its spellings, by either end, and resume; meanwhile somebody else may have come."""
     world = talk.world
     end = world.choose(talk.phone, talk.far)
-    settle(world, reoffer(end, world.choose(*HOLDS), shows=talk.shows("doubt")))
+    hold(talk, end, world.choose(*HOLDS))
     world.wait(world.choose(0.5, 5.0))
     if world.chances(0.3):
         other = world.choose(*NEVER)
@@ -57,7 +63,7 @@ def holds(talk: Talk) -> None:
             settle(world, reoffer(end, "sendrecv", header, shows=talk.shows("named", other)))
         else:
             talk.far.replies["INVITE"] = 200, (header,), talk.shows("named", other)
-            settle(world, reoffer(end))
+            settle(world, reoffer(end, "sendrecv"))
         talk.other = other
         return
     resumes(talk, end)
@@ -67,7 +73,7 @@ def resumes(talk: Talk, end: Dialog, *shows: Word) -> None:
     """The same people go on: certain when the other end has agreed. `shows`: what else is shown by that."""
     other = talk.far if end is talk.phone else talk.phone
     other.replies["INVITE"] = 200, (), talk.shows("clear")
-    settle(talk.world, reoffer(end, shows=shows))
+    settle(talk.world, reoffer(end, "sendrecv", shows=shows))
 
 
 def connected_line(talk: Talk) -> None:

@@ -172,6 +172,21 @@ def test_ports_that_come_after_the_call_has_gone_are_given_back() -> None:
     assert running.media_opened(CALL, asked.session, PORTS) == [CloseMedia(asked.session)]
 
 
+def test_ports_that_were_asked_for_under_another_number_are_given_back() -> None:
+    running = calls()
+    (asked,) = of_kind(offer(running, "201", "+31612345678"), OpenMedia)
+    assert running.media_opened(CALL, asked.session + 1, PORTS) == [CloseMedia(asked.session + 1)]
+    assert of_kind(list(running.media_opened(CALL, asked.session, PORTS)), Forward)
+
+
+def test_where_no_ports_were_left_a_port_of_ours_is_nobodys() -> None:
+    running = calls()
+    (asked,) = of_kind(offer(running, "201", "+31612345678"), OpenMedia)
+    running.media_opened(CALL, asked.session, None)
+    claimed = offered("201", "+31612345679", call=OTHER, conversation=OTHER, already_anchored=True)
+    assert of_kind(list(running.on_event(claimed, START)), Forward)
+
+
 def test_a_call_is_forgotten_when_its_recordings_are_sealed() -> None:
     running = calls()
     recorded(running)

@@ -142,6 +142,14 @@ def test_keys_for_somebodys_menu_cost_nothing() -> None:
     assert Keys().press("1234567890") == []
 
 
+def test_the_time_of_a_key_is_over_after_the_codes_have_gone_from_the_scheme() -> None:
+    """From then on any key may be one: what has begun stays in doubt."""
+    keys = Keys()
+    assert keys.press("*") == PAUSED
+    keys.site.calls.on_policy(in_force(None), ANSWER)
+    assert keys.site.calls.on_reminder(CALL, ANSWER + timedelta(seconds=60)) == []
+
+
 def test_the_beginning_of_a_code_that_is_none_costs_the_time_until_that_is_known() -> None:
     keys = Keys()
     assert keys.press("*") == PAUSED

@@ -15,6 +15,7 @@ from recorder.leg import TABLE, Phase, Word
 from sip_hooks.events import (
     CallDisturbed,
     CallEnded,
+    CallProgressed,
     Disturbance,
     Event,
     MediaKept,
@@ -22,6 +23,7 @@ from sip_hooks.events import (
     TransferEnded,
 )
 from sip_hooks.identity import Identity
+from tests.recorder.schemes import CONFIGURATION
 from tests.recorder.test_session import (
     ANSWER,
     CALL,
@@ -31,6 +33,7 @@ from tests.recorder.test_session import (
     negotiated,
     of_kind,
     offered,
+    policy,
     recording,
     session,
 )
@@ -278,3 +281,14 @@ def test_any_doubt_pauses_until_it_is_settled(doubt: Doubt) -> None:
     made = recording()
     assert did(made.doubt(doubt, ANSWER)) == PAUSED
     assert did(made.settle(doubt, ANSWER)) == WENT_ON
+
+
+def test_who_was_never_to_be_recorded_is_not_when_a_new_scheme_permits_it_during_the_call() -> None:
+    """Also where nothing was recorded yet."""
+    made = session(offered("201", "+31612345678"))
+    made.begin()
+    made.media_opened(PORTS)
+    made.on_event(CallProgressed(CALL, "t", 180, (Identity("callee", "diversion", "250", ""),)), ANSWER)
+    made.on_policy(policy(CONFIGURATION.replace('numbers = ["250"]', 'numbers = ["251"]')), ANSWER)
+    made.on_event(negotiated(), ANSWER)
+    assert did(made.on_event(answered(), ANSWER)) == []

@@ -264,6 +264,14 @@ def test_beside_a_call_that_could_not_be_acted_on_nobody_is_certain() -> None:
     assert site.answer(SECOND, "+31687654321") == []
 
 
+def test_what_could_not_be_acted_on_ends_what_is_joined_at_another_telephone_too() -> None:
+    site = Site().recorded()
+    site.offer(SECOND, CUSTOMER, user="other")
+    assert site.answer(SECOND) == RECORDED
+    site.tell(CallsRelated(CALL, (SECOND,)))
+    assert did(site.calls.abandon(CALL, ANSWER)) == ENDED + ENDED
+
+
 def test_a_new_scheme_that_leaves_one_call_uncertain_holds_the_one_beside_it() -> None:
     site = Site().recorded()
     site.offer(SECOND, "0687654321")

@@ -13,7 +13,7 @@ import pytest
 from recorder.calls import Calls
 from recorder.effects import AskForEvidence, Forward, NoteOutcome, NoteWithheld, OpenMedia, Tap, TellCapture
 from recorder.evidence.statements import Statement
-from sip_hooks.events import CallAnswered, CallDisturbed, CallEnded, Disturbance, Side
+from sip_hooks.events import CallAnswered, CallDisturbed, CallEnded, CallsRelated, Disturbance, Side
 from tests.recorder.test_session import (
     ANSWER,
     CALL,
@@ -241,6 +241,27 @@ def test_a_caller_without_a_number_who_is_led_to_the_doctor_is_kept_out_on_the_t
     call(running, anonymous=True)
     inner(running, "anonymous", "250", Side.PBX, anonymous=True)
     assert taps(said(running, AGENT)) == []
+
+
+def test_a_call_that_is_kept_is_no_reason_to_keep_its_other_half_out() -> None:
+    running = calls()
+    inner(running, "201", "+31612345678")
+    assert of_kind(outer(running), OpenMedia)
+
+
+def test_who_cannot_be_read_inside_may_be_the_doctor_on_the_trunk_too() -> None:
+    running = recorded()
+    effects = inner(running, "+31612345678", "201", Side.PBX, disturbances=(Disturbance.UNREADABLE,))
+    assert taps(effects) == ["none"]
+    assert taps(said(running, AGENT)) == []
+
+
+def test_a_doctor_whom_the_source_names_in_one_call_keeps_out_what_belongs_to_it() -> None:
+    running = recorded()
+    event = offered("+31687650000", "+31201234567", Side.TRUNK, call=PHONE, conversation=OUTER)
+    running.on_event(replace(event, description=description("192.0.2.33", 4004)), ANSWER)
+    running.on_event(CallsRelated(CALL, (PHONE,)), ANSWER)
+    assert taps(said(running, frozenset({"250"}), conversation=OUTER)) == ["none"]
 
 
 def test_a_call_of_another_caller_to_the_doctor_stops_nothing() -> None:
