@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bench import __main__ as commands
+from bench import machine
 from bench.peers import Proxy, Proxying, Stand
 from bench.peers.kamailio import kamailio
 from bench.peers.signalling import anchored, direct
@@ -114,3 +118,15 @@ def test_rounds_that_were_run_apart_count_as_if_they_were_run_together() -> None
 def test_rounds_of_another_scheduling_are_not_added() -> None:
     with pytest.raises(BenchError, match="another scheduling"):
         results(*ROUNDS).and_then(results(*ROUNDS, is_first=True))
+
+
+def test_rounds_of_another_version_are_not_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured then, and what is there stays."""
+    file = tmp_path / "signalling.json"
+    file.write_text(json.dumps({"machine": {**machine.describe(), "commit": "another"}}))
+    monkeypatch.setattr(commands, "RESULTS", tmp_path)
+    monkeypatch.setattr("bench.signalling.measure", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr(sys, "argv", ["bench", "signalling", "--add"])
+    before = file.read_text()
+    assert commands.main() == 1
+    assert file.read_text() == before
