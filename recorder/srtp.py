@@ -24,6 +24,9 @@ MOST_SEARCHES = 500
 """In a row; after that only the most likely index is tried, until one is right."""
 
 _ROLLOVER = 1 << 16
+_REMEMBERED = 1024
+_BELATED = 32
+"""So many packets before the first one, or before a leap, may come after it; what is older is said again."""
 _SALT_BYTES = 14
 _GCM_SALT_BYTES = 12
 _GCM_TAG_BYTES = 16
@@ -46,7 +49,7 @@ class Opener:
         self._cipher = _Gcm(master.key) if is_gcm else _CounterMode(master.key, tag_bytes)
         self._mki = master.mki
         self._is_mki_last = is_gcm  # RFC 7714 §5.2; else before the tag (RFC 3711 §3.1)
-        self._sources: dict[int, Unwrapper] = {}
+        self._sources: dict[int, _Source] = {}
         self._searches = 0
 
     def open(self, packet: bytes) -> tuple[Header, bytearray] | None:
@@ -62,8 +65,7 @@ class Opener:
         for index in self._indices(ssrc, sequence):
             payload = self._cipher.open(sealed, tag, start, ssrc, index)
             if payload is not None:
-                self._note(ssrc, index)
-                return _whole(packet[:start], payload)
+                return _whole(packet[:start], payload) if self._note(ssrc, index) else None
         return None
 
     def _parted(self, packet: bytes) -> tuple[bytes, bytes]:
@@ -86,12 +88,37 @@ class Opener:
         for turn in range(MOST_ROLLOVERS if self._searches <= MOST_SEARCHES else 1):
             yield turn * _ROLLOVER + sequence
 
-    def _note(self, ssrc: int, index: int) -> None:
-        known = self._sources.get(ssrc)
-        if known is None and len(self._sources) >= MOST_SOURCES:
-            del self._sources[next(iter(self._sources))]
-        self._sources[ssrc] = Unwrapper(16, index if known is None else max(known.highest, index))
+    def _note(self, ssrc: int, index: int) -> bool:
+        """Whether this packet has not been seen (RFC 3711 §3.3.2)."""
         self._searches = 0
+        if ssrc not in self._sources and len(self._sources) >= MOST_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        return self._sources.setdefault(ssrc, _Source(index)).take(index)
+
+
+class _Source(Unwrapper):
+    """What was seen of one SSRC: bit n of `_seen` is the packet n before the highest."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, first: int) -> None:
+        super().__init__(16, first)
+        self._seen = _AFTER_A_LEAP
+
+    def take(self, index: int) -> bool:
+        """Note a packet; False when it was noted before, or is too old to tell."""
+        ahead = index - self.highest
+        if ahead > 0:
+            self._seen = _AFTER_A_LEAP if ahead > _BELATED else (self._seen << ahead) & _ALL
+            self.highest = index
+        bit = 1 << max(-ahead, 0)
+        is_new = bit <= _ALL and not self._seen & bit
+        self._seen |= bit & _ALL
+        return is_new
+
+
+_ALL = (1 << _REMEMBERED) - 1
+_AFTER_A_LEAP = _ALL & -1 << _BELATED
 
 
 def _whole(head: bytes, payload: bytes) -> tuple[Header, bytearray] | None:

@@ -116,6 +116,24 @@ def test_a_flood_of_what_does_not_open_is_not_searched_for_ever() -> None:
     assert opened(tool, near) == plain(5)
 
 
+@every_profile
+def test_a_packet_opens_once(suite: str) -> None:
+    source, tool = sender(suite), opener(suite)
+    packets = [source.protect(plain(number)) for number in range(100, 1300)]
+    assert all(opened(tool, it) for it in packets)
+    assert not any(opened(tool, it) for it in packets)
+
+
+def test_what_was_said_while_nobody_listened_opens_no_more() -> None:
+    """A pause: who sits between may not put it into a silence that comes after."""
+    source, tool = sender(SUITE), opener(SUITE)
+    packets = [source.protect(plain(number)) for number in range(300)]
+    assert opened(tool, packets[0])
+    assert opened(tool, packets[200])
+    assert not any(opened(tool, it) for it in packets[1:150])
+    assert opened(tool, packets[199]), "a packet may be belated"
+
+
 def test_sources_have_indices_of_their_own() -> None:
     source, tool = sender(SUITE), opener(SUITE)
     for ssrc in range(1, 30):
