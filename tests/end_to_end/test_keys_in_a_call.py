@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from demo.phone import free_port
 from demo.telephony import PASSWORD
+from recorder.config import load
 from storage.records import Audio, Parties, Pause, Record, Resume
 from tests.end_to_end.installation import AGENT, CLIENT, COLLEAGUE, CUSTOMER, LISTENERS, Recorder, running
 from tests.end_to_end.peers import baresip
@@ -70,7 +72,11 @@ def spoken(way: Way) -> bytes:
 
 def phone(recorder: Recorder, folder: Path, number: str, way: Way, alaw: bytes) -> Baresip:
     samples = np.frombuffer(audioop.alaw2lin(alaw, 2), np.int16)
-    return Baresip(folder / number, recorder.address, number, samples, "PCMA", PASSWORD, dtmf=way)
+    made = Baresip(folder / number, recorder.address, number, samples, "PCMA", PASSWORD, dtmf=way)
+    own = load(recorder.config).media
+    while own.port_low <= made.media_port <= own.port_high:  # whoever names a port of ours is not recorded
+        made.media_port = free_port()
+    return made
 
 
 async def call(recorder: Recorder, folder: Path, way: Way) -> None:
