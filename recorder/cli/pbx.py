@@ -13,10 +13,10 @@ from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Exit, Json, complain, err, rows, say, show
 from recorder.config import Config, load
 from recorder.probe import findings
-from recorder.probe.digest import Login
 from recorder.probe.telephone import Account
 from recorder.probe.trial import Wanted, try_out
 from sip_hooks.address import host
+from sip_hooks.digest import Login
 
 app = typer.Typer(
     help="Find out what the PBX can do.",

@@ -13,7 +13,6 @@ from recorder.cli.installation import Installation, account_name, work
 from recorder.cli.options import DEFAULT, ConfigPath, Person, some_text
 from recorder.cli.output import Exit, Json, complain, err, rows, say, show
 from recorder.explanation import SOMEBODY, excluded_by, imagine, roles
-from recorder.probe.digest import Login
 from recorder.probe.telephone import Account
 from recorder.scheme import Scheme
 from recorder.selftest import verdict
@@ -25,6 +24,7 @@ from recorder.selftest.witness import Witness
 from recorder.service import gatekeeper, places
 from recorder.words import in_words
 from sip_hooks.address import host
+from sip_hooks.digest import Login
 from storage.errors import Refused
 
 app = typer.Typer(

@@ -15,8 +15,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from recorder.probe.dialog import Dialog, belonging, description, encoded, new_branch
-from recorder.probe.digest import Login, credentials
 from sip_hooks.address import host
+from sip_hooks.digest import Login, credentials
 from sip_hooks.errors import SipError
 from sip_hooks.headers import tag_in, uri_in
 from sip_hooks.message import Message, parse

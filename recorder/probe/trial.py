@@ -19,12 +19,12 @@ from dns.exception import DNSException
 
 from recorder.config import Config
 from recorder.config.listening import transports_of_pbx, versions_of_pbx
-from recorder.probe.digest import Login
 from recorder.probe.findings import Called, Came, Registration, Seen, Way
 from recorder.probe.telephone import PATIENCE_SECONDS, Account, Telephone
 from recorder.service.listening import encryption, listeners
 from recorder.service.resolving import look_up
 from sip_hooks.address import family_of
+from sip_hooks.digest import Login
 from sip_hooks.events import CallOffered, Event, ForwardCall
 from sip_hooks.message import Message
 from sip_hooks.settings import Address, EngineSettings, Listener

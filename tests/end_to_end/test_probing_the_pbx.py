@@ -16,10 +16,10 @@ from demo.phone import free_port
 from demo.registrar import Datagram, Message, Registrar
 from recorder.config import parse
 from recorder.probe import telephone, trial
-from recorder.probe.digest import Login
 from recorder.probe.findings import Seen, findings
 from recorder.probe.telephone import Account
 from recorder.probe.trial import Wanted, try_out
+from sip_hooks.digest import Login
 from storage.errors import Unavailable
 from tests.end_to_end.peers import kamailio
 from tests.end_to_end.peers.kamailio import Kamailio

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from recorder.probe.digest import Login, credentials
 from recorder.probe.findings import Called, Came, Registration, Seen, Way, findings, rows
+from sip_hooks.digest import Login, credentials
 
 MUFASA = Login("Mufasa", "Circle of Life")
 REALM = 'Digest realm="http-auth@example.org", qop="auth, auth-int", '
