@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recorder.decision import Doubt
+from recorder.decision import BESIDES, Doubt
 from recorder.effects import Answer, AskForEvidence, CloseMedia, Effect, Forward, Remind
+from recorder.ends import DOUBTS
 from recorder.evidence.statements import Statement
 from recorder.facts import Lots, our_role
 from recorder.graph import Taint
@@ -22,9 +23,10 @@ from recorder.policy import Policy
 from recorder.relations import Relations
 from recorder.restored import RestoredCall
 from recorder.session import Session
-from recorder.trunk_legs import TrunkLegs, may_be_one
+from recorder.trunk_legs import SETTLED_AFTER, Dialogs, TrunkLegs, may_be_one
 from sip_hooks.events import (
     Anchor,
+    CallAnswered,
     CallDisturbed,
     CallEnded,
     CallOffered,
@@ -54,6 +56,7 @@ class Calls:
         self._restored: dict[str, RestoredCall] = {}
         self._anchors: dict[str, Anchor] = {}
         self._trunk = TrunkLegs()
+        self._dialogs = Dialogs()
         self._keypads: dict[str, Keypad] = {}
 
     def __len__(self) -> int:
@@ -79,13 +82,15 @@ class Calls:
             return self._go_on(event, at)
         self._relations.note(event)
         effects = self._weigh_company(event.call, at)  # before anything begins
+        if self._trunk.is_disturbed_by(event):
+            effects += self._take_back(event.call, at)
         effects += session.on_event(event, at)
         if isinstance(event, KeysPressed | KeysTaken) and event.sender == our_role(session.facts):
             effects += self._on_info(event, at)
         effects += self._spread(event.call, at)
         effects += self._weigh_company(event.call, at)
-        if self._trunk.is_disturbed_by(event):
-            effects += self._take_back(event.call, at)
+        self._note_dialog(event)
+        effects += self._let_phones_vouch(event.call, at)
         self._forget(event.call)
         return effects
 
@@ -116,6 +121,8 @@ class Calls:
         effects = [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
         for call in self._sessions:
             effects += self._spread(call, at) + self._weigh_company(call, at)
+        for call in self._trunk.all():
+            effects += self._let_phone_vouch(call, at)
         return effects
 
     def abandon(self, call: str, at: datetime) -> list[Effect]:
@@ -154,9 +161,8 @@ class Calls:
     def on_reminder(self, call: str, at: datetime) -> list[Effect]:
         """Time has gone by since a key was pressed (Remind)."""
         pad, codes = self._keypads.get(call), self._policy.feature_codes
-        if pad is None or codes is None:
-            return []
-        return self._heed(call, pad, pad.expire(at, codes), at)
+        effects = self._heed(call, pad, pad.expire(at, codes), at) if pad and codes else []
+        return effects + self._let_phones_vouch(call, at)
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of a recording."""
@@ -266,7 +272,9 @@ class Calls:
         """
         effects: list[Effect] = []
         everywhere, speaking = self._relations.company(call)
-        uncertain = {it for it in speaking if len(everywhere) > 1 and not self._sessions[it].is_certain}
+        uncertain = {
+            it for it in speaking if len(everywhere) > 1 and not self._sessions[it].is_certain(BESIDES)
+        }
         for it in everywhere:
             session = self._sessions[it]
             is_beside = bool(uncertain - {it}) or self._relations.is_beside_strangers(it)
@@ -332,7 +340,37 @@ class Calls:
     def _take_back(self, call: str, at: datetime) -> list[Effect]:
         """What was vouched for counts no longer; only what is true from now on does."""
         self._trunk.disturb(call, at)
-        return [*self._sessions[call].vouch(None, at), AskForEvidence()]
+        session = self._sessions[call]
+        if self._policy.do_phones_vouch:
+            return [*session.vouch(None, at), Remind(call, (SETTLED_AFTER + MARGIN).total_seconds())]
+        return [*session.vouch(None, at), AskForEvidence(session.conversation)]
+
+    def _note_dialog(self, event: Event) -> None:
+        if isinstance(event, CallAnswered):
+            self._dialogs.answer(event.call, self._sessions[event.call].conversation, event.to_tag)
+        elif isinstance(event, CallEnded):
+            self._dialogs.leave(event.call)
+
+    def _let_phones_vouch(self, call: str, at: datetime) -> list[Effect]:
+        """Something has changed in a call, and perhaps in others of its telephone: what does that mean for
+        those on the trunk that are the same dialog?
+        """
+        if not self._policy.do_phones_vouch:
+            return []
+        near = {call, *self._relations.company(call)[0]}
+        halves = {it for one in near for it in self._dialogs.passes(one)} | {call}
+        return [effect for it in sorted(halves) for effect in self._let_phone_vouch(it, at)]
+
+    def _let_phone_vouch(self, call: str, at: datetime) -> list[Effect]:
+        """A call on the trunk is vouched for by its pass between phone and PBX while all is certain there."""
+        if not self._policy.do_phones_vouch or call not in self._trunk or call not in self._sessions:
+            return []
+        passes = [self._sessions[it] for it in self._dialogs.passes(call) if it not in self._trunk]
+        is_sure = len(passes) == 1 and passes[0].is_certain(DOUBTS)  # which the trunk's own pass judges
+        if is_sure and not self._trunk.is_settled(call, at):
+            return []
+        inside = passes[0].facts.inside if is_sure else None
+        return self._sessions[call].vouch(inside, at) + self._spread(call, at)
 
     def _shown(self, id: str) -> Session | None:
         return next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
@@ -342,6 +380,7 @@ class Calls:
         if session.is_over:
             del self._sessions[call]
             self._trunk.forget(call)
+            self._dialogs.forget(call)
             self._relations.forget(call)
             self._keypads.pop(call, None)
             self._anchors.pop(call, None)

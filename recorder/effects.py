@@ -70,7 +70,9 @@ class TellCapture:
 
 @dataclass(frozen=True, slots=True)
 class AskForEvidence:
-    """Let the source of evidence say anew who speaks inside the calls on the trunk side."""
+    """Let the source of evidence say anew who speaks inside this call on the trunk side."""
+
+    conversation: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class Policy:
     trunk_horizon: timedelta = timedelta(seconds=5)
     is_trunk_witnessed: bool = False
     """Whether there is a source of evidence for calls on the trunk side."""
+    do_phones_vouch: bool = False
+    """Whether that source is our own: what is known of the same dialog between phone and PBX."""
     feature_codes: FeatureCodes | None = None
     """The PBX's codes; None: nobody has said which there are, so any key may be one."""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.account import Account
-from recorder.decision import BESIDES, WITHHELD, Action, CallFacts, Doubt, Kind, Reason, decide
+from recorder.decision import WITHHELD, Action, CallFacts, Doubt, Kind, Reason, decide
 from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
 from recorder.ends import DOUBTS, Ends
 from recorder.facts import Lots, disturbed, first_facts, our_role, told, vouched
@@ -86,13 +86,12 @@ class Session:
         """What this pass shows itself keeps the whole conversation out (`Verdict.concerns_all`)."""
         return self._verdict.concerns_all and not self._facts.withheld_elsewhere
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether all who speak in it are known, and may be recorded, whatever other calls say."""
+    def is_certain(self, besides: frozenset[Doubt]) -> bool:
+        """Whether all who speak in it are known, and may be recorded, whatever `besides` is doubtful."""
         # Where media passes us by nobody hears what is pressed.
         if self._taping.number is None and self._policy.hears_keys(self._facts):
             return False
-        own = self._facts.doubts - BESIDES
+        own = self._facts.doubts - besides
         facts = self._facts if own == self._facts.doubts else self._facts._replace(doubts=own)
         self._alone = verdict = decide(facts, self._policy.rules, self._alone)
         return verdict.kind is Kind.BUSINESS and Reason.DISTURBED not in verdict.reasons

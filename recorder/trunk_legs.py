@@ -8,12 +8,14 @@ of these takes back what was vouched for, and only what is true as of a later in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from recorder.decision import CallFacts, Direction
 from recorder.evidence.statements import Statement
 from sip_hooks.events import CallDisturbed, CallOffered, Event, KeysPressed, MediaNegotiated
 
+SETTLED_AFTER = timedelta(milliseconds=500)
+"""What changes a dialog has crossed its other pass by then: a phone vouches for nothing that is younger."""
 _TAIL = 6  # digits that are compared, for countries and prefixes write the beginning differently
 _SHORTEST = 3
 _DIGITS = frozenset("0123456789")
@@ -73,6 +75,10 @@ class TrunkLegs:
         is_fresh = statement.at >= self._legs[calls[0]].certain_after
         return calls[0] if is_fresh or statement.inside is None else None
 
+    def is_settled(self, call: str, at: datetime) -> bool:
+        """Whether nothing has happened for a while after which it has to be said anew who speaks inside."""
+        return at >= self._legs[call].certain_after + SETTLED_AFTER
+
     def __contains__(self, call: str) -> bool:
         return call in self._legs
 
@@ -83,3 +89,38 @@ class TrunkLegs:
     def forget(self, call: str) -> None:
         """A call is over."""
         self._legs.pop(call, None)
+
+
+class Dialogs:
+    """The answered passes of each dialog that runs.
+
+    A dialog is known by its Call-ID and by the tag of whoever answered it (RFC 3261 §12). One that crosses us
+    on both sides of the PBX is the phone's own: no other device can come into it unseen. A PBX that has a
+    dialog of its own on each side answers with a tag of its own, also where it keeps the Call-ID.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[str, str]] = {}
+        self._passes: dict[tuple[str, str], set[str]] = {}
+
+    def answer(self, call: str, conversation: str, to_tag: str) -> None:
+        """A pass is answered."""
+        self._of[call] = conversation, to_tag
+        self._passes.setdefault((conversation, to_tag), set()).add(call)
+
+    def passes(self, call: str) -> set[str]:
+        """All passes of the dialog of this one, itself among them; none while it is not answered."""
+        return set(self._passes.get(self._of.get(call, ("", "")), ()))
+
+    def leave(self, call: str) -> None:
+        """A pass is over. What it was a pass of is known until it is forgotten."""
+        dialog = self._of.get(call, ("", ""))
+        if found := self._passes.get(dialog):
+            found.discard(call)
+            if not found:
+                del self._passes[dialog]
+
+    def forget(self, call: str) -> None:
+        """Nothing more will come of a pass."""
+        self.leave(call)
+        self._of.pop(call, None)

@@ -67,9 +67,12 @@ def trunk_side(signalling: Mapping[str, Any]) -> str:
     """Whether calls between PBX and trunk may be recorded now."""
     if signalling["evidence"] == "none":
         return "nothing is recorded: nobody says who speaks inside the PBX"
+    if signalling["evidence"] == "phones":
+        return "recorded while the same dialog is certain between PBX and phone"
+    state = f" ({it})" if (it := signalling["evidence_state"]) else ""
     if signalling["evidence_connected"]:
-        return f"recorded while {signalling['evidence']} says that an enrolled agent speaks inside"
-    return f"nothing is recorded: {signalling['evidence']} does not answer; see the log of signalling"
+        return f"recorded while {signalling['evidence']} says that an enrolled agent speaks inside{state}"
+    return f"nothing is recorded: {signalling['evidence']} does not answer{state}; see the log of signalling"
 
 
 def _sentences(findings: list[dict[str, str]]) -> str:

@@ -19,7 +19,7 @@ from recorder.config.values import (
     to_tuple,
 )
 
-Evidence = Literal["ami", "esl", "none"]
+Evidence = Literal["phones", "dialogs", "ami", "esl", "none"]
 
 
 class Ami(Section):
@@ -44,6 +44,19 @@ class Esl(Section):
     trunk: SomeTexts = Field(examples=['trunk = ["external"]'])
 
 
+class Dialogs(Section):
+    """The PBX's dialog events (RFC 4235), over TCP: in which calls each agent's extension is.
+
+    `domain`: of the extensions' addresses of record, sip:201@`domain`. `user` subscribes to them.
+    """
+
+    address: Address = Field(examples=['address = "192.0.2.20"'])
+    port: Port = Field(default=5060, examples=["port = 5060"])
+    domain: Text = Field(examples=['domain = "pbx.example.nl"'])
+    user: Text = Field(examples=['user = "doelband"'])
+    password_file: RequiredFile = Field(examples=['password_file = "dialogs.password"'])
+
+
 class Trunk(Section):
     """The provider or the SBC before it, from where else it sends, and who tells us who speaks inside."""
 
@@ -54,10 +67,15 @@ class Trunk(Section):
         default=(), examples=['sources = ["198.51.100.0/28"]']
     )
     evidence: Evidence = Field(
-        examples=['evidence = "ami", "esl", or "none": no call is recorded on the trunk side']
+        examples=[
+            'evidence = "phones", "dialogs", "ami", "esl", or "none": no call is recorded on the trunk side'
+        ]
     )
     horizon: Annotated[timedelta, BeforeValidator(to_horizon)] = Field(
         default=timedelta(seconds=5), examples=['horizon = "5 s"']
+    )
+    dialogs: Dialogs | None = Field(
+        default=None, examples=["a section [trunk.dialogs] with address, domain, user, password_file"]
     )
     ami: Ami | None = Field(default=None, examples=["a section [trunk.ami] with address, user, secret_file"])
     esl: Esl | None = Field(default=None, examples=["a section [trunk.esl] with address, password_file"])

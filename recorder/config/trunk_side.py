@@ -13,7 +13,7 @@ from sip_hooks.address import family_of
 
 Found = Iterator[tuple[Key, str]]
 
-_SECTIONS = {"ami": "ami", "esl": "esl"}
+_SECTIONS = ("dialogs", "ami", "esl")
 _SHORTEST = timedelta(seconds=5)
 
 
@@ -29,6 +29,9 @@ def contradictions(config: Config) -> Found:
         yield ("trunk",), 'no listener faces it; write a listener with side = "trunk"'
     yield from _neighbour(config, trunk)
     yield from _evidence(trunk)
+    if trunk.evidence == "phones" and not facing(config, "phones"):
+        text = "no listener faces the phones, so nothing is known of them"
+        yield ("trunk", "evidence"), f'{text}; write a listener with side = "phones", or another source'
 
 
 def doubts(config: Config) -> Found:
@@ -60,10 +63,10 @@ def _evidence(trunk: Trunk) -> Found:
     if trunk.evidence != "none" and trunk.horizon < _SHORTEST:
         text = "a source that has fallen silent is noticed after four seconds"
         yield ("trunk", "horizon"), f"{text}; write five seconds or more"
-    for evidence, name in _SECTIONS.items():
-        is_there, is_wanted = getattr(trunk, name) is not None, trunk.evidence == evidence
+    for name in _SECTIONS:
+        is_there, is_wanted = getattr(trunk, name) is not None, trunk.evidence == name
         if is_wanted and not is_there:
-            yield ("trunk", "evidence"), f'"{evidence}" needs to know where; write a section [trunk.{name}]'
+            yield ("trunk", "evidence"), f'"{name}" needs to know where; write a section [trunk.{name}]'
         elif is_there and not is_wanted:
-            text = f'is not asked; write evidence = "{evidence}", or take this section away'
+            text = f'is not asked; write evidence = "{name}", or take this section away'
             yield ("trunk", name), text

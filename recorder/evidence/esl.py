@@ -52,6 +52,11 @@ class EslReader:
         """Whether FreeSWITCH lets us in, so that what is said from now on counts."""
         return self._is_in
 
+    @property
+    def state(self) -> str:
+        """There is nothing else to say of it."""
+        return ""
+
     def receive(self, data: bytes, now: datetime) -> list[Statement]:
         """Take in bytes. Raises Broken, after which the connection is of no use."""
         self._buffer += data
@@ -67,7 +72,7 @@ class EslReader:
         sending, self._sending = self._sending, []
         return "".join(sending).encode()
 
-    def ask(self, now: datetime) -> None:
+    def ask(self, now: datetime, conversation: str = "") -> None:
         """Have everything said anew, as of now; and have it shown that somebody is there."""
         self._ping(now, 2)
 

@@ -37,11 +37,15 @@ class Reader(Protocol):
     def is_ready(self) -> bool:
         """Whether the source has let us in."""
 
+    @property
+    def state(self) -> str:
+        """What else there is to say of it in `doelband status`; often nothing."""
+
     def receive(self, data: bytes, now: datetime) -> list[Statement]:
-        """Take in bytes. Raises Broken."""
+        """Take in bytes; none says that nothing has come for ASK_AFTER. Raises Broken."""
 
     def to_send(self) -> bytes:
         """What is to be written, once."""
 
-    def ask(self, now: datetime) -> None:
-        """Have everything said anew, as of now."""
+    def ask(self, now: datetime, conversation: str = "") -> None:
+        """Have it said anew, as of now, who speaks in this conversation; in all if none is named."""

@@ -96,6 +96,7 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
         media_addresses=config.media.advertised_addresses(),
         trunk_horizon=trunk.horizon if trunk else config.media.horizon,
         is_trunk_witnessed=trunk is not None and trunk.evidence != "none",
+        do_phones_vouch=trunk is not None and trunk.evidence == "phones",
         feature_codes=joined(it.feature_codes for it in in_force),
     )
 

@@ -175,6 +175,7 @@ class Signalling:
         before = self._recorded()
         gate = self._gate.reloaded(config)
         self._config, self._gate = config, gate
+        self._witnesses.follow(config)
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
         if self._catalogue is not None:
             await self.look(self._catalogue)
@@ -300,8 +301,8 @@ class Signalling:
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
-                case AskForEvidence():
-                    self._witnesses.ask()
+                case AskForEvidence(conversation):
+                    self._witnesses.ask(conversation)
                 case Remind(call, seconds):
                     asyncio.get_running_loop().call_later(seconds, self._remind, call)
                 case _:

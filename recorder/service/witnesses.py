@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,17 +19,25 @@ import structlog
 from recorder.config import Config
 from recorder.config.trunk import Trunk
 from recorder.evidence.ami import AmiReader
+from recorder.evidence.dialogs import DialogReader
 from recorder.evidence.esl import EslReader
 from recorder.evidence.statements import ASK_AFTER, LOST_AFTER, Broken, Reader, Statement
+from recorder.evidence.subscription import Watcher
 from recorder.metrics import Sample, sample
 from recorder.readiness import UNWITNESSED
+from sip_hooks.digest import Login
+from sip_hooks.settings import Address
 from storage.errors import Unavailable
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 2.0
-Connection: TypeAlias = tuple[tuple[str, int], Callable[[], Reader]]
+Make: TypeAlias = Callable[[Address], Reader]
+"""What reads a connection; it is told our own end of it."""
+Connection: TypeAlias = tuple[Address, Make]
 """Where a source is, and what reads a connection to it."""
+Extensions: TypeAlias = Callable[[], tuple[str, ...]]
+"""All that agents have, now."""
 
 
 class Witness:
@@ -39,8 +48,8 @@ class Witness:
 
     def __init__(
         self,
-        address: tuple[str, int],
-        make: Callable[[], Reader],
+        address: Address,
+        make: Make,
         say: Callable[[Statement], None],
         lose: Callable[[], None],
         now: Callable[[], datetime],
@@ -65,10 +74,15 @@ class Witness:
         """Connect, and stay connected."""
         self._task = asyncio.create_task(self._stay())
 
-    def ask(self) -> None:
-        """Have everything said anew."""
+    @property
+    def state(self) -> str:
+        """What else there is to say of it."""
+        return "" if self._reader is None else self._reader.state
+
+    def ask(self, conversation: str = "") -> None:
+        """Have it said anew who speaks in this conversation; in all if none is named."""
         if self._reader is not None and self._reader.is_ready:
-            self._reader.ask(self._now())
+            self._reader.ask(self._now(), conversation)
             self._send()
 
     def close(self) -> None:
@@ -93,24 +107,27 @@ class Witness:
         """One connection, until it ends. Raises OSError, Broken, TimeoutError."""
         async with asyncio.timeout(LOST_AFTER.total_seconds()):
             incoming, self._writer = await asyncio.open_connection(*self._address)
-        self._reader = self._make()
+        self._reader = self._make(self._writer.get_extra_info("sockname")[:2])
+        data, is_quiet = b"", False
         while True:
             is_ready = self.is_up
-            for statement in self._reader.receive(await self._heard(incoming), self._now()):
+            for statement in self._reader.receive(data, self._now()):
                 self.statements += 1
                 self._say(statement)
             self._send()
             if self.is_up and not is_ready:
                 log.info("the evidence source is there")
+            data = await self._heard(incoming, is_quiet)
+            is_quiet = not data
 
-    async def _heard(self, incoming: asyncio.StreamReader) -> bytes:
-        """What comes next. Raises ConnectionError, TimeoutError."""
-        data = await _read(incoming, ASK_AFTER)
+    async def _heard(self, incoming: asyncio.StreamReader, is_quiet: bool) -> bytes:
+        """What comes next; nothing when nothing comes for a while. Raises ConnectionError, TimeoutError."""
+        data = await _read(incoming, LOST_AFTER - ASK_AFTER if is_quiet else ASK_AFTER)
+        if data is None and is_quiet:
+            raise TimeoutError("it has fallen silent")
         if data is None:
             self.ask()
-            data = await _read(incoming, LOST_AFTER - ASK_AFTER)
-        if data is None:
-            raise TimeoutError("it has fallen silent")
+            return b""
         if not data:
             raise ConnectionResetError("it has closed the connection")
         return data
@@ -141,23 +158,28 @@ class Witnesses:
         now: Callable[[], datetime],
     ) -> None:
         """Raises Unavailable when a password cannot be read."""
+        self._config = config
         self._evidence = config.trunk.evidence if config.trunk else None
         self._witness: Witness | None = None
         if config.trunk is not None and (connection := _MAKERS.get(config.trunk.evidence)):
-            address, make = connection(config.trunk)
+            address, make = connection(config.trunk, self._extensions)
             self._witness = Witness(address, make, say, lose, now)
 
     def start(self) -> None:
         """Begin to ask, or say that there is nobody to be asked."""
         if self._witness is not None:
             self._witness.start()
-        elif self._evidence is not None:
+        elif self._evidence == "none":
             log.warning("no call is recorded on the trunk side", why=UNWITNESSED[2])
 
-    def ask(self) -> None:
-        """Have everything said anew."""
+    def follow(self, config: Config) -> None:
+        """Other agents count from now on."""
+        self._config = config
+
+    def ask(self, conversation: str) -> None:
+        """Have it said anew who speaks in this conversation."""
         if self._witness is not None:
-            self._witness.ask()
+            self._witness.ask(conversation)
 
     def close(self) -> None:
         """Let go."""
@@ -168,7 +190,8 @@ class Witnesses:
         """For `doelband status`; nothing without a trunk side."""
         if self._evidence is None:
             return {}
-        return {"evidence": self._evidence, "evidence_connected": self._is_up}
+        state = self._witness.state if self._witness is not None else ""
+        return {"evidence": self._evidence, "evidence_connected": self._is_up, "evidence_state": state}
 
     def samples(self) -> list[Sample]:
         """For metrics; nothing without a source."""
@@ -180,26 +203,45 @@ class Witnesses:
             sample("evidence_losses_total", self._witness.losses),
         ]
 
+    def _extensions(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(it for agent in self._config.agents for it in agent.extensions))
+
     @property
     def _is_up(self) -> bool:
-        return self._witness is not None and self._witness.is_up
+        """The phones' side is here in this process; every other source has to be connected with."""
+        return self._evidence == "phones" or (self._witness is not None and self._witness.is_up)
 
 
-def _ami(trunk: Trunk) -> Connection:
+def _ami(trunk: Trunk, _: Extensions) -> Connection:
     it = trunk.ami
     assert it is not None, "the configuration has it"
     secret = _secret(it.secret_file)
-    return (it.address, it.port), lambda: AmiReader(it.user, secret, it.trunk)
+    return (it.address, it.port), lambda _: AmiReader(it.user, secret, it.trunk)
 
 
-def _esl(trunk: Trunk) -> Connection:
+def _esl(trunk: Trunk, _: Extensions) -> Connection:
     it = trunk.esl
     assert it is not None, "the configuration has it"
     password = _secret(it.password_file)
-    return (it.address, it.port), lambda: EslReader(password, it.trunk)
+    return (it.address, it.port), lambda _: EslReader(password, it.trunk)
 
 
-_MAKERS: dict[str, Callable[[Trunk], Connection]] = {"ami": _ami, "esl": _esl}
+def _dialogs(trunk: Trunk, extensions: Extensions) -> Connection:
+    it = trunk.dialogs
+    assert it is not None, "the configuration has it"
+    login = Login(it.user, _secret(it.password_file))
+
+    def make(here: Address) -> Reader:
+        return DialogReader(Watcher(login, it.domain, here), extensions, secrets.token_bytes)
+
+    return (it.address, it.port), make
+
+
+_MAKERS: dict[str, Callable[[Trunk, Extensions], Connection]] = {
+    "ami": _ami,
+    "esl": _esl,
+    "dialogs": _dialogs,
+}
 
 
 async def _read(incoming: asyncio.StreamReader, patience: timedelta) -> bytes | None:

@@ -50,7 +50,7 @@ def test_a_trunk_has_a_longer_horizon_and_says_from_where_it_sends() -> None:
 def test_without_a_source_of_evidence_it_has_to_be_said() -> None:
     (said,) = refused(beside(('evidence = "none"\n', "")))
     assert said.startswith("c.toml:")
-    assert 'trunk.evidence: is missing; write evidence = "ami", "esl", or "none"' in said
+    assert 'trunk.evidence: is missing; write evidence = "phones", "dialogs", "ami", "esl", or "none"' in said
 
 
 def test_a_trunk_without_evidence_is_questioned() -> None:

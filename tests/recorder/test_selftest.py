@@ -13,7 +13,7 @@ import pytest
 from demo.registrar import Registrar
 from recorder.cli.selftest import check_accounts
 from recorder.config import parse
-from recorder.probe.digest import Login
+from sip_hooks.digest import Login
 from recorder.probe.telephone import Account
 from recorder.selftest.handset import NotDone
 from recorder.selftest.speech import Speech

@@ -16,7 +16,7 @@ from recorder.service import witnesses
 from recorder.service.witnesses import Witnesses
 from storage.clock import SystemClock
 from storage.errors import Unavailable
-from tests.fakes import asterisk, freeswitch
+from tests.fakes import asterisk, freeswitch, notifier
 from tests.recorder.schemes import CONFIGURATION
 
 SECTION = """
@@ -42,12 +42,13 @@ port = {port}
 """
 AMI = 'user = "doelband"\nsecret_file = "secret"\ntrunk = ["provider"]'
 ESL = 'password_file = "secret"\ntrunk = ["external"]'
+DIALOGS = 'domain = "pbx.example"\nuser = "doelband"\npassword_file = "secret"'
 TRUNK, AGENT = ("PJSIP/provider-00000001", "1.1"), ("PJSIP/201-00000002", "1.2")
 
 
 def configured(directory: Path, port: int, kind: str = "ami", secret: str = "secret\n") -> Config:
     (directory / "secret").write_text(secret)
-    more = AMI if kind == "ami" else ESL
+    more = {"ami": AMI, "esl": ESL, "dialogs": DIALOGS}[kind]
     text = CONFIGURATION.replace("192.0.2.10", "127.0.0.1")
     return parse(text + SECTION.format(kind=kind, port=port, more=more), "test.toml", directory)
 
@@ -137,6 +138,13 @@ async def as_freeswitch(incoming: asyncio.StreamReader, outgoing: asyncio.Stream
     await incoming.read()
 
 
+async def as_notifier(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+    """A PBX that tells its dialogs, with one call."""
+    pbx = notifier.Notifier({"201": [notifier.dialog()]})
+    while data := await incoming.read(65_536):
+        outgoing.write(pbx.take(data))
+
+
 async def agent_speaks(ear: Heard) -> Statement:
     """Wait until it is said."""
     while (said := await ear.next()) is None or said.inside is None:
@@ -146,13 +154,18 @@ async def agent_speaks(ear: Heard) -> Statement:
 
 @pytest.mark.parametrize(
     ("kind", "talk", "conversation"),
-    [("ami", as_asterisk, asterisk.CALL), ("esl", as_freeswitch, freeswitch.CALL)],
+    [
+        ("ami", as_asterisk, asterisk.CALL),
+        ("esl", as_freeswitch, freeswitch.CALL),
+        ("dialogs", as_notifier, notifier.CALL),
+    ],
 )
 async def test_what_a_pbx_says_is_heard(kind: str, talk: Talk, conversation: str, tmp_path: Path) -> None:
     async with heard(tmp_path, talk, kind) as (ear, found):
         said = await agent_speaks(ear)
         assert (said.conversation, said.inside) == (conversation, frozenset({"201"}))
-        assert found.status() == {"evidence": kind, "evidence_connected": True}
+        status = found.status()
+        assert (status["evidence"], status["evidence_connected"]) == (kind, True)
         samples = {name: value for name, _, value in found.samples()}
         assert samples["evidence_connected"] == 1
         assert samples["evidence_statements_total"] >= 1
@@ -161,10 +174,38 @@ async def test_what_a_pbx_says_is_heard(kind: str, talk: Talk, conversation: str
 async def test_what_is_asked_is_answered_as_of_then(tmp_path: Path) -> None:
     async with heard(tmp_path, as_asterisk) as (ear, found):
         first = await agent_speaks(ear)
-        found.ask()
+        found.ask("")
         again = await agent_speaks(ear)
         assert again.inside == first.inside
         assert again.at > first.at
+
+
+async def test_whoever_is_an_agent_is_watched_also_after_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witnesses, "ASK_AFTER", timedelta(milliseconds=50))
+    async with heard(tmp_path, as_notifier, "dialogs") as (ear, found):
+        await agent_speaks(ear)
+        config = configured(tmp_path, 5060, "dialogs")
+        agents = tuple(it.model_copy(update={"extensions": ("299",)}) for it in config.agents)
+        found.follow(config.model_copy(update={"agents": agents}))
+        said = await ear.next()
+        while said is None or said.inside is not None:
+            said = await ear.next()
+        assert found.status()["evidence_state"].endswith(" of 1 extensions are watched")
+
+
+async def test_nobody_else_can_send_dialog_events_to_where_we_hear_them(tmp_path: Path) -> None:
+    ends: list[tuple[str, int]] = []
+
+    async def talk(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+        ends.append(outgoing.get_extra_info("peername")[:2])
+        await as_notifier(incoming, outgoing)
+
+    async with heard(tmp_path, talk, "dialogs") as (ear, _):
+        await agent_speaks(ear)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*ends[0])
 
 
 async def test_a_source_that_falls_silent_is_lost_within_its_time(

@@ -26,6 +26,11 @@ from tests.fakes.ports import free_tcp_port
 Address = tuple[str, int]
 
 MODULES = "kamailio/modules"
+SCHEMAS, TABLES = (
+    Path("/usr/share/kamailio/dbtext/kamailio"),
+    ("version", "presentity", "active_watchers", "watchers", "pua"),
+)
+"""What its presence has to find, although it keeps everything in memory."""
 TLS = """\
 loadmodule "tls.so"
 modparam("tls", "certificate", "{}")
@@ -63,6 +68,7 @@ class Kamailio:
     so long without an answer it says 408. Without `knows_path` it goes by Contacts alone. With `compares_uri`
     a digest's uri has to be the Request-URI. With an `authority` only who shows a certificate of it may
     connect over TLS; those are proxies and no phones, and their connections are used as RFC 5923 says.
+    If it `tells_dialogs`, one may subscribe to them (RFC 4235).
     """
 
     folder: Path
@@ -78,6 +84,7 @@ class Kamailio:
     compares_uri: bool = False
     realm: str = "pbx.example"
     ringing_seconds: float = 30
+    tells_dialogs: bool = False
     workers: int = 2
     verbosity: int = 0
     _process: asyncio.subprocess.Process | None = None
@@ -86,7 +93,13 @@ class Kamailio:
         self.folder.mkdir(parents=True)
         config = self.folder / "kamailio.cfg"
         config.write_text(self._configuration(), encoding="utf-8")
+        if self.tells_dialogs:
+            tables = self.folder / "tables"
+            tables.mkdir()
+            for name in TABLES:
+                shutil.copy(SCHEMAS / name, tables)
         command = ["kamailio", "-DD", "-E", "-f", str(config), "-Y", str(self.folder), "-m", "32", "-M", "8"]
+        command += ["-A", "TELLS_DIALOGS"] if self.tells_dialogs else []
         with (self.folder / "kamailio.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, cwd=self.folder, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
@@ -181,6 +194,7 @@ class Kamailio:
             "FOLDER": self.folder,
             "RINGING_MS": int(self.ringing_seconds * 1000),
             "REALM": self.realm,
+            "PLACE": f"{host(self.address[0])}:{self.address[1]}",
             "PASSWORD": self.password,
             "TRUSTED": self.trusted,
             "PATH": int(self.knows_path),
