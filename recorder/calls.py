@@ -365,11 +365,12 @@ class Calls:
         """A call on the trunk is vouched for by its pass between phone and PBX while all is certain there."""
         if not self._policy.do_phones_vouch or call not in self._trunk or call not in self._sessions:
             return []
-        passes = [self._sessions[it] for it in self._dialogs.passes(call) if it not in self._trunk]
-        is_sure = len(passes) == 1 and passes[0].is_certain(DOUBTS)  # which the trunk's own pass judges
+        others = sorted(self._dialogs.passes(call) - {call})
+        phone = self._sessions[others[0]] if len(others) == 1 and others[0] not in self._trunk else None
+        is_sure = phone is not None and phone.is_certain(DOUBTS)  # which the trunk's own pass judges
         if is_sure and not self._trunk.is_settled(call, at):
             return []
-        inside = passes[0].facts.inside if is_sure else None
+        inside = phone.facts.inside if phone is not None and is_sure else None
         return self._sessions[call].vouch(inside, at) + self._spread(call, at)
 
     def _shown(self, id: str) -> Session | None:

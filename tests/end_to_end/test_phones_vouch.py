@@ -1,17 +1,17 @@
-"""Phones on one side, the provider on the other, a proxy as PBX: what is certain between PBX and phone is
-certain of the same dialog on the trunk. Its media passes through us once, on the trunk side.
+"""Phones on one side, the provider on the other, Debian's Kamailio as PBX: what is certain between PBX and
+phone is certain of the same dialog on the trunk. Its media passes through us once, on the trunk side.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from demo.listening import correlation
 from demo.phone import free_port
-from demo.telephony import PASSWORD
 from tests.end_to_end.installation import (
     AGENT,
     BUSINESS_NUMBER,
@@ -19,6 +19,8 @@ from tests.end_to_end.installation import (
     Recorder,
     serving,
 )
+from tests.end_to_end.peers import kamailio
+from tests.end_to_end.peers.kamailio import Kamailio
 from tests.end_to_end.peers.scripted import Phone
 from tests.end_to_end.test_a_call_is_recorded import ALIKE, noise, sound
 from tests.end_to_end.test_between_pbx_and_trunk import speak, status, until_it_is
@@ -44,6 +46,10 @@ evidence = "phones"
 """
 
 Place = tuple[str, int]
+PASSWORD, ACCOUNTS, NUMBERS = "pbx-password", r"(\+31)?[0-9]*", {BUSINESS_NUMBER: AGENT}
+
+if reason := kamailio.missing():
+    pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +61,17 @@ def outer() -> Place:
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory: pytest.TempPathFactory, outer: Place) -> Iterator[Recorder]:
     text = BESIDE.format(outer=outer[1], inner=free_port(), provider=free_port())
-    with serving(Recorder(tmp_path_factory.mktemp("beside"), {'side = "both"\n': text})) as recorder:
+    made = Recorder(tmp_path_factory.mktemp("beside"), {'side = "both"\n': text})
+    with serving(made, exchange=False) as recorder:
         yield recorder
 
 
 async def test_a_call_that_the_agents_phone_answers_is_recorded_on_the_trunk(
-    recorder: Recorder, outer: Place
+    recorder: Recorder, outer: Place, tmp_path: Path
 ) -> None:
     said, heard_on_hold = (noise(31, "PCMA"), noise(32, "PCMA")), (noise(33, "PCMA"), noise(34, "PCMA"))
     async with (
+        Kamailio(tmp_path / "pbx", ACCOUNTS, PASSWORD, NUMBERS, ("127.0.0.1", recorder.pbx_port)),
         Phone(CUSTOMER, PASSWORD, outer) as provider,
         Phone(AGENT, PASSWORD, recorder.address) as agent,
     ):

@@ -134,6 +134,13 @@ def test_of_a_dialog_that_two_phones_have_answered_nobody_knows_who_speaks() -> 
     assert taps(answered(running, OTHER, "201", at=LATER)) == ["none"]
 
 
+def test_a_dialog_that_crosses_the_trunk_twice_is_nobodys() -> None:
+    running = recorded()
+    event = offered("+31612345678", "+31201234567", Side.TRUNK, call=OTHER, already_anchored=True)
+    running.on_event(replace(event, description=description(*OURS)), LATER)
+    assert taps(answered(running, OTHER, "201", at=LATER)) == ["none"]
+
+
 @pytest.mark.parametrize(
     "cause",
     [

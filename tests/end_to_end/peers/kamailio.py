@@ -54,8 +54,10 @@ def missing() -> str:
     """Why Kamailio cannot be used here; empty when it can."""
     if shutil.which("kamailio") is None:
         return "kamailio is not installed (Debian: kamailio)"
-    here = (modules() / "tls.so").exists()
-    return "" if here else "Kamailio's TLS module is not installed (Debian: kamailio-tls-modules)"
+    for module, package in (("tls.so", "kamailio-tls-modules"), ("presence.so", "kamailio-presence-modules")):
+        if not (modules() / module).exists():
+            return f"Kamailio's {module} is not installed (Debian: {package})"
+    return ""
 
 
 @dataclass(slots=True)
