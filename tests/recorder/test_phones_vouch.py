@@ -35,7 +35,7 @@ from tests.recorder.test_session import (
     offered,
     policy,
 )
-from tests.recorder.test_trunk_calls import taps
+from tests.recorder.test_trunk_calls import said, taps
 
 PHONE, OTHER = "a" * 32, "b" * 32
 OURS = ("192.0.2.10", 20002)  # what the trunk's call shows to the PBX
@@ -105,6 +105,13 @@ def test_phones_vouch_only_where_that_was_chosen() -> None:
     assert taps(running.on_reminder(CALL, LATER)) == []
 
 
+def test_another_policy_takes_nothing_back_that_another_source_has_said() -> None:
+    running = calls(do_phones_vouch=False)
+    connected(running, tags=("t", "of the PBX"))
+    assert taps(said(running, frozenset({"201"}), LATER)) == ["all"]
+    assert taps(running.on_policy(running._policy, LATER)) == []
+
+
 def test_a_phone_that_did_not_answer_this_dialog_vouches_for_nobody() -> None:
     running = calls()
     connected(running, tags=("t", "of the PBX"))
@@ -161,9 +168,9 @@ def test_where_keys_may_be_codes_of_the_pbx_and_nobody_hears_them_no_phone_vouch
     assert taps(running.on_policy(replace(running._policy, feature_codes=None), LATER)) == ["none"]
 
 
-def test_a_phone_that_speaks_with_somebody_else_besides_vouches_no_more() -> None:
+def test_a_phone_that_speaks_with_somebody_unknown_besides_vouches_no_more() -> None:
     running = recorded()
-    third = offered("290", "201", Side.PBX, to_side=Side.PHONES, call=OTHER, conversation="e" * 32)
+    third = offered("queue", "201", Side.PBX, to_side=Side.PHONES, call=OTHER, conversation="e" * 32)
     third = replace(third, description=description("192.0.2.33", 4004))
     running.on_event(third, LATER)
     assert "none" in taps(answered(running, OTHER, "201", "u", LATER))

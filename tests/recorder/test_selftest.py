@@ -13,13 +13,13 @@ import pytest
 from demo.registrar import Registrar
 from recorder.cli.selftest import check_accounts
 from recorder.config import parse
-from sip_hooks.digest import Login
 from recorder.probe.telephone import Account
 from recorder.selftest.handset import NotDone
 from recorder.selftest.speech import Speech
 from recorder.selftest.transfer import Wanted, try_out
 from recorder.selftest.verdict import Opened, Seen, kept, missing, rows
 from recorder.selftest.witness import Witness
+from sip_hooks.digest import Login
 from storage.errors import NotFound, Refused
 from storage.lifecycle import State
 from storage.model import CallOutcome, Clip, Ending, Outcome
