@@ -12,7 +12,6 @@ import pytest
 
 from recorder.calls import Calls
 from recorder.effects import AskForEvidence, Forward, Remind
-from recorder.session import Session
 from recorder.trunk_legs import SETTLED_AFTER
 from sip_hooks.events import (
     CallAnswered,
@@ -235,12 +234,3 @@ def test_what_is_forgotten_holds_nothing() -> None:
         running.on_event(CallEnded(call, LATER, "bye", 200), LATER)
     assert PHONE not in running._dialogs._of
     assert not running._dialogs._passes
-
-
-def test_a_session_that_is_given_up_is_certain_of_nothing() -> None:
-    running = calls()
-    connected(running)
-    session: Session = running._sessions[PHONE]
-    assert session.is_certain(frozenset())
-    running.abandon(PHONE, LATER)
-    assert not session.is_certain(frozenset())
