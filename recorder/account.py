@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from recorder.decision import Kind, Outcome, Reason, Verdict
+from recorder.decision import Direction, Kind, Outcome, Reason, Verdict
 from recorder.effects import Effect, Ended, KeepInMind, NoteOutcome, NoteWithheld, Unfinished
+from recorder.leg import Phase
 from recorder.recordings import Recordings
 
 KEPT_AS_COUNT: Mapping[Kind, Literal["private", "privileged"]] = {
     Kind.PRIVATE: "private",
     Kind.PRIVILEGED: "privileged",
 }
+CHALLENGES = (401, 407)
+"""Who is answered so calls again with credentials (RFC 3261 §22): that is the call."""
+_SHOWN: Mapping[Phase, str] = {Phase.PAUSED: "paused", Phase.ANNOUNCING: "announcing"}
 NOBODY = ""
 """Instead of an agent, where no source has said who speaks inside a call on the trunk side."""
 
@@ -34,6 +38,22 @@ class Account:
     failures: set[str]
     is_counted_by: Callable[[str], bool]
     kept: Unfinished | None = None
+
+    def summary(self, verdict: Verdict, direction: Direction, phase: Phase) -> dict[str, Any]:
+        """What may be shown of a running call: never a number, and nothing of a call that is kept out."""
+        running = self.recordings.running()
+        state = "recording" if running else "not recorded"
+        return {
+            "call": self.call,
+            "started_at": self.started_at,
+            "direction": direction.value,
+            "line": verdict.line,
+            "agent": verdict.agent,
+            "state": _SHOWN.get(phase, state) if running or phase is Phase.ANNOUNCING else state,
+            "purposes": list(running),
+            "reasons": [it.value for it in verdict.reasons],
+            "by_purpose": {name: [it.value for it in one.reasons] for name, one in verdict.purposes.items()},
+        }
 
     def keep(self, verdict: Verdict) -> list[Effect]:
         """What would have to be noted if nobody were here at the end; only said when it has changed."""

@@ -22,6 +22,7 @@ from recorder.keypad import MARGIN, Keypad, Press
 from recorder.policy import Policy
 from recorder.relations import Relations
 from recorder.restored import RestoredCall
+from recorder.said import Heard
 from recorder.session import Session
 from recorder.trunk_legs import SETTLED_AFTER, Dialogs, TrunkLegs, may_be_one
 from sip_hooks.events import (
@@ -163,6 +164,11 @@ class Calls:
         pad, codes = self._keypads.get(call), self._policy.feature_codes
         effects = self._heed(call, pad, pad.expire(at, codes), at) if pad and codes else []
         return effects + self._let_phones_vouch(call, at)
+
+    def on_announced(self, call: str, number: int, told: Heard | str, at: datetime) -> list[Effect]:
+        """What became of an announcement (Play): it was heard whole, or why not."""
+        session = self._sessions.get(call)
+        return session.on_announced(number, told, at) if session is not None else []
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of a recording."""

@@ -17,7 +17,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 Message = dict[str, Any]
 MESSAGE_BYTES = 65536
@@ -45,10 +45,30 @@ def decode(data: bytes) -> Message:
     return message
 
 
+class Open(Protocol):
+    """Something that has a descriptor: a socket, or a `Descriptor`."""
+
+    def fileno(self) -> int: ...
+
+
+class Descriptor:
+    """A descriptor that is closed when nobody holds it any more."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def __del__(self) -> None:
+        os.close(self._number)
+
+
 class Channel:
     """One connected end, driven by the running event loop.
 
     `on_message(message)` is called for every message, `on_close()` once when the other end has gone.
+    `handed`: the descriptors that came with the latest message.
     """
 
     def __init__(
@@ -58,19 +78,21 @@ class Channel:
         self._socket = connection
         self._on_message = on_message
         self._on_close = on_close
-        self._waiting: deque[tuple[bytes, Sequence[socket.socket]]] = deque()
+        self._waiting: deque[tuple[bytes, Sequence[Open]]] = deque()
+        self.handed: list[Descriptor] = []
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(connection, self._receive)
         self.is_open = True
 
-    def send(self, message: Message, sockets: Sequence[socket.socket] = ()) -> None:
+    def send(self, message: Message, handed: Sequence[Open] = ()) -> None:
         """Send in order, now or as soon as the socket takes it; on a closed channel nothing happens.
+        `handed` stays open until then.
 
         Raises TooLarge.
         """
         if not self.is_open:
             return
-        self._waiting.append((encode(message), sockets))
+        self._waiting.append((encode(message), handed))
         if len(self._waiting) == 1:
             self._flush()
 
@@ -86,8 +108,8 @@ class Channel:
     def _flush(self) -> None:
         try:
             while self._waiting:
-                data, sockets = self._waiting[0]
-                self._transmit(data, [each.fileno() for each in sockets])
+                data, handed = self._waiting[0]
+                self._transmit(data, [each.fileno() for each in handed])
                 self._waiting.popleft()
         except BlockingIOError:
             self._loop.add_writer(self._socket, self._flush)
@@ -108,7 +130,10 @@ class Channel:
     def _receive(self) -> None:
         while self.is_open:
             try:
-                data = self._socket.recv(MESSAGE_BYTES)
+                data, handed, _, _ = socket.recv_fds(
+                    self._socket, MESSAGE_BYTES, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+                )
+                self.handed = [Descriptor(it) for it in handed]
                 message = decode(data) if data else None
             except BlockingIOError:
                 return
@@ -191,10 +216,13 @@ class Dialler:
     def is_up(self) -> bool:
         return self._channel is not None
 
-    def send(self, message: Message) -> None:
-        """Send now or after the next connection, in order; never blocks. Raises TooLarge, at once."""
-        if self._channel is not None:
-            self._channel.send(message)
+    def send(self, message: Message, handed: Sequence[Open] = ()) -> None:
+        """Send now or after the next connection, in order; never blocks. Raises TooLarge, at once. With
+        something `handed` it is sent now or never.
+        """
+        if self._channel is not None or handed:
+            if self._channel is not None:
+                self._channel.send(message, handed)
             return
         encode(message)  # too large now, too large later
         if len(self._pending) == self._capacity:

@@ -17,6 +17,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from recorder.said import Heard, Rung
+
 
 class Direction(StrEnum):
     """Seen from our own people: outbound is from phones or PBX to whoever is outside."""
@@ -103,6 +105,8 @@ class Reason(StrEnum):
     NOT_PERMITTED = "not-permitted-by-every-line"
     NOBODY_TOLD = "outside-party-not-told"
     ANNOUNCEMENT_UNAVAILABLE = "announcement-unavailable"
+    ANNOUNCEMENT_BLOCKED = "announcement-blocked"
+    NOT_TOLD_YET = "outside-party-not-told-yet"
     NOT_SAMPLED = "not-sampled"
     NOT_REQUESTED = "not-requested"
     NOT_ANSWERED = "not-answered"
@@ -131,15 +135,6 @@ class Newcomer(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Newcomer({self.side!r}, {self.header!r})"
-
-
-class Rung(NamedTuple):
-    """What a provisional response of one fork said of a party, in one header. `to_tag`: "" if it had none."""
-
-    to_tag: str
-    side: Literal["inside", "outside"]
-    header: str
-    names: frozenset[str]
 
 
 class Effect(NamedTuple):
@@ -184,6 +179,8 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         # the outside party is told before recording starts                           KSF 6.6
         Reason.NOBODY_TOLD: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
         Reason.ANNOUNCEMENT_UNAVAILABLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        Reason.ANNOUNCEMENT_BLOCKED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
+        Reason.NOT_TOLD_YET: Effect(Action.ANNOUNCE, Kind.BUSINESS, Outcome.PENDING),
         # the purpose does not want every call                                        KSF p. 3, 3.5
         Reason.NOT_SAMPLED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
         Reason.NOT_REQUESTED: Effect(Action.HOLD, Kind.BUSINESS, Outcome.SUPPRESSED),
@@ -227,6 +224,8 @@ class CallFacts(NamedTuple):
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
     `requested`: the purposes for which somebody has asked; `stopped`: those that somebody has ended for
     good, None for the whole call.
+    `told`: what the present outside party has been told; `untold`: files that it has not heard whole, and why
+    not, as a code.
     """
 
     direction: Direction
@@ -253,6 +252,8 @@ class CallFacts(NamedTuple):
     hearsay: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     rung: frozenset[Rung] = frozenset()
     fork: str | None = None
+    told: frozenset[Heard] = frozenset()
+    untold: frozenset[tuple[str, str]] = frozenset()
 
     def __repr__(self) -> str:
         """Without whatever names a party."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
+from recorder.announcement import Hearer
 from sip_hooks.address import Family
 from sip_hooks.events import Anchor
 
@@ -52,6 +53,27 @@ class Tap:
     level: Literal["none", "events", "all"]
     side: Literal["a", "b"] = "a"
     payload_types: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Let these parties hear an announcement; what became of it comes as `Calls.on_announced`.
+
+    `number`: which of the call's. `sha256`: of its file.
+    """
+
+    call: str
+    session: int
+    number: int
+    sha256: str
+    hearers: tuple[Hearer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlaying:
+    """End what is played."""
+
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +158,8 @@ Effect: TypeAlias = (
     | OpenMedia
     | SetRemote
     | Tap
+    | Play
+    | StopPlaying
     | CloseMedia
     | TellCapture
     | AskForEvidence

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
+from recorder.announcement import Hearer
 from recorder.decision import Doubt
 from recorder.effects import SetRemote
+from recorder.srtp import MasterKey
 from sip_hooks.address import UNSPECIFIED
 from sip_hooks.codecs import Codec
 from sip_hooks.events import MediaNegotiated
@@ -68,14 +70,35 @@ class Ends:
 
     def srtp(self) -> dict[str, dict[str, str]] | None:
         """What opens either side's packets, in the words of the capture process; None: they are plain."""
+        keys = self._agreed_keys()
+        if keys is None:
+            return None
+        return {
+            side: {"suite": it.suite, "key": it.key.hex(), "mki": it.mki.hex()} for side, it in keys.items()
+        }
+
+    def hearers(self, sides: Iterable[Literal["a", "b"]]) -> tuple[Hearer, ...]:
+        """Who would hear what is played to these sides, in which of the codecs that both know, under which
+        key. One who is not known yet has no codec.
+        """
+        pair, srtp = dict(zip("ab", self._pair(), strict=True)), self._agreed_keys()
+        found: list[Hearer] = []
+        for side in sides:
+            end, other = pair[side], pair["b" if side == "a" else "a"]
+            known = {(_name(it), it.rate) for it in other.codecs} if other else set()
+            codecs = tuple((it.payload_type, _name(it), it.rate) for it in (end.codecs if end else ()))
+            place = (end.address, end.rtp_port) if end else ("", 0)
+            key = srtp["b" if side == "a" else "a"] if srtp else None
+            found.append(Hearer(side, place, tuple(it for it in codecs if it[1:] in known), key))
+        return tuple(found)
+
+    def _agreed_keys(self) -> dict[str, MasterKey] | None:
+        """What each side seals with; None: nothing is sealed."""
         caller, callee = self._pair()
         pair = _agreed(caller, callee) if caller and callee else None
         if pair is None:
             return None
-        return {
-            side: {"suite": it.suite, "key": it.key.hex(), "mki": it.mki.hex()}
-            for side, it in zip("ab", pair, strict=True)
-        }
+        return {side: MasterKey(it.suite, it.key, it.mki) for side, it in zip("ab", pair, strict=True)}
 
     def are_known(self) -> bool:
         """Both parties have said where they want their media."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from recorder.decision import CallFacts, Direction, Doubt, Newcomer, Rung, Vouching
+from recorder.decision import CallFacts, Direction, Doubt, Newcomer, Vouching
 from recorder.numbering import is_number
+from recorder.said import Rung
 from recorder.scheme import SAMPLE_SCALE
 from sip_hooks.events import (
     CallAnswered,
@@ -238,7 +239,16 @@ def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFact
             found |= set() if _is_among(identity, known) else {identity.value, identity.address} - {""}
     kept = {it for it in facts.newcomers if (it.side, it.header) not in named}
     new = {Newcomer(side, header, frozenset(names)) for (side, header), names in named.items() if names}
-    return with_identities(facts._replace(newcomers=frozenset(kept | new)), identities)
+    facts = _untold_if_new(facts, frozenset(kept | new))
+    return with_identities(facts, identities)
+
+
+def _untold_if_new(facts: CallFacts, newcomers: frozenset[Newcomer]) -> CallFacts:
+    """Another outside party than before has been told nothing yet."""
+    before, after = ({it for it in found if it.side == "outside"} for found in (facts.newcomers, newcomers))
+    if before != after:
+        facts = facts._replace(told=frozenset(), untold=frozenset())
+    return facts._replace(newcomers=newcomers)
 
 
 def disturbed(facts: CallFacts, cause: Disturbance, identities: Iterable[Identity]) -> CallFacts:

@@ -4,6 +4,8 @@ A leg is one pass of one dialog, with one of our own people at one end. What `de
 one of four words, the next phase goes out, and the session acts on the difference. Nothing else opens a tap.
 
     HOLD        nothing leaves RAM: it is not certain who speaks, or nothing is wanted (yet)
+    ANNOUNCING  both parties are certain, and the outside party is being told: nothing is taken until it has
+                heard the announcement to its end (KSF 6.6)
     ELIGIBLE    both parties are certain and a purpose wants it: recording begins as soon as media allows
     RECORDING   audio reaches the clip when it is older than the commit horizon
     PAUSED      something has come up that may pass: nothing is taken, the clip waits with a mark
@@ -27,9 +29,10 @@ from recorder.decision import NEVER, Action, Verdict
 
 
 class Phase(StrEnum):
-    """Where a leg stands. An announcement will stand between ELIGIBLE and RECORDING."""
+    """Where a leg stands."""
 
     HOLD = "hold"
+    ANNOUNCING = "announcing"
     ELIGIBLE = "eligible"
     RECORDING = "recording"
     PAUSED = "paused"
@@ -42,6 +45,7 @@ class Word(StrEnum):
     NEVER = "never"  # somebody is in the call who is never recorded
     REFRAIN = "refrain"  # no purpose is to be recorded, and nothing will change that by itself
     WAIT = "wait"  # a purpose might be recorded once something is certain
+    ANNOUNCE = "announce"  # a purpose is to be recorded when the outside party has been told
     RECORD = "record"  # a purpose is to be recorded now
 
 
@@ -52,24 +56,35 @@ TABLE: Mapping[Phase, Mapping[Word, Phase]] = MappingProxyType(
             _W.NEVER: _P.SUPPRESSED,
             _W.REFRAIN: _P.HOLD,
             _W.WAIT: _P.HOLD,
+            _W.ANNOUNCE: _P.ANNOUNCING,
+            _W.RECORD: _P.ELIGIBLE,
+        },
+        _P.ANNOUNCING: {
+            _W.NEVER: _P.SUPPRESSED,
+            _W.REFRAIN: _P.HOLD,
+            _W.WAIT: _P.HOLD,
+            _W.ANNOUNCE: _P.ANNOUNCING,
             _W.RECORD: _P.ELIGIBLE,
         },
         _P.ELIGIBLE: {
             _W.NEVER: _P.SUPPRESSED,
             _W.REFRAIN: _P.HOLD,
             _W.WAIT: _P.HOLD,
+            _W.ANNOUNCE: _P.ANNOUNCING,
             _W.RECORD: _P.ELIGIBLE,
         },
         _P.RECORDING: {
             _W.NEVER: _P.SUPPRESSED,
             _W.REFRAIN: _P.SUPPRESSED,
             _W.WAIT: _P.PAUSED,
+            _W.ANNOUNCE: _P.PAUSED,
             _W.RECORD: _P.RECORDING,
         },
         _P.PAUSED: {
             _W.NEVER: _P.SUPPRESSED,
             _W.REFRAIN: _P.SUPPRESSED,
             _W.WAIT: _P.PAUSED,
+            _W.ANNOUNCE: _P.PAUSED,
             _W.RECORD: _P.RECORDING,
         },
         _P.SUPPRESSED: dict.fromkeys(Word, _P.SUPPRESSED),
@@ -83,6 +98,14 @@ def word(verdict: Verdict) -> Word:
     if verdict.kind in NEVER:
         return Word.NEVER
     actions = {it.action for it in verdict.purposes.values()}
+    if Action.ANNOUNCE in actions:  # while anything is played nothing is recorded, for no purpose
+        return Word.ANNOUNCE
     if Action.RECORD in actions:
         return Word.RECORD
     return Word.WAIT if actions - {Action.REFRAIN} else Word.REFRAIN
+
+
+def wanted(verdict: Verdict) -> frozenset[str]:
+    """The purposes to record for, now or when the outside party has been told."""
+    chosen = (Action.RECORD, Action.ANNOUNCE)
+    return frozenset(name for name, it in verdict.purposes.items() if it.action in chosen)

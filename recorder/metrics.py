@@ -46,6 +46,13 @@ METRICS = (
     Metric("gate_ignored_approvals", _G, "watch", "Approvals in the catalogue without a valid signature."),
     Metric("calls_running", _G, "signalling", "Calls in progress, of every kind."),
     Metric("calls_total", _C, "signalling", "Ended calls on flagged lines.", ("outcome",)),
+    Metric(
+        "announcements_total",
+        _C,
+        "signalling",
+        "Announcements to outside parties: heard whole, or why not.",
+        ("result",),
+    ),
     Metric("call_reasons_total", _C, "signalling", "Reasons of their outcomes.", ("outcome", "reason")),
     Metric(
         "calls_withheld_yesterday",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from recorder.decision import CallFacts, Rules, Vouching
 from recorder.feature_codes import FeatureCodes
 from sip_hooks.address import Family
+
+
+class Announcement(NamedTuple):
+    """What the outside party hears before it is recorded: the SHA-256 of the file, and whether our own party
+    hears it too.
+    """
+
+    sha256: str
+    to_agent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,17 @@ class Policy:
     """Whether that source is our own: what is known of the same dialog between phone and PBX."""
     feature_codes: FeatureCodes | None = None
     """The PBX's codes; None: nobody has said which there are, so any key may be one."""
+    announcements: Mapping[str, Announcement] = field(default_factory=dict)
+    """By purpose; none of those for which an exemption says why the outside party knows already."""
+
+    def proofs(self, purpose: str, facts: CallFacts) -> list[tuple[str, str, str]]:
+        """What the present outside party has been told for this purpose, as capture reads it."""
+        meant = self.announcements.get(purpose)
+        return [
+            (it.sha256, it.began.isoformat(), it.ended.isoformat())
+            for it in sorted(facts.told)
+            if meant is not None and it.sha256 == meant.sha256
+        ]
 
     def hears_keys(self, facts: CallFacts) -> bool:
         """Whether a key that our side presses in an answered call may be a code of the PBX."""

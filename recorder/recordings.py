@@ -75,6 +75,13 @@ class Recordings:
         """What capture is told of these."""
         return [self._of[purpose].plan for purpose in purposes]
 
+    def announced(self, proofs: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """What was told for these purposes goes into each part from now on; it, by recording."""
+        for purpose, found in proofs.items():
+            known = self._of[purpose].plan["announcements"]
+            known += [it for it in found if it not in known]
+        return {self._of[purpose].id: self._of[purpose].plan["announcements"] for purpose in proofs}
+
     def stop(self, purpose: str) -> str:
         """This one goes on no more; its identifier."""
         self._of[purpose].is_running = False

@@ -211,10 +211,19 @@ def _other_party(facts: CallFacts) -> frozenset[str]:
 
 
 def _untold(purpose: Purpose) -> Rule:
-    """KSF 6.6: no exemption says why the outside party knows already, so somebody has to tell it first."""
-    reason = Reason.ANNOUNCEMENT_UNAVAILABLE if purpose.announcement else Reason.NOBODY_TOLD
-    opinion = Opinion(reason, purposes=frozenset({purpose.name}))
-    return lambda facts: (opinion,)
+    """KSF 6.6: no exemption says why the outside party knows already, so it has to be told first."""
+    file, named = purpose.announcement_sha256, frozenset({purpose.name})
+    if not purpose.announcement or not file:
+        reason = Reason.ANNOUNCEMENT_UNAVAILABLE if purpose.announcement else Reason.NOBODY_TOLD
+        return lambda facts: (Opinion(reason, purposes=named),)
+
+    def not_heard(facts: CallFacts) -> Iterator[Opinion]:
+        if why := dict(facts.untold).get(file):
+            yield Opinion(Reason.ANNOUNCEMENT_BLOCKED, purposes=named, details=(why,))
+        elif file not in {it.sha256 for it in facts.told}:
+            yield Opinion(Reason.NOT_TOLD_YET, purposes=named)
+
+    return not_heard
 
 
 def _chosen(purpose: Purpose) -> Rule:

@@ -23,7 +23,14 @@ Mode = Literal["always", "sample", "on-demand"]
 SAMPLE_SCALE = 10_000
 """Samples are written in hundredths of a per cent."""
 
-_BY_DEFAULT: Mapping[str, Any] = {"mode": "always", "sample": 0, "feature_codes": None, "rooms": ()}
+_BY_DEFAULT: Mapping[str, Any] = {
+    "mode": "always",
+    "sample": 0,
+    "feature_codes": None,
+    "rooms": (),
+    "announcement_sha256": "",
+    "announcement_to_agent": True,
+}
 """Not written in the canonical form: what was signed before there were such fields stays signed."""
 
 
@@ -32,7 +39,8 @@ class Purpose:
     """Why calls are recorded. `retention_days` is a maximum; texts are shown to staff as they are.
 
     `mode`: every call, a sample drawn by lot (`sample` of SAMPLE_SCALE calls), or the calls for which
-    somebody asks while they run.
+    somebody asks while they run. `announcement`: a sound file, of which `announcement_sha256` says, in
+    hexadecimal, which content it has: another sound is another scheme.
     """
 
     name: str
@@ -47,6 +55,8 @@ class Purpose:
     listeners: tuple[str, ...] = ()
     mode: Mode = "always"
     sample: int = 0
+    announcement_sha256: str = ""
+    announcement_to_agent: bool = True
 
     @property
     def retention(self) -> timedelta:

@@ -60,9 +60,16 @@ def _purpose(purpose: Purpose) -> Iterator[str]:
     yield f"  kept            at most {purpose.retention_days} days"
     yield f"  frequency       {purpose.frequency or '-'}"
     yield f"  why so often    {purpose.frequency_justification or '-'}"
-    yield f"  announcement    {purpose.announcement or '-'}"
+    yield f"  announcement    {_announcement(purpose)}"
     yield f"  told otherwise  {purpose.announcement_exemption or '-'}"
     yield f"  may be granted  {_list(purpose.listeners)}"
+
+
+def _announcement(purpose: Purpose) -> str:
+    if not (purpose.announcement or purpose.announcement_sha256) and purpose.announcement_to_agent:
+        return "-"
+    who = "both parties hear it" if purpose.announcement_to_agent else "the other party hears it"
+    return f"{purpose.announcement} (SHA-256 {purpose.announcement_sha256 or '-'}); {who}"
 
 
 def _mode(purpose: Purpose) -> str:

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from recorder.account import Account
-from recorder.decision import WITHHELD, Action, CallFacts, Doubt, Kind, Reason, decide
+from recorder.account import CHALLENGES, Account
+from recorder.announcing import Announcing
+from recorder.decision import WITHHELD, CallFacts, Doubt, Kind, Reason, decide
 from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
 from recorder.ends import DOUBTS, Ends
 from recorder.facts import Lots, disturbed, first_facts, our_role, told, vouched
-from recorder.leg import TABLE, Phase, word
+from recorder.leg import TABLE, Phase, wanted, word
 from recorder.policy import Policy
+from recorder.said import Heard
 from recorder.taping import Taping
 from sip_hooks.events import (
     Anchor,
@@ -31,9 +33,6 @@ from sip_hooks.events import (
     MediaNegotiated,
     PassedUntouched,
 )
-
-CHALLENGES = (401, 407)
-"""Who is answered so calls again with credentials (RFC 3261 §22): that is the call."""
 
 
 class Session:
@@ -70,11 +69,10 @@ class Session:
         self._ends = Ends()
         self._taping = Taping(self.id, offered.at, self._ends, new_id)
         self._recordings = self._taping.recordings
+        self._announcing = Announcing(offered.call, self._ends)
         self._phase = Phase.HOLD
         self._account = Account(self.id, offered.at, self._recordings, set(), lots.is_counted_by)
-        self._was_challenged = False
-        self._is_abandoned = False
-        self._reported = False
+        self._was_challenged = self._is_abandoned = self._reported = False
 
     @property
     def number(self) -> int | None:
@@ -126,19 +124,8 @@ class Session:
         return self._recordings.ids()
 
     def summary(self) -> dict[str, Any]:
-        """What may be shown of a running call: never a number, and nothing of a call that is kept out."""
-        verdict = self._verdict
-        return {
-            "call": self.id,
-            "started_at": self._started_at,
-            "direction": self._facts.direction.value,
-            "line": verdict.line,
-            "agent": verdict.agent,
-            "state": self._state(),
-            "purposes": list(self._recordings.running()),
-            "reasons": [it.value for it in verdict.reasons],
-            "by_purpose": {name: [it.value for it in one.reasons] for name, one in verdict.purposes.items()},
-        }
+        """As Account.summary."""
+        return self._account.summary(self._verdict, self._facts.direction, self._phase)
 
     def begin(self) -> list[Effect]:
         """What to do with the INVITE: let it go on, or first ask for media ports."""
@@ -210,9 +197,9 @@ class Session:
 
         A purpose is begun if every other rule permits it now; a request that is refused is forgotten.
         """
-        wanted = sorted(set(purposes) or self._verdict.because_of(Reason.NOT_REQUESTED))
-        refused = {purpose: reasons for purpose in wanted if (reasons := self._against(purpose))}
-        granted = frozenset(wanted) - refused.keys()
+        asked = sorted(set(purposes) or self._verdict.because_of(Reason.NOT_REQUESTED))
+        refused = {purpose: reasons for purpose in asked if (reasons := self._against(purpose))}
+        granted = frozenset(asked) - refused.keys()
         if not granted:
             return Answer((), refused, [])
         self._facts = self._facts._replace(requested=self._facts.requested | granted)
@@ -256,6 +243,13 @@ class Session:
         self._facts = self._facts._replace(approved=policy.approved, draws=draws)
         return self._decide(at)
 
+    def on_announced(self, number: int, became: Heard | str, at: datetime) -> list[Effect]:
+        """What became of an announcement (Play): it was heard whole, or why not."""
+        if self._ended_at is not None:
+            return []
+        self._facts = self._announcing.over(number, became, self._facts)
+        return self._decide(at)
+
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
         """The capture process tells of one of this call's recordings."""
         if not self._recordings.on_capture(message):
@@ -272,11 +266,6 @@ class Session:
         return (
             self._taping.on_capture_back(is_restarted, self._facts, self._policy) + self._report_when_done()
         )
-
-    def _state(self) -> str:
-        if not self._recordings.running():
-            return "not recorded"
-        return "paused" if self._phase is Phase.PAUSED else "recording"
 
     def _fail(self, failure: str) -> None:
         self._facts = self._facts._replace(failures=self._facts.failures | {failure})
@@ -315,7 +304,7 @@ class Session:
 
     def _act(self, at: datetime) -> list[Effect]:
         self._look_for_media()
-        effects = self._end_stopped(at)
+        effects = self._announce() + self._end_stopped(at)
         before, phase = self._phase, TABLE[self._phase][word(self._verdict)]
         if phase is Phase.SUPPRESSED:
             return effects + self._suppress(at)
@@ -323,17 +312,26 @@ class Session:
         if phase is Phase.PAUSED:  # also again: a doubt may reach back to before the one that paused it
             return effects + self._taping.pause(self._facts, self._policy, at)
         if phase is Phase.RECORDING and before is Phase.PAUSED:
-            effects += self._taping.resume(at)
+            effects += self._taping.resume(self._facts, self._policy, at)
         return effects + self._follow_purposes(at)
+
+    def _announce(self) -> list[Effect]:
+        """Tell the outside party what it has to know before anything is recorded."""
+        is_for_good, number = self._phase is Phase.SUPPRESSED, self.number if self._media else None
+        waiting = () if is_for_good else self._verdict.because_of(Reason.NOT_TOLD_YET, alone=True)
+        before = self._facts
+        self._facts, effects = self._announcing.follow(waiting, before, self._policy, number)
+        self._verdict = decide(self._facts, self._policy.rules, self._verdict)
+        return effects if self._facts is before else effects + self._announce()
 
     def _follow_purposes(self, at: datetime) -> list[Effect]:
         """What is to be recorded now and is not begins; what is not permitted any more takes all with it."""
         if self._phase not in (Phase.ELIGIBLE, Phase.RECORDING):
             return []
-        wanted = self._verdict.recorded()
-        if set(self._recordings.running()) - set(wanted):
+        now = self._verdict.recorded()
+        if set(self._recordings.running()) - set(now):
             return self._suppress(at)
-        new = tuple(purpose for purpose in wanted if purpose not in self._recordings)
+        new = tuple(purpose for purpose in now if purpose not in self._recordings)
         if not new:
             return []
         self._phase = Phase.RECORDING
@@ -341,9 +339,9 @@ class Session:
 
     def _look_for_media(self) -> None:
         """What is wanted of media that does not pass through us, or cannot be kept, has failed."""
-        if self._verdict.recorded() and self._media is None:
+        if wanted(self._verdict) and self._media is None:
             self._fail("not-anchored")
-        elif self._verdict.recorded() and (obstacle := self._ends.obstacle(self._recordings.purposes())):
+        elif wanted(self._verdict) and (obstacle := self._ends.obstacle(self._recordings.purposes())):
             self._facts = self._facts._replace(obstacles=self._facts.obstacles | {obstacle})
             self._verdict = decide(self._facts, self._policy.rules, self._verdict)
 
@@ -360,9 +358,12 @@ class Session:
     def _suppress(self, at: datetime) -> list[Effect]:
         """For good."""
         self._phase = Phase.SUPPRESSED
+        hushed = self._announcing.stop()
         if not self._recordings.running():
-            return []
-        return self._taping.taint(self._verdict.reasons[0].value if self._verdict.reasons else "unlisted", at)
+            return hushed
+        return hushed + self._taping.taint(
+            self._verdict.reasons[0].value if self._verdict.reasons else "unlisted", at
+        )
 
     def _against(self, purpose: str) -> tuple[str, ...]:
         """Why this purpose is not recorded, although somebody asks for it; nothing if it is, or may be."""
@@ -375,7 +376,7 @@ class Session:
         found = verdict.purposes.get(purpose)
         if found is None:
             return (Reason.NOT_PERMITTED.value,)
-        if found.action is not Action.RECORD:
+        if purpose not in wanted(verdict):
             return tuple(it.value for it in found.reasons) + verdict.details
         if self._media is None:
             return ("not-anchored",)

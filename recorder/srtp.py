@@ -1,4 +1,5 @@
-"""Opens copies of SRTP packets (RFC 3711, RFC 6188, RFC 7714): authenticity first, then the payload.
+"""Opens copies of SRTP packets (RFC 3711, RFC 6188, RFC 7714): authenticity first, then the payload. And
+seals packets of our own.
 
 A packet's index is 48 bits long and the packet tells the lower 16. Whoever listens from the first packet on
 counts the rest; whoever comes later, or was away, tries, and the tag says which it was.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -45,10 +46,9 @@ class Opener:
     """The packets that one party sends under one key."""
 
     def __init__(self, master: MasterKey) -> None:
-        is_gcm, tag_bytes = "GCM" in master.suite, 4 if master.suite.endswith("_32") else 10
-        self._cipher = _Gcm(master.key) if is_gcm else _CounterMode(master.key, tag_bytes)
+        self._cipher = _cipher(master)
         self._mki = master.mki
-        self._is_mki_last = is_gcm  # RFC 7714 §5.2; else before the tag (RFC 3711 §3.1)
+        self._is_mki_last = _is_gcm(master)  # RFC 7714 §5.2; else before the tag (RFC 3711 §3.1)
         self._sources: dict[int, _Source] = {}
         self._searches = 0
 
@@ -121,6 +121,28 @@ _ALL = (1 << _REMEMBERED) - 1
 _AFTER_A_LEAP = _ALL & -1 << _BELATED
 
 
+def sealed(master: MasterKey, packets: Iterable[bytes]) -> list[bytes]:
+    """Plain RTP packets as whoever has this key sends them. They are all of a source that has sent nothing
+    under this key before, and their numbers do not begin anew.
+    """
+    cipher, is_gcm = _cipher(master), _is_gcm(master)
+    made: list[bytes] = []
+    for packet in packets:
+        start, index, ssrc = body_at(packet), int.from_bytes(packet[2:4]), int.from_bytes(packet[8:12])
+        closed, tag = cipher.seal(packet, start, ssrc, index)
+        made.append(closed + (tag + master.mki if is_gcm else master.mki + tag))
+    return made
+
+
+def _is_gcm(master: MasterKey) -> bool:
+    return "GCM" in master.suite
+
+
+def _cipher(master: MasterKey) -> _CounterMode | _Gcm:
+    tag_bytes = 4 if master.suite.endswith("_32") else 10
+    return _Gcm(master.key) if _is_gcm(master) else _CounterMode(master.key, tag_bytes)
+
+
 def _whole(head: bytes, payload: bytes) -> tuple[Header, bytearray] | None:
     plain = bytearray(head) + payload
     try:
@@ -140,13 +162,21 @@ class _CounterMode:
         self._salt = int.from_bytes(_derived(master, salt, 2, _SALT_BYTES)) << 16
 
     def open(self, sealed: bytes, tag: bytes, start: int, ssrc: int, index: int) -> bytes | None:
-        signed = sealed + (index >> 16).to_bytes(4)
-        if not hmac.compare_digest(
-            hmac.digest(self._authentication, signed, hashlib.sha1)[: self.tag_bytes], tag
-        ):
+        if not hmac.compare_digest(self._tag(sealed, index), tag):
             return None
+        return self._turned(sealed[start:], ssrc, index)
+
+    def seal(self, packet: bytes, start: int, ssrc: int, index: int) -> tuple[bytes, bytes]:
+        closed = packet[:start] + self._turned(packet[start:], ssrc, index)
+        return closed, self._tag(closed, index)
+
+    def _tag(self, closed: bytes, index: int) -> bytes:
+        signed = closed + (index >> 16).to_bytes(4)
+        return hmac.digest(self._authentication, signed, hashlib.sha1)[: self.tag_bytes]
+
+    def _turned(self, text: bytes, ssrc: int, index: int) -> bytes:
         counter = self._salt ^ ssrc << 64 ^ index << 16
-        return Cipher(self._aes, modes.CTR(counter.to_bytes(16))).decryptor().update(sealed[start:])
+        return Cipher(self._aes, modes.CTR(counter.to_bytes(16))).encryptor().update(text)
 
 
 class _Gcm:
@@ -160,11 +190,17 @@ class _Gcm:
         self._salt = int.from_bytes(_derived(master, salt, 2, _GCM_SALT_BYTES))
 
     def open(self, sealed: bytes, tag: bytes, start: int, ssrc: int, index: int) -> bytes | None:
-        nonce = self._salt ^ ssrc << 48 ^ index
         try:
-            return self._aes.decrypt(nonce.to_bytes(_GCM_SALT_BYTES), sealed[start:] + tag, sealed[:start])
+            return self._aes.decrypt(self._nonce(ssrc, index), sealed[start:] + tag, sealed[:start])
         except InvalidTag:
             return None
+
+    def seal(self, packet: bytes, start: int, ssrc: int, index: int) -> tuple[bytes, bytes]:
+        closed = self._aes.encrypt(self._nonce(ssrc, index), packet[start:], packet[:start])
+        return packet[:start] + closed[:-_GCM_TAG_BYTES], closed[-_GCM_TAG_BYTES:]
+
+    def _nonce(self, ssrc: int, index: int) -> bytes:
+        return (self._salt ^ ssrc << 48 ^ index).to_bytes(_GCM_SALT_BYTES)
 
 
 def _derived(master: bytes, salt: bytes, label: int, size: int) -> bytes:

@@ -66,6 +66,7 @@ class Taping:
                 "scheme_hash": policy.scheme_hash,
                 "part": 1,
                 "previous": None,
+                "announcements": policy.proofs(purpose, facts),
             }
             self.recordings.add(purpose, plan)
         return [TellCapture(self._begin_message(purposes, facts, policy)), self._tap("all")]
@@ -81,10 +82,13 @@ class Taping:
         self._paused_at = since
         return self._if_running(self._tap("none"), self._tell("pause", at=self._paused_at.isoformat()))
 
-    def resume(self, at: datetime) -> list[Effect]:
-        """The same recordings go on."""
+    def resume(self, facts: CallFacts, policy: Policy, at: datetime) -> list[Effect]:
+        """The same recordings go on; perhaps with somebody who has been told meanwhile."""
         self._paused_at = None
-        return self._if_running(self._tell("resume", at=at.isoformat()), self._tap("all"))
+        running = self.recordings.running()
+        told = self.recordings.announced({name: policy.proofs(name, facts) for name in running})
+        resumed = self._tell("resume", at=at.isoformat(), announcements=told)
+        return self._if_running(resumed, self._tap("all"))
 
     def taint(self, reason: str, at: datetime) -> list[Effect]:
         """Stop all for good: what is younger than the horizon is dropped, what is older stays sealed."""

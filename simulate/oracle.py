@@ -13,6 +13,7 @@ A history is a list of entries, each about one leg: one dialog, however often it
     known     a message that names who is there, and it is somebody who may be recorded
     change    somebody else who may be recorded came in; from here on nothing is owed
     private   the call is private, or an emergency: its media does not even come near us
+    told      the outside party has heard to its end what has to be announced before anything is kept
     barred    not a frame of the call may be kept, not even of what was before
     stopped   somebody who may has ended the recording for good, or it is ended by what nobody understands
     witnessed a call on the trunk: who speaks inside is said by a witness, and no message shows it
@@ -20,6 +21,7 @@ A history is a list of entries, each about one leg: one dialog, however often it
 Never: a frame before the answer or after the end; a frame of a private call; a frame of a leg on which
 somebody who is never recorded was named, from one horizon before on; a frame in doubt, or of nameless people;
 on the trunk a frame of somebody who is never recorded, whatever is shown.
+Where the outside party is told first: a frame of anybody before that was heard to its end.
 Owed: all frames of agent and customer from the answer to the end, but those one horizon before and all after
 somebody is named or comes in, and those one horizon before and all during doubt.
 """
@@ -54,27 +56,35 @@ class Demand:
 
 
 def demands(
-    history: Iterable[Entry], end: float, horizon: float, trunk_horizon: float = 5.0
+    history: Iterable[Entry],
+    end: float,
+    horizon: float,
+    trunk_horizon: float = 5.0,
+    is_told_first: bool = False,
 ) -> dict[str, Demand]:
-    """Judge each leg."""
+    """Judge each leg. `is_told_first`: nothing may be kept of whom nothing was announced to."""
     legs: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(history, key=lambda entry: entry.at):
         legs[entry.leg].append(entry)
     on_trunk = {leg for leg, entries in legs.items() if any(it.word == "witnessed" for it in entries)}
     return {
-        leg: _judge(entries, end, trunk_horizon if leg in on_trunk else horizon, leg in on_trunk)
+        leg: _judge(
+            entries, end, trunk_horizon if leg in on_trunk else horizon, leg in on_trunk, is_told_first
+        )
         for leg, entries in legs.items()
     }
 
 
-def _judge(entries: list[Entry], end: float, horizon: float, is_witnessed: bool) -> Demand:
+def _judge(
+    entries: list[Entry], end: float, horizon: float, is_witnessed: bool, is_told_first: bool
+) -> Demand:
     def first(*words: str, never: bool = False) -> float:
         return min((it.at for it in entries if it.word in words and it.never >= never), default=end)
 
     everything = (-horizon, end)
     if any(it.word in ("private", "barred") for it in entries):
         return Demand([everything], [], [])
-    answered, over = first("answered"), first("ended")
+    answered, over = max(first("answered"), first("told") if is_told_first else 0), first("ended")
     named = first("named", never=True)
     uncertain = doubts(entries, end)
     spoken = [*(it for it in entries if it.word == "speak"), Entry(end, "", "speak")]
@@ -83,9 +93,11 @@ def _judge(entries: list[Entry], end: float, horizon: float, is_witnessed: bool)
     silent = [(-horizon, answered), (over, end)]
     forbidden = [*silent, *uncertain, *(bad if is_witnessed else ())]
     forbidden += [(at - horizon, end) for at in (named, first("stopped")) if at < end]
+    untold = _untold(entries, end) if is_told_first else {}
+    forbidden += untold.get("change", [])
     nothing_more = min(named, first("change", "stopped"), *(it for it, _ in bad))
     until = min(over, nothing_more - horizon if nothing_more < over else over)
-    pauses = [*uncertain, *_waits(entries, end)]
+    pauses = [*uncertain, *_waits(entries, end), *untold.get("known", [])]
     owed = without([(answered, until)], [(start - horizon, stop) for start, stop in pauses])
     if is_witnessed:  # what is held is dropped in each doubt there, and once more when it ends
         return Demand(forbidden, without_last(owed, horizon), [])
@@ -105,6 +117,16 @@ def doubts(entries: list[Entry], end: float) -> list[Interval]:
             found += [(at, entry.at) for at in since["nameless"]]
             since["nameless"] = []
     return found + [(at, end) for left in since.values() for at in left]
+
+
+def _untold(entries: list[Entry], end: float) -> dict[str, list[Interval]]:
+    """From each word that may tell of somebody else until that one has been told."""
+    told = [it.at for it in entries if it.word == "told"]
+    found: dict[str, list[Interval]] = {"change": [], "known": []}
+    for entry in entries:
+        if entry.word in found:
+            found[entry.word].append((entry.at, min((at for at in told if at > entry.at), default=end)))
+    return found
 
 
 def _waits(entries: list[Entry], end: float) -> list[Interval]:

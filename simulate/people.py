@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from recorder.config import parse
-from recorder.policy import Policy
+from recorder.policy import Announcement, Policy
 from recorder.rules import compile_rules
 
 Kind = Literal["agent", "customer", "privileged", "unlisted"]
@@ -152,10 +152,26 @@ BUSINESS_NUMBER = "+31201234567"
 PREFIX = "*31"
 
 
+ANNOUNCEMENT = "ab" * 32
+
+
+@lru_cache(maxsize=1)
+def announcing() -> Policy:
+    """The same, but that for coaching the outside party has to be told first."""
+    exemption = 'announcement_exemption = "told by the welcome message"'
+    told = f'announcement = "told.wav"\nannouncement_sha256 = "{ANNOUNCEMENT}"'
+    announcements = {"coaching": Announcement(ANNOUNCEMENT, True)}
+    return replace(_policy(SCHEME.replace(exemption, told, 1)), announcements=announcements)
+
+
 @lru_cache(maxsize=1)
 def policy() -> Policy:
     """The scheme, approved."""
-    scheme = parse(SCHEME, "simulated.toml", Path("/")).scheme()
+    return _policy(SCHEME)
+
+
+def _policy(text: str) -> Policy:
+    scheme = parse(text, "simulated.toml", Path("/")).scheme()
     retention = {it.name: it.retention for it in scheme.purposes}
     horizon = timedelta(seconds=HORIZON_SECONDS)
     return Policy(

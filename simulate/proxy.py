@@ -20,13 +20,16 @@ from recorder.effects import (
     NoteOutcome,
     NoteWithheld,
     OpenMedia,
+    Play,
     Remind,
     SetRemote,
+    StopPlaying,
     Tap,
     TellCapture,
 )
 from recorder.evidence.statements import Statement
 from recorder.policy import Policy
+from recorder.said import Heard
 from simulate.link import Link
 from simulate.recording import EPOCH, Media
 from sip_hooks.engine import Engine, EngineSettings, Listener
@@ -53,14 +56,26 @@ SETTINGS = EngineSettings(
 LATE = (0.02, 0.1, 0.1, 0.5)
 """By how many seconds a key is told of late."""
 
+ANNOUNCED_SECONDS = 3.0
+
 Send = Callable[[bytes, Address], None]
 Tell = Callable[[str, object], None]
 
 
 class Proxy:
-    """`send(data, destination)` lets a packet leave; `tell(kind, what)` hears of events and effects."""
+    """`send(data, destination)` lets a packet leave; `tell(kind, what)` hears of events and effects;
+    `heard(session)` of announcements that were heard to their end.
+    """
 
-    def __init__(self, link: Link, chance: Random, policy: Policy, send: Send, tell: Tell) -> None:
+    def __init__(
+        self,
+        link: Link,
+        chance: Random,
+        policy: Policy,
+        send: Send,
+        tell: Tell,
+        heard: Callable[[int], None] = lambda session: None,
+    ) -> None:
         drawn = count(1)
 
         def new_id(size: int) -> bytes:
@@ -79,6 +94,8 @@ class Proxy:
         self._ports = count(20000, 4)
         self._sides: dict[int, tuple[int, str]] = {}  # session number and side by port
         self._told_at = 0.0
+        self._heard = heard
+        self._playing: dict[int, Play] = {}
 
     def receive(self, data: bytes, source: Address) -> None:
         """A datagram arrives."""
@@ -147,11 +164,26 @@ class Proxy:
                 self._link.later(effect.seconds, partial(self._remind, effect.call))
             elif isinstance(effect, AskForEvidence):
                 self.ask()
+            elif isinstance(effect, Play):
+                self._playing[effect.session] = effect
+                self._link.later(ANNOUNCED_SECONDS, partial(self._played, effect))
+            elif isinstance(effect, StopPlaying):
+                del self._playing[effect.session]
             else:
                 self._act(effect)
 
     def _remind(self, call: str) -> None:
         self._carry_out(self.calls.on_reminder(call, self._at()))
+
+    def _played(self, order: Play) -> None:
+        """What a relay tells: heard whole, unless it was stopped, or now and then something failed."""
+        told: Heard | str = "announcement-failed"
+        if self._playing.get(order.session) is order and self._chance.random() >= 0.05:
+            began = self._at() - timedelta(seconds=ANNOUNCED_SECONDS)
+            told = Heard(order.sha256, began, self._at())
+            self._heard(order.session)
+        self._tell("played", told)
+        self._carry_out(self.calls.on_announced(order.call, order.number, told, self._at()))
 
     def _act(self, effect: Effect) -> None:
         now = self._link.now

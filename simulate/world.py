@@ -35,7 +35,8 @@ class World:
         self.link = Link(chance, chance.choice(QUALITIES))
         self.is_approved = chance.random() >= 0.02
         in_force = policy if self.is_approved else replace(policy, approved=False)
-        self.proxy = Proxy(self.link, chance, in_force, self._leave, self._tell)
+        self.proxy = Proxy(self.link, chance, in_force, self._leave, self._tell, self._heard)
+        self._is_told_first = bool(policy.announcements)
         self.pbx = Agent(self, PBX, "pbx", chance.random() < 0.1)
         self.pbx.keys = chance.choice(KEYS)
         self.entries: list[Entry] = []
@@ -156,6 +157,9 @@ class World:
         if word != "speak":
             self._tell("shown", f"{leg}: {word}{' (never)' if never else ''}")
 
+    def _heard(self, number: int) -> None:
+        self.note(self.leg_of(number), "told", False)
+
     def wait(self, seconds: float) -> None:
         """Let so much time pass."""
         self.until(lambda: False, seconds)
@@ -222,7 +226,9 @@ class World:
         """What the oracle says of each leg. Without the works council's signature no call is to be kept."""
         if not self.is_approved:
             self.entries += [Entry(self.link.now, leg, "barred") for leg in self._legs.values()]
-        return demands(self.entries, self.link.now, HORIZON_SECONDS, TRUNK_HORIZON_SECONDS)
+        return demands(
+            self.entries, self.link.now, HORIZON_SECONDS, TRUNK_HORIZON_SECONDS, self._is_told_first
+        )
 
     def committed(self) -> dict[str, list[Interval]]:
         """By leg, what is in clips."""

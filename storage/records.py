@@ -74,7 +74,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Played to the outside party, whole. `sha256` of its file, 32 bytes."""
+    """Played to the outside party, whole. `sha256` of its file, 32 bytes. Below 0: before the clip began."""
 
     start: int
     end: int
@@ -122,7 +122,7 @@ _CODEC = struct.Struct(">BBI")
 _AUDIO = struct.Struct(">BBQI")
 _SPAN = struct.Struct(">BQQ")
 _INSTANT = struct.Struct(">Q")
-_ANNOUNCEMENT = struct.Struct(">QQ32s")
+_ANNOUNCEMENT = struct.Struct(">qq32s")
 _QUALITY = struct.Struct(">BIIII")
 
 

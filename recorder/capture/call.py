@@ -22,13 +22,13 @@ from datetime import datetime, timedelta
 
 from recorder.capture.codecs import Codecs, Use
 from recorder.capture.horizon import Horizon
-from recorder.capture.orders import AGENT, Begin
+from recorder.capture.orders import AGENT, Begin, Told
 from recorder.capture.track import ClipVault, Tell, Track
 from recorder.continuity import Continuity
 from recorder.rtp import Header
 from recorder.timeline import Packet, Timeline
 from storage import codecs
-from storage.records import CLOCK_RATE, Audio, Codec, Gap, Pause, Quality, Record, Resume
+from storage.records import CLOCK_RATE, Announcement, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
@@ -62,11 +62,14 @@ class CapturedRecording:
         self._is_flushing = False
         self._tell = tell
         self._continuity = Continuity()
+        self._announced: list[Announcement] = []
+        self.announce(begin.announcements)
 
     async def open(self, vault: ClipVault) -> None:
         """Open the clip; audio is held meanwhile."""
         await self._track.open(vault)
         self._is_opened = True
+        self._write(self._announced)
 
     @property
     def is_lost(self) -> bool:
@@ -140,6 +143,14 @@ class CapturedRecording:
             self._timeline.begin_anew()
             self._horizon.resume(self._tick(now_ns))
             self._marks.append(Resume(self._tick(now_ns)))
+
+    def announce(self, told: Sequence[Told]) -> None:
+        """What the outside party has been told, once each: proof of it goes into the clip."""
+        start, tick = self.begin.started_at, _ticks
+        found = [Announcement(tick(it.began - start), tick(it.ended - start), it.sha256) for it in told]
+        new = [it for it in found if it not in self._announced]
+        self._announced += new
+        self._write(new)
 
     def _commit(self, until: int) -> None:
         """Write what is older than this, and the marks in between in their places."""

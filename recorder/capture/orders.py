@@ -8,7 +8,7 @@
                                          tell the keys that this side presses (`keys`), whether the call is
                                          recorded or not; no payload types: no more
     pause    session, at                 what arrives from then on is not kept, until a resume
-    resume   session, at                 it goes on in the same recordings
+    resume   session, at, announcements  it goes on in the same recordings; what was told for each
     finish   session, ended_at           it is over: commit what is held, seal
     stop     session, recording, reason, ended_at
                                          one of its recordings ends: drop what is held of it, seal
@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from recorder.capture.codecs import Codecs, Offered, both_sides
 from storage.records import Parties
@@ -42,6 +42,14 @@ class OrderError(ValueError):
     """An order that cannot be carried out as it stands; the sender's fault. Carries no party's number."""
 
 
+class Told(NamedTuple):
+    """An announcement that was played whole to the outside party: its file, from when to when."""
+
+    sha256: bytes
+    began: datetime
+    ended: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Begin:
     """A recording that is to be made. `channels`: of side a (0) and side b (1) of the ring's records.
@@ -54,6 +62,7 @@ class Begin:
     codecs: tuple[Codecs, Codecs] = field(repr=False)
     horizon: timedelta
     is_watched: bool = False
+    announcements: tuple[Told, ...] = ()
 
     @property
     def started_at(self) -> datetime:
@@ -84,6 +93,11 @@ def ending_of(message: Mapping[str, Any]) -> Ending:
 def instant_of(message: Mapping[str, Any]) -> datetime:
     """Read when a `pause` or `resume` order was given. Raises OrderError."""
     return _checked(lambda order: _instant(order["at"]), message)
+
+
+def told_of(message: Mapping[str, Any], recording: str) -> tuple[Told, ...]:
+    """Read what a `resume` order says was told for a recording. Raises OrderError."""
+    return _checked(lambda order: _told(order.get("announcements", {}).get(recording, ())), message)
 
 
 def codecs_of(message: Mapping[str, Any]) -> tuple[Codecs, Codecs]:
@@ -163,7 +177,17 @@ def _begins_of(message: Mapping[str, Any]) -> tuple[Begin, ...]:
     if not timedelta() <= horizon <= MAX_HORIZON:
         raise OrderError("horizon_ms lies between 0 and 30000")
     is_watched = message.get("watched") is True
-    return tuple(Begin(session_of(message), it, channels, codecs, horizon, is_watched) for it in plans)
+    told = tuple(_told(row.get("announcements", ())) for row in message["recordings"])
+    return tuple(
+        Begin(session_of(message), it, channels, codecs, horizon, is_watched, heard)
+        for it, heard in zip(plans, told, strict=True)
+    )
+
+
+def _told(rows: Any) -> tuple[Told, ...]:
+    return tuple(
+        Told(bytes.fromhex(sha256), _instant(began), _instant(ended)) for sha256, began, ended in rows
+    )
 
 
 def _ending_of(message: Mapping[str, Any]) -> Ending:

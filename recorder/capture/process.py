@@ -37,6 +37,7 @@ from recorder.capture.orders import (
     instant_of,
     refusals,
     session_of,
+    told_of,
 )
 from recorder.capture.protection import Protections
 from recorder.capture.tally import Tally
@@ -92,9 +93,8 @@ class Capture:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beats = 0
         self._settling: asyncio.Task[None] | None = None
-        self._tally = Tally()
         self._keys = Keys(now, now_ns)
-        self._protections = Protections()
+        self._tally, self._protections = Tally(), Protections()
         self.discarded = 0
         """Records of calls that nobody ordered."""
         self._listener = Listener(settings.socket, self._connected)
@@ -283,6 +283,7 @@ class Capture:
         found, at = self._of(session_of(message)), instant_of(message)
         for running in found:
             running.recording.resume(at, self._now_ns())
+            running.recording.announce(told_of(message, running.recording.begin.plan.recording_id))
 
     def _finish(self, message: Message) -> None:
         ending = ending_of(message)

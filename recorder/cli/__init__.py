@@ -22,6 +22,7 @@ COMMANDS = {
     "setup": "setup",
     "keygen": "setup",
     "config": "config",
+    "announcement": "announcement",
     "scheme": "scheme",
     "serve": "processes",
     "status": "status",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from recorder.service import places
 from storage.errors import Conflict, NotFound
 from storage.keydoor import KeyDoor
 from storage.model import Clip, ClipFilter
+from storage.records import CLOCK_RATE, Announcement
 from storage.vault import Opened, Vault
 
 app = typer.Typer(
@@ -109,6 +111,7 @@ def export(
         "file": str(file),
         "seconds": sound.seconds,
         "ending": opened.ending.value,
+        "announced": _announced(opened),
     }
     show(value, as_json, facts("Exported", value))
 
@@ -143,6 +146,20 @@ def play(
         player.skip(skip)
         with keyboard() as pressed:
             desk.play(player, tuned(sound.rate), pressed, show_position)
+
+
+def _announced(opened: Opened) -> list[dict[str, Any]]:
+    """What the outside party had heard before it was recorded: proof of KSF 6.6."""
+    start, second = opened.header.started_at, timedelta(seconds=1)
+    return [
+        {
+            "sha256": it.sha256.hex(),
+            "from": start + it.start * second / CLOCK_RATE,
+            "to": start + it.end * second / CLOCK_RATE,
+        }
+        for it in opened.records
+        if isinstance(it, Announcement)
+    ]
 
 
 def _opened_for(

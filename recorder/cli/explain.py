@@ -14,7 +14,9 @@ from recorder.cli.ctl_calls import in_sentences, running
 from recorder.cli.installation import Installation, work
 from recorder.cli.options import DEFAULT, ConfigPath, some_text, whole_id
 from recorder.cli.output import Json, facts, rows, say, show
+from recorder.decision import Reason
 from recorder.explanation import SOMEBODY, Case, excluded_by, imagine, is_emergency, is_room, roles
+from recorder.leg import wanted
 from recorder.numbering import is_number
 from recorder.scheme import Exclusion, Scheme
 from recorder.service import gatekeeper, places
@@ -47,7 +49,8 @@ def explain(
     """Say which rules decide about a call, and why.
 
     For a NUMBER: what would happen with calls from it and to it, by the file as it stands and the works
-    council's signature; "if drawn" where only a sample is recorded. For a CALL, running or ended: what was
+    council's signature; "if drawn" where only a sample is recorded, "after the announcement" where the other
+    party has to hear one. For a CALL, running or ended: what was
     decided. A number that is asked about is written down nowhere.
     """
     if to is None and _CALL.fullmatch(what):
@@ -121,7 +124,8 @@ def _rows(case: Case, sampled: Collection[str]) -> list[dict[str, Any]]:
             "from": caller,
             "to": callee,
             "purpose": purpose,
-            "recorded": purpose in verdict.recorded(),
+            "recorded": purpose in wanted(verdict),
+            "announced": Reason.NOT_TOLD_YET in reasons,
             "by_lot": purpose in sampled,
             "reasons": [it.value for it in reasons],
             "explanation": [in_words(it.value) for it in reasons],
@@ -131,9 +135,10 @@ def _rows(case: Case, sampled: Collection[str]) -> list[dict[str, Any]]:
 
 
 def _whether(row: Mapping[str, Any]) -> str:
-    if row["recorded"]:
-        return "if drawn" if row["by_lot"] else "yes"
-    return "no"
+    if not row["recorded"]:
+        return "no"
+    conditions = ["if drawn"] * row["by_lot"] + ["after the announcement"] * row["announced"]
+    return ", ".join(conditions) or "yes"
 
 
 def _shown(number: str) -> str:

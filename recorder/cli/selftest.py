@@ -13,6 +13,7 @@ from recorder.cli.installation import Installation, account_name, work
 from recorder.cli.options import DEFAULT, ConfigPath, Person, some_text
 from recorder.cli.output import Exit, Json, complain, err, rows, say, show
 from recorder.explanation import SOMEBODY, excluded_by, imagine, roles
+from recorder.leg import Word, word
 from recorder.probe.telephone import Account
 from recorder.scheme import Scheme
 from recorder.selftest import verdict
@@ -126,7 +127,7 @@ async def _agents(installation: Installation, users: dict[str, str], line: str) 
     gate = await gatekeeper.look(config, installation.catalogue)
     always = {it.name for it in scheme.purposes if it.mode == "always"}
     verdicts = [it.verdict for it in imagine(scheme, gate.policy.rules, gate.approved, SOMEBODY, line)]
-    if not any(always & set(it.recorded()) for it in verdicts):
+    if not any(always & set(it.recorded()) and word(it) is Word.RECORD for it in verdicts):
         why = sorted({in_words(code.value) for it in verdicts for code in it.reasons})
         raise Refused(
             "not-recorded",

@@ -1,18 +1,19 @@
 """The configuration file: read, checked as a whole, and either used or refused with every reason at once.
 
 Nothing but the file itself is touched: no network, no directory, no other file. Only `findings` also reads
-which ports the system gives away by itself.
+announcements, and which ports the system gives away by itself.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from recorder import sounds
 from recorder.config.changes import adopt
 from recorder.config.contradictions import contradictions, doubts, port_doubts
 from recorder.config.model import Config
@@ -47,12 +48,22 @@ def findings(path: Path, given_away: Path = _GIVEN_AWAY) -> tuple[Problem, ...]:
     """What is allowed and yet probably not meant, for `doelband config check`. Raises ConfigError."""
     text = _read(path)
     config = parse(text, str(path), path.absolute().parent)
-    return _problems((*doubts(config), *port_doubts(config, _two_ports(given_away))), text, str(path))
+    found = (*doubts(config), *port_doubts(config, _two_ports(given_away)), *_unusable_sounds(config))
+    return _problems(found, text, str(path))
 
 
 def questionable(config: Config) -> tuple[str, ...]:
     """What is allowed and yet probably not meant, without its place in the file."""
     return tuple(text for _, text in doubts(config))
+
+
+def _unusable_sounds(config: Config) -> Iterator[tuple[Key, str]]:
+    for name, purpose in config.purposes.items():
+        if purpose.announcement and purpose.announcement_sha256:
+            try:
+                sounds.read(purpose.file, purpose.announcement_sha256)
+            except sounds.Unusable as error:
+                yield ("purposes", name, "announcement"), f"so nothing is recorded: {error}"
 
 
 def _read(path: Path) -> str:

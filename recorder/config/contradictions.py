@@ -37,8 +37,9 @@ def doubts(config: Config) -> Found:
         key = ("purposes", name)
         if not purpose.announcement_exemption and not purpose.announcement:
             yield key, "nobody tells the other party, so nothing is recorded; write announcement_exemption"
-        elif purpose.announcement:
-            yield (*key, "announcement"), "announcements cannot be played yet, so nothing is recorded"
+        elif purpose.announcement and not purpose.announcement_sha256:
+            text = "nobody says which content it has, so nothing is recorded; write announcement_sha256"
+            yield (*key, "announcement"), text
         if not any(name in line.purposes for line in config.lines):
             yield key, "no line has this purpose, so nothing is recorded; add it to a line's purposes"
     for index, line in enumerate(config.lines):
@@ -208,6 +209,8 @@ def _purposes(config: Config) -> Found:
             yield key, 'a sample needs its size; write sample = "5 %"'
         if purpose.mode != "sample" and purpose.sample:
             yield (*key, "sample"), 'only a sample has a size; write mode = "sample", or take this key away'
+        if purpose.announcement_sha256 and not purpose.announcement:
+            yield (*key, "announcement_sha256"), "is of no file; write announcement, or take this key away"
         if purpose.announcement and purpose.announcement_exemption:
             yield key, "has both an announcement and an exemption from it; write the one that applies"
 

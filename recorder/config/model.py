@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from recorder import numbering, scheme
+from recorder import numbering, scheme, sounds
 from recorder.config.features import Conferences, FeatureCodesSection
 from recorder.config.trunk import Trunk
 from recorder.config.values import (
@@ -207,7 +208,22 @@ class Purpose(Section):
     announcement_exemption: Text | None = Field(
         default=None, examples=['announcement_exemption = "why the other party knows already"']
     )
+    announcement_sha256: Annotated[str, like(r"[0-9a-f]{64}", "a SHA-256: 64 digits, 0-9 and a-f")] | None = (
+        Field(default=None, examples=["announcement_sha256 = what `sha256sum` says of the file"])
+    )
+    announcement_to_agent: bool = Field(default=True, examples=["announcement_to_agent = false"])
     listeners: SomeTexts = Field(examples=['listeners = ["coach"]'])
+    _base: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _note_base(self, info: ValidationInfo) -> Purpose:
+        self._base = Path((info.context or {}).get("base", ""))
+        return self
+
+    @property
+    def file(self) -> Path:
+        """Where the announcement is."""
+        return sounds.place(self.announcement or "", self._base)
 
 
 class Exclusion(Section):

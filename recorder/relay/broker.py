@@ -21,6 +21,7 @@ from typing import Any
 
 from recorder.channel import Channel, Listener, Message
 from recorder.ports import PoolExhausted, PortPool
+from recorder.relay.answers import answer, refusal
 from recorder.relay.link import WorkerLink
 from recorder.relay.protocol import (
     LABELS,
@@ -33,10 +34,14 @@ from recorder.relay.protocol import (
     tap_of,
 )
 from recorder.relay.rounds import OurAddresses, Way, goes_round, ports_of_ours
+from recorder.relay.sockets import bind
 from recorder.relay.stream import COUNTS
 
 OPEN_SECONDS = 0.04
 """What a worker has to take a call over; an INVITE waits 50 ms at most."""
+
+PLAY_SECONDS = 60.0
+"""Longer than any sound that a worker plays."""
 
 PAGE = 400
 _ATTEMPTS = 8
@@ -144,11 +149,11 @@ class MediaBroker:
         rows: list[Message] = []
         for index, worker in sorted(self._workers.items()):
             try:
-                answer = await worker.stats()
+                told = await worker.stats()
             except (OrderError, TimeoutError):
                 rows.append({"worker": index, "answers": False})
                 continue
-            kept = {key: answer[key] for key in ("calls", "dropped", "locked", *COUNTS)}
+            kept = {key: told[key] for key in ("calls", "dropped", "locked", *COUNTS)}
             rows.append({"worker": index, "answers": True, **kept, "refusals": worker.refusals})
         return rows
 
@@ -198,11 +203,13 @@ class MediaBroker:
             if operation == "open":
                 self._open(client, message)
             elif operation == "table":
-                client.send(_answer(message, self._table(message)))
+                client.send(answer(message, self._table(message)))
             elif operation == "stats":
                 self._spawn(self._tell_stats(client, message))
             elif operation == "claim":
                 self._claim(client, message)
+            elif operation == "play":
+                self._play(client, message)
             else:
                 self._change(client, message)
         except OrderError:
@@ -210,13 +217,38 @@ class MediaBroker:
 
     def _change(self, client: Channel, message: Message) -> None:
         """An order that changes a call. Whoever gives one owns the call if nobody does."""
-        acts = {"remote": self._remote, "tap": self._tap, "close": self._close}
+        acts = {
+            "remote": self._remote,
+            "tap": self._tap,
+            "stop-play": self._stop_play,
+            "close": self._close,
+        }
         act = acts.get(str(message.get("op")))
         if act is None:
             raise OrderError(f"unknown order {message.get('op')!r}")
         call = self._call(message)
         call.owner = call.owner or client
         act(call, message)
+
+    def _play(self, client: Channel, message: Message) -> None:
+        """Only the worker that has begun a sound can say that it was heard whole."""
+        try:
+            worker = self._workers[self._call(message).worker]
+        except (OrderError, KeyError):
+            client.send(refusal(message, OrderError("no such session, or no relay worker is running")))
+            return
+        order = {key: value for key, value in message.items() if key != "seq"}
+        self._spawn(self._tell_played(client, message, worker.ask(order, client.handed)))
+
+    async def _tell_played(self, client: Channel, message: Message, played: asyncio.Future[Message]) -> None:
+        try:
+            async with asyncio.timeout(PLAY_SECONDS):
+                client.send(answer(message, await played))
+        except (OrderError, TimeoutError) as error:
+            client.send(refusal(message, error))
+
+    def _stop_play(self, call: _Call, _: Message) -> None:
+        self._pass_on(call, {"op": "stop-play", "session": call.session})
 
     def _claim(self, client: Channel, message: Message) -> None:
         """A client that was reconnected names its calls. Those that ended meanwhile are passed over."""
@@ -231,7 +263,7 @@ class MediaBroker:
         task.add_done_callback(self._tasks.discard)
 
     async def _tell_stats(self, client: Channel, message: Message) -> None:
-        client.send(_answer(message, {"workers": await self.stats()}))
+        client.send(answer(message, {"workers": await self.stats()}))
 
     def _open(self, client: Channel, message: Message) -> None:
         """Everything but the wait for the worker's answer happens before the next order is read."""
@@ -242,27 +274,27 @@ class MediaBroker:
             index = self._least_busy()
             call = self._allocate(session, index, addresses_of(message), client)
         except (OrderError, PoolExhausted, OSError) as error:
-            client.send(_refusal(message, error))
+            client.send(refusal(message, error))
             return
         self._calls[session] = call
         self._addresses.update(call.addresses)
-        answer = self._workers[index].ask(_opening(call), call.sockets)
-        self._spawn(self._tell_opened(client, message, call, answer))
+        taken = self._workers[index].ask(_opening(call), call.sockets)
+        self._spawn(self._tell_opened(client, message, call, taken))
 
     async def _tell_opened(
-        self, client: Channel, message: Message, call: _Call, answer: asyncio.Future[Message]
+        self, client: Channel, message: Message, call: _Call, taken: asyncio.Future[Message]
     ) -> None:
         try:
             async with asyncio.timeout(self._settings.open_seconds):
-                await answer
+                await taken
             if self._calls.get(call.session) is not call:
                 raise OrderError("closed meanwhile")
         except (OrderError, TimeoutError) as error:
             if self._calls.get(call.session) is call:
                 self._discard(call)
-            client.send(_refusal(message, error))
+            client.send(refusal(message, error))
         else:
-            client.send(_answer(message, {"ports": list(call.ports)}))
+            client.send(answer(message, {"ports": list(call.ports)}))
 
     async def _reap_now_and_then(self) -> None:
         while True:
@@ -295,7 +327,7 @@ class MediaBroker:
             sockets: list[socket.socket] = []
             try:
                 for offset in (0, 1):
-                    sockets.append(_bind(address, port + offset, self._settings.receive_buffer_bytes))
+                    sockets.append(bind(address, port + offset, self._settings.receive_buffer_bytes))
             except OSError as error:
                 self._give_back(port, sockets)
                 if error.errno != errno.EADDRINUSE:
@@ -364,36 +396,5 @@ class MediaBroker:
         return call
 
 
-def _answer(question: Message, answer: Message) -> Message:
-    return {"seq": question.get("seq"), "ok": True, **answer}
-
-
-def _refusal(question: Message, error: Exception) -> Message:
-    return {"seq": question.get("seq"), "ok": False, "error": _why(error)}
-
-
-def _why(error: Exception) -> str:
-    """What stands in the way, and what to do."""
-    if not isinstance(error, OSError):
-        return str(error) or "the relay did not answer in time"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "too few file descriptors; raise LimitNOFILE in the unit, or `ulimit -n`"
-    return f"no media socket ({(error.strerror or str(error)).lower()}); look at address in [media]"
-
-
 def _opening(call: _Call) -> Message:
     return {"op": "open", "session": call.session, "labels": list(LABELS)}
-
-
-def _bind(address: str, port: int, receive_buffer_bytes: int) -> socket.socket:
-    endpoint = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        endpoint.setblocking(False)
-        if endpoint.family == socket.AF_INET6:
-            endpoint.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        endpoint.bind((address, port))
-    except OSError:
-        endpoint.close()
-        raise
-    return endpoint

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recorder.channel import Dialler, Message
+from recorder.channel import Descriptor, Dialler, Message, Open
 from recorder.relay.protocol import Level, Side
 
 OPEN_SECONDS = 0.05
 _TABLE_SECONDS = 2.0
 _CLAIMED_AT_ONCE = 1000
+_PLAY_SECONDS = 5.0
+"""What a sound may take beyond its own length."""
 
 
 class Row(NamedTuple):
@@ -25,6 +28,14 @@ class Row(NamedTuple):
     worker: int
     caller_address: str
     callee_address: str
+
+
+class Played(NamedTuple):
+    """A sound that was played whole: the instants, in ns of the monotonic clock, and how many packets."""
+
+    began: int
+    ended: int
+    packets: int
 
 
 class MediaUnavailable(Exception):
@@ -107,6 +118,21 @@ class MediaClient:
         keys = {"side": side, "payload_types": list(payload_types)} if level == "events" else {}
         self._dialler.send({"op": "tap", "session": session, "level": level, **keys})
 
+    async def play(self, session: int, sounds: Mapping[Side, Sequence[bytes]]) -> Played:
+        """Play finished packets of 20 ms to these sides of a call, and let them not hear each other there
+        meanwhile. Returns a moment after the end.
+
+        Raises MediaUnavailable or TimeoutError when that was not done whole.
+        """
+        handed = [_file(packets) for packets in sounds.values()]
+        seconds = max(map(len, sounds.values())) / 50 + _PLAY_SECONDS
+        told = await self._ask({"op": "play", "session": session, "sides": list(sounds)}, seconds, handed)
+        return Played(int(told["began"]), int(told["ended"]), int(told["packets"]))
+
+    def stop_play(self, session: int) -> None:
+        """End what is played in a call. Whoever waits for it gets MediaUnavailable."""
+        self._dialler.send({"op": "stop-play", "session": session})
+
     def claim(self, sessions: Iterable[int]) -> None:
         """Say that these calls are ours and go on. A call that nobody owns is closed once it is silent."""
         mine = list(sessions)
@@ -138,14 +164,14 @@ class MediaClient:
         self._dialler.close()
         self._fail_waiting()
 
-    async def _ask(self, message: Message, seconds: float) -> Message:
+    async def _ask(self, message: Message, seconds: float, handed: Sequence[Open] = ()) -> Message:
         if not self._dialler.is_up:
             raise MediaUnavailable("the media broker is not connected")
         self._sequence += 1
         sequence = self._sequence
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[sequence] = answer
-        self._dialler.send({**message, "seq": sequence})
+        self._dialler.send({**message, "seq": sequence}, handed)
         try:
             async with asyncio.timeout(seconds):
                 return await answer
@@ -173,3 +199,10 @@ class MediaClient:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(MediaUnavailable("the media broker is gone"))
+
+
+def _file(packets: Iterable[bytes]) -> Descriptor:
+    """A file in memory of packets, each behind its length in two octets."""
+    file = Descriptor(os.memfd_create("sound", os.MFD_CLOEXEC))
+    os.write(file.fileno(), b"".join(len(it).to_bytes(2) + it for it in packets))
+    return file

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from recorder.channel import Channel, Message
+from recorder.channel import Channel, Message, Open
 from recorder.relay.protocol import OrderError
 
 _SECONDS = 1.0
@@ -23,16 +23,16 @@ class WorkerLink:
         self._sequence = 0
         self.refusals = 0
 
-    def order(self, message: Message, sockets: list[socket.socket] | None = None) -> int:
+    def order(self, message: Message, handed: Sequence[Open] = ()) -> int:
         """Send an order, in order; its sequence number."""
         self._sequence += 1
-        self._channel.send({**message, "seq": self._sequence}, sockets or ())
+        self._channel.send({**message, "seq": self._sequence}, handed)
         return self._sequence
 
-    def ask(self, message: Message, sockets: list[socket.socket] | None = None) -> asyncio.Future[Message]:
+    def ask(self, message: Message, handed: Sequence[Open] = ()) -> asyncio.Future[Message]:
         """Send an order at once; what is returned can be waited for, and raises OrderError."""
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        sequence = self.order(message, sockets)
+        sequence = self.order(message, handed)
         self._waiting[sequence] = answer
         answer.add_done_callback(lambda _: self._waiting.pop(sequence, None))
         return answer

@@ -122,6 +122,14 @@ def tap_of(message: dict[str, Any]) -> dict[str, Any]:
     return {"level": level_of(message), **told}
 
 
+def hearers_of(message: dict[str, Any]) -> list[Side]:
+    """Read to which sides a `play` order is about to play. Raises OrderError."""
+    sides = message.get("sides")
+    if not isinstance(sides, list) or not 0 < len(sides) == len(set(map(str, sides))):
+        raise OrderError("sides must be a list of a, b or both")
+    return [_side({"side": each}) for each in sides]
+
+
 def _side(message: dict[str, Any]) -> Side:
     side = message.get("side")
     if side == "a" or side == "b":

@@ -37,6 +37,8 @@ COUNTS = ("packets", "foreign", "malformed", "refused", "errors")
 REFUSED, AUDIO, CONTROL = 0, 1, 2
 _RTCP_TYPES = range(192, 224)  # RFC 5761 §4: RTCP packet types, also where RTP and RTCP share a port
 _RTP_MINIMUM, _RTCP_MINIMUM = 12, 8  # RFC 3550 §5.1, §6.4
+_EDGE = 2
+"""So many packets before and after the number 0 pass where all others are muted."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _UNSPECIFIED = bytes(16)  # a sockaddr of family AF_UNSPEC
@@ -79,6 +81,8 @@ class Stream:
         self._tap: RingWriter | None = None
         self._is_connected = False
         self._is_drained = False
+        self._is_muted = False
+        self._source = b""
 
     def aim(self, remotes: tuple[Address, ...], final: bool, payload_types: frozenset[int] | None) -> None:
         """Accept packets from these addresses only, and let the opposite stream send to the last of them.
@@ -120,7 +124,8 @@ class Stream:
         receive = self.socket.recv_into if self._is_connected and self._is_drained else self._receive_checked
         minimum = _RTP_MINIMUM if self._is_rtp else _RTCP_MINIMUM
         tap = None if self._tap is None else self._tap.write
-        return receive, self._deliver, self._kinds, minimum, tap, self
+        deliver = self._hush if self._is_muted else self._deliver
+        return receive, deliver, self._kinds, minimum, tap, self
 
     def counts(self) -> tuple[int, ...]:
         """As COUNTS."""
@@ -131,6 +136,26 @@ class Stream:
         self._tap = ring
         self._tapped = only
         self._kinds = kinds(self._payload_types, self._is_rtp, only)
+
+    def mute(self, is_muted: bool) -> None:
+        """Keep this party's audio from the other, or no more. What is heard of it (the tap) stays."""
+        self._is_muted = is_muted
+        self._source = b""
+
+    def say(self, packet: memoryview) -> bool:
+        """Send a packet of ours where this party's go; whether anybody is there. Raises OSError."""
+        return self._deliver(packet) == len(packet)
+
+    def _hush(self, packet: memoryview) -> int:
+        """Muted: no audio passes but what a receiver must have seen to be able to open what follows under
+        SRTP (RFC 3711 §3.3.1): the first packet of a source, and those where its numbers begin anew.
+        """
+        number, source = packet[2] << 8 | packet[3], bytes(packet[8:12])
+        is_midway = _EDGE <= number < 65536 - _EDGE
+        if source == self._source and is_midway and packet[1] not in _RTCP_TYPES:
+            return 0
+        self._source = source
+        return self._deliver(packet)
 
     def refuse(self, length: int) -> None:
         """Count a packet that is none, or not from where it should be."""

@@ -17,6 +17,7 @@ from time import monotonic_ns, sleep
 from typing import Any
 
 from recorder.notify import Notifier
+from recorder.relay.player import LEAD_NS, Play, Plays, unpacked
 from recorder.relay.protocol import (
     LABELS,
     Address,
@@ -26,6 +27,7 @@ from recorder.relay.protocol import (
     Remotes,
     Side,
     decode,
+    hearers_of,
     keys_of,
     level_of,
     remotes_of,
@@ -42,6 +44,7 @@ GATHER_SECONDS = 0.0005
 
 _MESSAGE_BYTES = 65536
 _EVENTS = 4096
+_SOUND_BYTES = 4 << 20
 Order = dict[str, Any]
 
 
@@ -84,6 +87,10 @@ class Call:
             else:
                 stream.tap(ring if level == "all" else None)
 
+    def towards(self, side: Side) -> Stream:
+        """The audio stream that leaves for this side."""
+        return self.a_rtp if side == "b" else self.b_rtp
+
     def row(self) -> list[object]:
         """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors, RTCP]."""
         return [
@@ -122,10 +129,13 @@ class Worker:
         self._is_running = True
         self._ended = [0] * len(COUNTS)
         """What calls that are over had counted."""
-        self._orders: dict[object, Callable[[Order, list[int]], Order]] = {
+        self._plays = Plays()
+        self._orders: dict[object, Callable[[Order, list[int]], Order | None]] = {
             "open": self._open,
             "remote": self._remote,
             "tap": self._tap,
+            "play": self._play,
+            "stop-play": self._stop_play,
             "close": self._close,
             "table": self._table,
             "stats": self._stats,
@@ -136,14 +146,17 @@ class Worker:
         of many calls gather: being woken costs as much as forwarding a packet. A packet that comes after a
         longer silence does not wait.
         """
-        poll, routes = self._epoll.poll, self._routes
+        poll, routes, played = self._epoll.poll, self._routes, self._plays.running
         patience = self._notifier.every_seconds
         beat_at = 0
         while self._is_running:
-            events = poll(patience, _EVENTS)
+            wait = min(self._plays.wait(monotonic_ns()), patience) if played else patience
+            events = poll(wait, _EVENTS)
             now = monotonic_ns()
             if forward(events, routes, now):
                 self._take_order()
+            if played:
+                self._play_on(now)
             if now >= beat_at:
                 self._notifier.beat(f"{len(self._calls)} calls")
                 beat_at = now + int(patience * 1e9)
@@ -161,17 +174,23 @@ class Worker:
             self._is_running = False
             return
         answer = self._obey(data, descriptors)
+        if answer is not None:
+            self._tell(answer)
+
+    def _tell(self, answer: Order) -> None:
         with contextlib.suppress(BlockingIOError):  # a broker that does not read gets no answer: it times out
             self._control.send(json.dumps(answer, separators=(",", ":")).encode())
 
-    def _obey(self, data: bytes, descriptors: list[int]) -> Order:
+    def _obey(self, data: bytes, descriptors: list[int]) -> Order | None:
+        """The answer; None: it comes later."""
         order: Order = {}
         try:
             order = decode(data)
             act = self._orders.get(order.get("op"))
             if act is None:
                 raise OrderError(f"unknown order {order.get('op')!r}")
-            return {"seq": order.get("seq"), "ok": True, **act(order, descriptors)}
+            told = act(order, descriptors)
+            return None if told is None else {"seq": order.get("seq"), "ok": True, **told}
         except (OrderError, OSError, ValueError, KeyError) as error:
             return {"seq": order.get("seq"), "ok": False, "error": str(error)}
         finally:
@@ -220,8 +239,35 @@ class Worker:
         self._plot(call)
         return {}
 
+    def _play(self, order: Order, descriptors: list[int]) -> None:
+        """Answered when it is over. `sides`: who hears it; the packets for each come in a file."""
+        call, sides = self._call(order), hearers_of(order)
+        if not call.is_joined or len(descriptors) != len(sides) or call.session in self._plays.running:
+            raise OrderError("play needs a call with two ends, and a file of packets for each side")
+        sounds = [unpacked(os.pread(it, _SOUND_BYTES, 0)) for it in descriptors]
+        voices = list(zip(map(call.towards, sides), sounds, strict=True))
+        self._plays.begin(Play(monotonic_ns() + LEAD_NS, call.session, order.get("seq"), voices))
+        self._plot(call)
+
+    def _stop_play(self, order: Order, _: list[int]) -> Order:
+        if play := self._plays.stop(session_of(order)):
+            self._settle_play(play)
+        return {}
+
+    def _play_on(self, now: int) -> None:
+        for play in self._plays.turn(now):
+            self._settle_play(play)
+
+    def _settle_play(self, play: Play) -> None:
+        """Nobody is muted any more; whoever ordered it has the answer when it is over."""
+        if (call := self._calls.get(play.session)) is not None:
+            self._plot(call)
+        if play.is_over:
+            self._tell(play.answer())
+
     def _close(self, order: Order, _: list[int]) -> Order:
         call = self._call(order)
+        self._stop_play(order, [])
         del self._calls[call.session]
         self._ended = [sum(pair) for pair in zip(self._ended, call.counts(), strict=True)]
         for stream in call.streams:

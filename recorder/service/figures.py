@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recorder.metrics import Sample, counted, sample
 from recorder.relay.broker import MediaBroker
+from recorder.service.books import Books
 from sip_hooks.transport import Transport
 from storage.model import Outcome
 
@@ -16,12 +17,28 @@ def slug(words: str) -> str:
     return words.lower().replace(" ", "_")
 
 
-def overload_samples(transport: Transport) -> list[Sample]:
-    """Of what waits at the SIP sockets, and what was refused."""
+def ledger_samples(books: Books) -> list[Sample]:
+    """Of the calls that are over, and of what waits to be noted of them."""
     return [
+        sample("ledger_notes_lost_total", books.lost),
+        sample("ledger_notes_waiting", books.waiting),
+        *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
+        *counted("call_reasons_total", books.reasons),
+    ]
+
+
+def sip_samples(transport: Transport) -> list[Sample]:
+    """Of what came and went over SIP, what waits at its sockets, and what was refused."""
+    engine = transport.engine
+    return [
+        sample("sip_transactions", engine.transactions),
+        sample("sip_connections", engine.connections),
+        sample("sip_messages_sent_total", engine.sent),
+        *counted("sip_messages_received_total", engine.received),
+        *counted("sip_events_total", {slug(kind): count for kind, count in engine.counters.items()}),
         sample("sip_overloaded", transport.is_shedding()),
         sample("sip_wait_seconds", transport.longest_wait()),
-        *counted("sip_requests_refused_total", transport.engine.overload.refused),
+        *counted("sip_requests_refused_total", engine.overload.refused),
     ]
 
 

@@ -9,7 +9,7 @@ import structlog
 from recorder.config import Config
 from recorder.feature_codes import joined
 from recorder.gate import Approval, GateReason, GateStatus, authority, judge_approvals
-from recorder.policy import Policy
+from recorder.policy import Announcement, Policy
 from recorder.rules import compile_rules
 from recorder.scheme import Scheme, scheme_hash
 from storage import bundle
@@ -98,6 +98,11 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
         is_trunk_witnessed=trunk is not None and trunk.evidence != "none",
         do_phones_vouch=trunk is not None and trunk.evidence == "phones",
         feature_codes=joined(it.feature_codes for it in in_force),
+        announcements={
+            it.name: Announcement(it.announcement_sha256, it.announcement_to_agent)
+            for it in scheme.purposes
+            if it.announcement_sha256
+        },
     )
 
 

@@ -31,8 +31,10 @@ from recorder.effects import (
     NoteOutcome,
     NoteWithheld,
     OpenMedia,
+    Play,
     Remind,
     SetRemote,
+    StopPlaying,
     Tap,
     TellCapture,
 )
@@ -43,8 +45,9 @@ from recorder.relay.client import MediaClient, MediaUnavailable
 from recorder.rules import Directory, compile_rules
 from recorder.scheme import Scheme
 from recorder.service import gatekeeper, places
+from recorder.service.announcer import Announcer
 from recorder.service.books import Books
-from recorder.service.figures import OUTCOMES, overload_samples, slug
+from recorder.service.figures import ledger_samples, sip_samples
 from recorder.service.listening import encryption, settings
 from recorder.service.refusals import keep_telling_refusals
 from recorder.service.reloading import Reloader
@@ -83,6 +86,7 @@ class Signalling:
         self._calls = Calls(gate.policy, secrets.token_bytes, secrets.randbelow)
         self._tasks: set[asyncio.Task[None]] = set()
         self._media = MediaClient(places.media(config), self._claim_media)
+        self._announcer = Announcer(config, self._media, self._clock.now)
         self._capture = Dialler(
             places.capture(config),
             self._captured,
@@ -176,6 +180,7 @@ class Signalling:
         gate = self._gate.reloaded(config)
         self._config, self._gate = config, gate
         self._witnesses.follow(config)
+        self._announcer.use(config)
         self._carry_out(self._calls.on_policy(gate.policy, self._clock.now()))
         if self._catalogue is not None:
             await self.look(self._catalogue)
@@ -246,7 +251,6 @@ class Signalling:
         return {row["call"] for row in self._calls.summaries() if row["state"] == "recording"}
 
     def _samples(self) -> list[Sample]:
-        engine, books = self._transport.engine, self._books
         return [
             sample("gate_open", self._gate.approved),
             sample("gate_state", 1, self._gate.reason),
@@ -255,16 +259,9 @@ class Signalling:
             sample("media_connected", self._media.is_up),
             sample("capture_connected", self._capture.is_up),
             *self._witnesses.samples(),
-            sample("ledger_notes_lost_total", books.lost),
-            sample("ledger_notes_waiting", books.waiting),
-            sample("sip_transactions", engine.transactions),
-            sample("sip_connections", engine.connections),
-            sample("sip_messages_sent_total", engine.sent),
-            *overload_samples(self._transport),
-            *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
-            *counted("call_reasons_total", books.reasons),
-            *counted("sip_messages_received_total", engine.received),
-            *counted("sip_events_total", {slug(kind): count for kind, count in engine.counters.items()}),
+            *ledger_samples(self._books),
+            *sip_samples(self._transport),
+            *counted("announcements_total", self._announcer.results),
         ]
 
     def stop(self) -> None:
@@ -305,6 +302,10 @@ class Signalling:
                     self._witnesses.ask(conversation)
                 case Remind(call, seconds):
                     asyncio.get_running_loop().call_later(seconds, self._remind, call)
+                case Play():
+                    self._spawn(self._play(effect))
+                case StopPlaying(number):
+                    self._media.stop_play(number)
                 case _:
                     self._act(effect)
 
@@ -331,6 +332,10 @@ class Signalling:
         except TooLarge:
             for answer in refusals(message, "too-large"):
                 self._carry_out(self._calls.on_capture(answer))
+
+    async def _play(self, order: Play) -> None:
+        became = await self._announcer.play(order)
+        self._carry_out(self._calls.on_announced(order.call, order.number, became, self._clock.now()))
 
     async def _open_media(self, call: str, number: int, families: tuple[Family, Family]) -> None:
         ports: tuple[int, int] | None = None
@@ -368,9 +373,8 @@ class Signalling:
 
 
 async def run(config: Config, path: Path, notifier: Notifier) -> None:
-    """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile.
-
-    SIGHUP reads the configuration file at `path` again.
+    """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile. SIGHUP reads
+    the configuration file at `path` again.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

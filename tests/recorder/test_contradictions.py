@@ -192,7 +192,7 @@ ORDERS = LINE.replace("service", "orders").replace('["222"]', '["+31201234567"]'
         ),
         (
             ("announcement_exemption = ", "announcement = "),
-            ["c.toml:28: purposes.coaching.announcement: announcements cannot be played yet"],
+            ["c.toml:28: purposes.coaching.announcement: nobody says which content it has"],
         ),
         (('numbers = ["250"', 'numbers = ["201"'), ["c.toml:39: agents[a-1].extensions: 201 is excluded"]),
         (

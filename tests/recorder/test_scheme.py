@@ -112,7 +112,8 @@ def variations() -> list[tuple[str, Scheme]]:
     for name, part in parts.items():
         for field in fields(part):
             value = getattr(part, field.name)
-            other = 31 if isinstance(value, int) else ("7",) if isinstance(value, tuple) else "7"
+            number = not value if isinstance(value, bool) else 31
+            other = number if isinstance(value, int) else ("7",) if isinstance(value, tuple) else "7"
             change = {name: (replace(part, **{field.name: other}), *getattr(SCHEME, name)[1:])}
             found.append((f"{name}.{field.name}", replace(SCHEME, **change)))
     return found

@@ -103,7 +103,7 @@ async def live(both: Both, chance: Random) -> str:
     while both.site.ms < 4500:
         await both.wait(chance.choice((60, 380, 900, 1500)))
         if is_paused:
-            await both.act(both.taping.resume(now()))
+            await both.act(both.taping.resume(FACTS, both.policy, now()))
         elif wanted and chance.random() < 0.3:
             await both.act(both.taping.begin((wanted.pop(),), VERDICT, FACTS, both.policy, now()))
             continue

@@ -36,6 +36,7 @@ EVERY: list[Record] = [
     Pause(480),
     Resume(960),
     Announcement(0, 16_000, bytes(range(32))),
+    Announcement(-52_000, -2_400, bytes(32)),
     Masked(0, 960, 1600),
     Pad(0),
     Pad(5),
@@ -46,6 +47,10 @@ KNOWN = [
     (PARTIES, b'\x01\x00\x28{"agent":"201","outside":"+31201234567"}'),
     (Audio(1, 2, 3, 8, b"ab"), bytes.fromhex("03001001080000000000000002000000036162")),
     (Gap(1, 2, 3), bytes.fromhex("0400110100000000000000020000000000000003")),
+    (
+        Announcement(-2, 3, bytes(range(32))),
+        bytes.fromhex("070030fffffffffffffffe0000000000000003") + bytes(range(32)),
+    ),
     (Pad(2), bytes.fromhex("0900020000")),
     (End("bye", {}), b'\x0b\x00\x1c{"counts":{},"reason":"bye"}'),
 ]

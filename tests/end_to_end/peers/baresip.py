@@ -45,7 +45,7 @@ sip_verify_server yes
 module_path {modules}
 ausrc_srate {rate}
 ausrc_channels 1
-auplay_srate 8000
+auplay_srate {plays}
 auplay_channels 1
 module g711.so
 module g722.so
@@ -82,7 +82,7 @@ class Baresip:
     call it at `port`.
     Over TLS the server's certificate is of `ca`. With a `domain` its account is there, and `server` its
     outbound proxy. Unless it `answers` by itself, it rings until it is told. `secured`: it would like SRTP
-    (RFC 8643), or must have it.
+    (RFC 8643), or must have it. What it hears is written with `plays` samples a second.
     """
 
     folder: Path
@@ -98,6 +98,7 @@ class Baresip:
     answers: bool = True
     dtmf: Literal["rtpevent", "info"] = "rtpevent"
     rate: int = 8000
+    plays: int = 8000
     secured: Literal["", "srtp", "srtp-mand"] = ""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
@@ -207,7 +208,7 @@ class Baresip:
     async def has_heard(self, seconds: float) -> None:
         """Wait until that much sound has arrived in the running call, silence included."""
         file = self.folder / "heard.wav"
-        await until(lambda: file.stat().st_size >= seconds * 16000, seconds + PATIENCE_SECONDS)
+        await until(lambda: file.stat().st_size >= seconds * 2 * self.plays, seconds + PATIENCE_SECONDS)
 
     def heard(self) -> NDArray[np.int16]:
         """What arrived, as written to its WAV file: samples (n,). Complete when the call is closed."""
@@ -251,6 +252,7 @@ class Baresip:
             control=control,
             folder=self.folder,
             rate=self.rate,
+            plays=self.plays,
             media=self.media_port,
             last_media=self.media_port + (1 if self.answers else 9),
             modules=MODULES,
