@@ -20,6 +20,7 @@ from recorder.config import parse as configuration
 from recorder.effects import Effect, Forward, OpenMedia, TellCapture
 from recorder.policy import Policy
 from recorder.rules import compile_rules
+from sip_hooks import reading
 from sip_hooks.edits import Edits
 from sip_hooks.engine import Engine, EngineSettings, Listener, Packet
 from sip_hooks.errors import SipError
@@ -98,6 +99,7 @@ class Target:
         """What is left of everything when nobody has said anything for longer than any timer runs."""
         self.wait(_SILENT_SECONDS + 3600.0)
         self.sent.clear()
+        reading.forget()  # what is remembered is bounded; what else grows is looked for
         left = {
             "calls": self.engine.calls,
             "transactions": self.engine.transactions,
