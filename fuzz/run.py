@@ -27,7 +27,7 @@ DAMAGED = 0.7  # of all messages; the rest are whole
 INSTANT = 1 / 64  # seconds between two messages; times add up without rounding, whenever an episode begins
 MOST_SECONDS = 0.050
 _EACH_SECONDS = 0.000_1  # more for each message that a piece of a stream holds: some hold two thousand
-MOST_GROWTH = 1024.0  # KiB in 100,000 messages, by the slope of the resident memory after the first third
+MOST_GROWTH = 4096.0  # KiB in 100,000 messages, by the slope of the resident memory after the first third
 _MOST_FAULTS = 10
 _PAGE_KIB = 4
 _PHONE, _AUDIO = b"192.0.2.31", b"m=audio 40000 "
