@@ -7,6 +7,7 @@ forgotten everything; so what an episode found is found again by that episode al
 from __future__ import annotations
 
 import gc
+import sys
 import time
 import traceback
 from collections import Counter
@@ -27,7 +28,10 @@ DAMAGED = 0.7  # of all messages; the rest are whole
 INSTANT = 1 / 64  # seconds between two messages; times add up without rounding, whenever an episode begins
 MOST_SECONDS = 0.050
 _EACH_SECONDS = 0.000_1  # more for each message that a piece of a stream holds: some hold two thousand
-MOST_GROWTH = 4096.0  # KiB in 100,000 messages, by the slope of the resident memory after the first third
+MOST_GROWTH = (
+    4096.0  # KiB in 100,000 messages, by the slope of the resident memory after the first third: it steps
+)
+MOST_PILED = 5000.0  # blocks of memory that live objects take, the same
 _MOST_FAULTS = 10
 _PAGE_KIB = 4
 _PHONE, _AUDIO = b"192.0.2.31", b"m=audio 40000 "
@@ -51,12 +55,19 @@ class Report:
     seen: Counter[str] = field(default_factory=Counter)
     memory: list[int] = field(default_factory=list)
     """KiB resident, after each episode."""
+    blocks: list[int] = field(default_factory=list)
+    """Of memory, taken by live objects, after each episode."""
     faults: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def growth(self) -> float:
         """KiB per 100,000 messages."""
-        return slope(self.memory[len(self.memory) // 3 :]) * 100_000 / EPISODE
+        return _growth(self.memory)
+
+    @property
+    def piled(self) -> float:
+        """Blocks per 100,000 messages."""
+        return _growth(self.blocks)
 
     def summary(self) -> dict[str, Any]:
         """As it is printed."""
@@ -68,6 +79,7 @@ class Report:
             "slowest_ms": round(self.slowest_ms, 2),
             "memory_kib": self.memory[-1] if self.memory else 0,
             "growth_kib_per_100000": round(self.growth, 1),
+            "growth_blocks_per_100000": round(self.piled),
             "recordings_begun": self.recordings,
             "seen": dict(sorted(self.seen.items())),
             "faults": self.faults,
@@ -92,13 +104,21 @@ def run(
         left, episode = left - size, episode + 1
         gc.collect()
         report.memory.append(resident())
+        report.blocks.append(sys.getallocatedblocks())
         report.done = messages - left
         report.seconds = time.monotonic() - started
         tell(report)
     gc.enable()
     if len(report.memory) >= 20 and report.growth > MOST_GROWTH:
         report.faults.append({"fault": "memory grows", "kib_per_100000": round(report.growth, 1)})
+    if len(report.blocks) >= 20 and report.piled > MOST_PILED:
+        report.faults.append({"fault": "objects pile up", "blocks_per_100000": round(report.piled)})
     return report
+
+
+def _growth(values: list[int]) -> float:
+    """In 100,000 messages, after the first third."""
+    return slope(values[len(values) // 3 :]) * 100_000 / EPISODE
 
 
 def _episode(target: Target, make: Callable[[], Target], episode: int, size: int, report: Report) -> bool:
