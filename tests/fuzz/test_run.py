@@ -83,8 +83,8 @@ def test_objects_that_pile_up_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(
         running, "MOST_PILED", 20_000.0
     )  # so few messages leave some of the interpreter's own
-    assert faults(run(4000, seed=7, make=Hoarding)) == ["objects pile up"]
-    assert faults(run(4000, seed=7)) == []
+    assert "objects pile up" in faults(run(4000, seed=7, make=Hoarding))
+    assert "objects pile up" not in faults(run(4000, seed=7))
 
 
 def test_memory_that_grows_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
