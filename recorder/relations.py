@@ -26,6 +26,9 @@ from sip_hooks.events import (
 from sip_hooks.identity import Identity, Role
 from sip_hooks.sdp import MediaEnd
 
+REMEMBERED = 16_384
+"""Conversations that were kept out: more than there are in the minutes that an INVITE may be under way."""
+
 
 class Relations:
     """All calls that run, and who belongs to whom."""
@@ -40,11 +43,18 @@ class Relations:
         self._held: dict[str, set[str]] = {}
         self._strange: dict[str, set[str]] = {}  # calls that began before us, by telephone
         self._restored: set[str] = set()
+        self._conversations: dict[str, str] = {}
+        self._tainted: dict[str, frozenset[Taint]] = {}  # conversations that are over, oldest first
 
     def offer(self, event: CallOffered) -> None:
-        """A call begins."""
+        """A call begins. A PBX that is a proxy may send its INVITE back after the first pass was given up:
+        what was known of that is true of it, too.
+        """
+        self._conversations[event.call] = event.conversation
         self._graph.add(event.call, {("conversation", event.conversation), *_sessions(event.session_ids)})
         self._graph.add(event.call, _media(event.description.end if event.description else None))
+        for taint in self._tainted.get(event.conversation, ()):
+            self._graph.taint(event.call, taint)
         if not event.is_trunk_leg:
             self._ours[event.call] = "caller" if event.from_side is Side.PHONES else "callee"
             self._learn_telephone(event.call, event.identities)
@@ -119,7 +129,12 @@ class Relations:
         return self._graph.untold(call)
 
     def forget(self, call: str) -> None:
-        """A call is over."""
+        """A call is over. What was known of its conversation outlives it."""
+        conversation = self._conversations.pop(call)
+        if taints := self._graph.taints(call) | self._tainted.pop(conversation, frozenset()):
+            self._tainted[conversation] = taints
+            if len(self._tainted) > REMEMBERED:
+                del self._tainted[next(iter(self._tainted))]
         self._graph.forget(call)
         self._leave(call)
         self._telephones.pop(call, None)

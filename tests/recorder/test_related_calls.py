@@ -12,6 +12,7 @@ from recorder.calls import Calls
 from recorder.decision import decide
 from recorder.effects import OpenMedia
 from recorder.policy import Policy
+from recorder.relations import REMEMBERED
 from sip_hooks.events import (
     CallAnswered,
     CallDisturbed,
@@ -67,7 +68,7 @@ class Site:
         return did(effects)
 
     def offer(self, call: str, callee: str, user: str = "201", **changes: Any) -> None:
-        event = offered("201", callee, call=call, conversation=call, **changes)
+        event = offered("201", callee, call=call, **{"conversation": call, **changes})
         event = replace(event, identities=(*event.identities, contact("caller", user)))
         event = replace(event, description=description("192.0.2.31", next(self._ports)))
         for asked in of_kind(list(self.calls.on_event(event, START)), OpenMedia):
@@ -325,6 +326,28 @@ BEFORE = "e" * 32
 def says_something(user: str = "201") -> CallDisturbed:
     """A request within a dialog that nobody knows any more: all that it tells is whose telephone it is."""
     return CallDisturbed(BEFORE, Disturbance.IDENTITY_CHANGED, (contact("caller", user),))
+
+
+def test_what_is_known_of_a_conversation_outlives_its_first_pass() -> None:
+    """A PBX that is a proxy sends the doctor's INVITE back, naming nobody, when the caller was told 408."""
+    site = Site()
+    site.offer("first", DOCTOR)
+    site.tell(CallEnded("first", END, "timeout", 408))
+    site.offer("second", CUSTOMER, conversation="first")
+    assert site.answer("second") == []
+    site.tell(CallEnded("second", END, "bye", 200))
+    site.recorded(conversation="another")
+
+
+def test_a_conversation_that_was_kept_out_is_remembered_for_long_and_not_for_ever() -> None:
+    site = Site()
+    for number in range(REMEMBERED + 1):
+        site.offer(f"c{number}", DOCTOR)
+        site.tell(CallEnded(f"c{number}", END, "timeout", 408))
+    site.offer("late", CUSTOMER, conversation="c1")
+    assert site.answer("late") == []
+    site.tell(CallEnded("late", END, "bye", 200))
+    site.recorded(conversation="c0")
 
 
 def test_a_telephone_that_is_in_a_call_from_before_a_restart_may_let_anybody_be_heard() -> None:
