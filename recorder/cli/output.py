@@ -21,6 +21,9 @@ WIDE = 1000
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+MARKS = {True: "✓", False: "✗", None: "–"}
+"""Before what was found out: good, not good, neither."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
 
 

@@ -10,7 +10,7 @@ import typer
 
 from recorder.cli.accounts import option, password
 from recorder.cli.options import DEFAULT, ConfigPath
-from recorder.cli.output import Exit, Json, complain, err, rows, say, show
+from recorder.cli.output import MARKS, Exit, Json, complain, err, rows, say, show
 from recorder.config import Config, load
 from recorder.probe import findings
 from recorder.probe.telephone import Account
@@ -26,7 +26,6 @@ app = typer.Typer(
 )
 
 PASSWORD, CALLER_PASSWORD = "DOELBAND_PROBE_PASSWORD", "DOELBAND_PROBE_CALLER_PASSWORD"
-_MARKS = {True: "✓", False: "✗", None: "–"}
 
 
 @app.callback()
@@ -92,7 +91,7 @@ def _print(config: Config, seen: findings.Seen, as_json: bool) -> None:
     if as_json:
         show(value, True, "")
         return
-    lines = [(_MARKS[it.is_good], it.question, it.answer) for it in findings.rows(seen)]
+    lines = [(MARKS[it.is_good], it.question, it.answer) for it in findings.rows(seen)]
     say(rows(f"The PBX at {config.pbx.address}", ("", "question", "answer"), lines, ""))
     if seen.best is not None:
         same = " (as it is)" if seen.best == seen.configured else ""

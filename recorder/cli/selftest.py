@@ -11,7 +11,7 @@ from recorder import control
 from recorder.cli.accounts import option, password
 from recorder.cli.installation import Installation, account_name, work
 from recorder.cli.options import DEFAULT, ConfigPath, Person, some_text
-from recorder.cli.output import Exit, Json, complain, err, rows, say, show
+from recorder.cli.output import MARKS, Exit, Json, complain, err, rows, say, show
 from recorder.explanation import SOMEBODY, excluded_by, imagine, roles
 from recorder.leg import Word, word
 from recorder.probe.telephone import Account
@@ -35,7 +35,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-_MARKS = {True: "✓", False: "✗", None: "–"}
 _KINDS: dict[str, tuple[Kind, ...]] = {
     "blind": ("blind",),
     "attended": ("attended",),
@@ -188,7 +187,7 @@ def _print(seen: list[verdict.Seen], as_json: bool) -> Exit:
         show(value, True, "")
     else:
         for it in seen:
-            lines = [(_MARKS[row.is_good], row.question, row.answer) for row in verdict.rows(it)]
+            lines = [(MARKS[row.is_good], row.question, row.answer) for row in verdict.rows(it)]
             say(
                 rows(
                     f"Transfer to the privileged telephone, {it.kind}", ("", "question", "answer"), lines, ""
