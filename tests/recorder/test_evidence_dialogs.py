@@ -16,6 +16,7 @@ from tests.fakes.notifier import (
     HELD,
     OTHER_ID,
     Line,
+    Told,
     dialog,
     document,
 )
@@ -71,6 +72,8 @@ def test_a_call_that_is_not_confirmed_vouches_for_nobody(state: str) -> None:
         [dialog(), dialog(call_id=OTHER_ID, id="2")],
         [dialog(), dialog(id="2")],
         [dialog(call_id="")],
+        [dialog("early", OTHER_ID), dialog()],  # two of one name
+        [dialog(), "<dialog id='2' call-id='x'/>"],
         ["<dialog id='1' call-id='7f1c4d@198.51.100.5'/>"],
         ["<dialog/>"],
         [],
@@ -82,7 +85,7 @@ def test_what_is_not_certain_is_said_of_nobody_and_takes_back_what_was_said(dial
     assert line.inside() is None
     fresh = Line(dialogs={"201": dialogs})
     fresh.passes(0)
-    assert fresh.inside() is None
+    assert {it.inside for it in fresh.said} <= {None}
 
 
 def test_a_second_call_that_only_rings_changes_nothing() -> None:
@@ -107,6 +110,41 @@ def test_a_call_that_has_ended_is_taken_back_at_once_even_if_the_next_look_is_no
     line.pbx.is_mute = True
     line.tells("201", dialog("terminated"))
     assert line.inside() is None
+
+
+def test_what_is_no_dialog_information_takes_back_what_was_said() -> None:
+    line = talking()
+    line.pbx.is_mute = True
+    told = line.pbx.watches["201"][-1]
+    line.comes(told.notify(document(dialog(), version=told.number + 1), kind="text/xml"))
+    assert line.inside() is None
+
+
+def asked(line: Line) -> Told:
+    """A look that the PBX has not answered yet."""
+    line.pbx.is_mute = True
+    line.now += timedelta(seconds=0.1)
+    line.reader.ask(line.now, CALL)
+    line.comes(b"\r\n\r\n")
+    (look,) = (it for it in line.pbx.asked[-1:] if it.first(b"expires") == b"0")
+    return Told(look, "late")
+
+
+def test_a_look_at_an_extension_that_is_watched_no_more_vouches_for_nobody() -> None:
+    line = talking()
+    look = asked(line)
+    line.comes(line.pbx.watches["201"][-1].notify(b"", "terminated"))
+    assert line.inside() is None
+    line.comes(look.notify(document(dialog()), "terminated;reason=timeout"))
+    assert line.inside() is None
+
+
+def test_a_notification_that_has_no_from_tag_is_of_no_subscription() -> None:
+    line = talking()
+    look = asked(line)
+    notify = look.notify(document(dialog()), "terminated;reason=timeout")
+    said = line.comes(notify.replace(b"From: <sip:201@pbx.example>;tag=late", b"From: <sip:201@pbx.example>"))
+    assert (said, line.pbx.answered[-1]) == ([], 481)
 
 
 # --- partial states and versions
