@@ -10,6 +10,7 @@ say anything.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from recorder.graph import Graph, Taint
 from sip_hooks.address import UNSPECIFIED
@@ -26,8 +27,10 @@ from sip_hooks.events import (
 from sip_hooks.identity import Identity, Role
 from sip_hooks.sdp import MediaEnd
 
-REMEMBERED = 16_384
-"""Conversations that were kept out: more than there are in the minutes that an INVITE may be under way."""
+OUTLIVES = timedelta(minutes=10)
+"""For so long what was known of a conversation is true of an INVITE that comes back: a PBX may wait for three
+minutes (RFC 3261 §16.8, Timer C), and begin anew."""
+MOST_REMEMBERED = 16_384
 
 
 class Relations:
@@ -44,7 +47,8 @@ class Relations:
         self._strange: dict[str, set[str]] = {}  # calls that began before us, by telephone
         self._restored: set[str] = set()
         self._conversations: dict[str, str] = {}
-        self._tainted: dict[str, frozenset[Taint]] = {}  # conversations that are over, oldest first
+        self._ended: dict[str, datetime] = {}
+        self._tainted: dict[str, tuple[datetime, frozenset[Taint]]] = {}  # those that are over
 
     def offer(self, event: CallOffered) -> None:
         """A call begins. A PBX that is a proxy may send its INVITE back after the first pass was given up:
@@ -53,7 +57,8 @@ class Relations:
         self._conversations[event.call] = event.conversation
         self._graph.add(event.call, {("conversation", event.conversation), *_sessions(event.session_ids)})
         self._graph.add(event.call, _media(event.description.end if event.description else None))
-        for taint in self._tainted.get(event.conversation, ()):
+        self._let_go(event.at)
+        for taint in self._tainted.get(event.conversation, (None, ()))[1]:
             self._graph.taint(event.call, taint)
         if not event.is_trunk_leg:
             self._ours[event.call] = "caller" if event.from_side is Side.PHONES else "callee"
@@ -68,6 +73,7 @@ class Relations:
                 for other in event.others:
                     self._graph.join(call, other)
             case CallEnded():
+                self._ended[call] = event.at
                 self._graph.release(call)
                 self._leave(call)
             case CallAnswered():
@@ -130,17 +136,25 @@ class Relations:
 
     def forget(self, call: str) -> None:
         """A call is over. What was known of its conversation outlives it."""
-        conversation = self._conversations.pop(call)
-        if taints := self._graph.taints(call) | self._tainted.pop(conversation, frozenset()):
-            self._tainted[conversation] = taints
-            if len(self._tainted) > REMEMBERED:
-                del self._tainted[next(iter(self._tainted))]
+        conversation, ended_at = self._conversations.pop(call), self._ended.pop(call)
+        known = self._graph.taints(call).union(self._tainted.pop(conversation, (None, ()))[1])
+        if known:
+            self._tainted[conversation] = ended_at, known
+        self._let_go(ended_at)
         self._graph.forget(call)
         self._leave(call)
         self._telephones.pop(call, None)
         self._ours.pop(call, None)
         self._answered.discard(call)
         self._on_hold.discard(call)
+
+    def _let_go(self, now: datetime) -> None:
+        """Forget conversations that have been over for long, and the first of more than anybody has."""
+        while self._tainted:
+            oldest = next(iter(self._tainted))
+            if now - self._tainted[oldest][0] <= OUTLIVES and len(self._tainted) <= MOST_REMEMBERED:
+                return
+            del self._tainted[oldest]
 
     def _learn_telephone(self, call: str, identities: Iterable[Identity]) -> None:
         ours = self._ours.get(call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from recorder.calls import Calls
 from recorder.decision import decide
 from recorder.effects import OpenMedia
+from recorder.graph import Taint
 from recorder.policy import Policy
-from recorder.relations import REMEMBERED
+from recorder.relations import MOST_REMEMBERED, OUTLIVES, Relations
 from sip_hooks.events import (
     CallAnswered,
     CallDisturbed,
@@ -339,15 +341,33 @@ def test_what_is_known_of_a_conversation_outlives_its_first_pass() -> None:
     site.recorded(conversation="another")
 
 
-def test_a_conversation_that_was_kept_out_is_remembered_for_long_and_not_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("after", "is_kept_out"), [(OUTLIVES, True), (OUTLIVES + timedelta(seconds=1), False)]
+)
+def test_a_conversation_that_was_kept_out_is_not_remembered_for_ever(
+    after: timedelta, is_kept_out: bool
+) -> None:
     site = Site()
-    for number in range(REMEMBERED + 1):
-        site.offer(f"c{number}", DOCTOR)
-        site.tell(CallEnded(f"c{number}", END, "timeout", 408))
-    site.offer("late", CUSTOMER, conversation="c1")
-    assert site.answer("late") == []
-    site.tell(CallEnded("late", END, "bye", 200))
-    site.recorded(conversation="c0")
+    site.offer("first", DOCTOR)
+    site.tell(CallEnded("first", END, "timeout", 408))
+    site.offer("second", CUSTOMER, conversation="first", at=END + after)
+    assert (site.answer("second") == []) == is_kept_out
+
+
+def test_of_a_flood_of_calls_that_are_kept_out_the_first_are_forgotten() -> None:
+    relations = Relations()
+    for number in range(MOST_REMEMBERED + 1):
+        event = offered("201", DOCTOR, call=f"c{number}", conversation=f"c{number}", description=None)
+        relations.offer(event)
+        relations.taint(event.call, Taint.WITHHELD)
+        relations.note(CallEnded(event.call, END, "timeout", 408))
+        relations.forget(event.call)
+    known = [
+        offered("201", CUSTOMER, call=f"late {it}", conversation=f"c{it}", description=None) for it in (0, 1)
+    ]
+    for event in known:
+        relations.offer(event)
+    assert [bool(relations.taints(it.call)) for it in known] == [False, True]
 
 
 def test_a_telephone_that_is_in_a_call_from_before_a_restart_may_let_anybody_be_heard() -> None:
