@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -20,20 +17,8 @@ from recorder.cli.options import person_name, whole_id
 from recorder.cli.output import Exit, printable
 from storage.errors import NotFound, StorageError, Unavailable
 from storage.inspection import Kind
+from tests.commands import Left, doelband
 from tests.recorder.schemes import CONFIGURATION
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def value(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +29,9 @@ class Shell:
 
     def __call__(self, *arguments: str, answers: str = "") -> Left:
         config = str(self.directory / "config.toml")
-        command = [sys.executable, "-m", "recorder", *arguments]
-        if arguments[0] != "keygen":
-            command += ["--config", config]
-        wide = os.environ | {"TERMINAL_WIDTH": "300"}  # typer folds its usage errors at 80 columns else
-        run = subprocess.run(command, capture_output=True, text=True, input=answers, check=False, env=wide)
-        return Left(run.returncode, run.stdout, run.stderr)
+        where = () if arguments[0] == "keygen" else ("--config", config)
+        wide = {"TERMINAL_WIDTH": "300"}  # typer folds its usage errors at 80 columns else
+        return doelband(*arguments, *where, answers=answers, environment=wide)
 
     def key(self, name: str) -> str:
         return str(self.directory / f"{name}.key")
