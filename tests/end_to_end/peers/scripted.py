@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -33,14 +35,24 @@ PATIENCE_SECONDS = 30.0
 _HERE = {4: "127.0.0.1", 6: "::1"}
 
 
+def bound(address: str, port: int = 0) -> socket.socket:
+    """A UDP socket at an address of this machine; 0: at any port."""
+    endpoint = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    endpoint.setblocking(False)
+    endpoint.bind((address, port))
+    return endpoint
+
+
 class Ear(asyncio.DatagramProtocol):
-    """One call's media socket. `payloads`: by RTP sequence number, A-law."""
+    """One call's media socket. `payloads`: by RTP sequence number, A-law. `count`: of all that has come."""
 
     def __init__(self) -> None:
         self.payloads: dict[int, bytes] = {}
         self.news = asyncio.Event()
+        self.count = 0
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.count += 1
         if len(data) > 12 and data[1] & 0x7F == PCMA:
             self.payloads[int.from_bytes(data[2:4], "big")] = data[12:]
             self.news.set()
@@ -118,15 +130,21 @@ class Call:
 class Phone(asyncio.DatagramProtocol):
     """`number` at `server`. As a context: registered inside. `says`: header fields of its 200 to INVITE.
 
-    Unless it `answers`, it rings until the caller gives up.
+    Unless it `answers`, it rings until the caller gives up. `bind` makes its sockets.
     """
 
     def __init__(
-        self, number: str, password: str, server: Address, says: tuple[str, ...] = (), answers: bool = True
+        self,
+        number: str,
+        password: str,
+        server: Address,
+        says: tuple[str, ...] = (),
+        answers: bool = True,
+        bind: Callable[[], socket.socket] | None = None,
     ) -> None:
         self.number = number
         self.server = server
-        self.host = _HERE[family_of(server[0])]
+        self._bind = bind or (lambda: bound(_HERE[family_of(server[0])]))
         self.says = says
         self.answers = answers
         self.ringing: dict[str, tuple[Message, Address]] = {}
@@ -140,7 +158,7 @@ class Phone(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._bind())
         try:
             await self._register()
         except BaseException:
@@ -162,7 +180,8 @@ class Phone(asyncio.DatagramProtocol):
     @property
     def place(self) -> str:
         """Where it listens, as a URI has it."""
-        return f"{host(self.host)}:{self._transport.get_extra_info('sockname')[1]}"
+        address, port = self._transport.get_extra_info("sockname")[:2]
+        return f"{host(address)}:{port}"
 
     async def dial(self, number: str, *extra: str, offers_late: bool = False) -> Call:
         """Call a number; returns when it is answered. RuntimeError: it was refused. `offers_late`: the one
@@ -283,7 +302,7 @@ class Phone(asyncio.DatagramProtocol):
 
     async def _new_call(self, call_id: str, local: str, remote: str) -> Call:
         loop = asyncio.get_running_loop()
-        media, ear = await loop.create_datagram_endpoint(Ear, local_addr=(self.host, 0))
+        media, ear = await loop.create_datagram_endpoint(Ear, sock=self._bind())
         call = Call(call_id, self, local, remote, ear, media)
         self.calls[call_id] = call
         async with self._news:
