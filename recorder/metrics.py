@@ -91,7 +91,7 @@ METRICS = (
         "media_packets_refused_total",
         _C,
         "media",
-        "Packets dropped: foreign source, malformed, payload type not agreed on.",
+        "Packets dropped: foreign source, malformed, payload type not agreed on, in excess of 250 a second.",
         ("worker", "reason"),
     ),
     Metric("media_socket_errors_total", _C, "media", "Errors of media sockets.", ("worker",)),

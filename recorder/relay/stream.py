@@ -10,6 +10,10 @@ places: each source address is compared with all announced ones. Then the socket
 kernel compares, and what had been queued before is drained with the check still on. A stray is never
 answered by us; towards a connected port the kernel answers as for any closed port. With several announced
 remotes the last one is sent to.
+
+A party that sends more packets than any codec needs is held to a rate, so that its flood neither reaches the
+other party nor takes the ring's room from other calls. Up to `limit` a packet costs one comparison; whoever
+reaches it is given more as time goes by.
 """
 
 from __future__ import annotations
@@ -31,8 +35,15 @@ _PREFIXES = [_VIEW[:length] for length in range(LIMIT + 1)]
 _DRAIN = 1024
 
 _FOREIGN = -1
-COUNTS = ("packets", "foreign", "malformed", "refused", "errors")
-"""What a stream counts: packets passed on; from elsewhere, no RTP, not agreed on; errors of its socket."""
+COUNTS = ("packets", "foreign", "malformed", "refused", "errors", "excess")
+"""What a stream counts: packets passed on; from elsewhere, no RTP, not agreed on; errors of its socket; more
+than a party may send.
+"""
+
+PACKETS_PER_SECOND = 250
+"""That one socket passes on in the long run: packets of 5 ms, and keys beside them."""
+BURST = 250
+"""What a network held back for seconds may come at once."""
 
 REFUSED, AUDIO, CONTROL = 0, 1, 2
 _RTCP_TYPES = range(192, 224)  # RFC 5761 §4: RTCP packet types, also where RTP and RTCP share a port
@@ -71,7 +82,9 @@ class Stream:
         self.session = session
         self.side = side
         self.opposite = self
-        self.packets = self.foreign = self.malformed = self.refused = self.errors = 0
+        self.packets = self.foreign = self.malformed = self.refused = self.errors = self.excess = 0
+        self.limit = BURST
+        self._limited_at = 0
         self._is_rtp = is_rtp
         self._payload_types: frozenset[int] | None = None
         self._tapped: frozenset[int] | None = None
@@ -129,7 +142,7 @@ class Stream:
 
     def counts(self) -> tuple[int, ...]:
         """As COUNTS."""
-        return self.packets, self.foreign, self.malformed, self.refused, self.errors
+        return self.packets, self.foreign, self.malformed, self.refused, self.errors, self.excess
 
     def tap(self, ring: RingWriter | None, only: frozenset[int] | None = None) -> None:
         """Copy audio packets into the ring from now on, or not; or packets of these payload types only."""
@@ -163,6 +176,21 @@ class Stream:
             self.foreign += 1
         else:
             self.malformed += 1
+
+    def admits(self, kind: int, now: int) -> bool:
+        """Raise the limit by what has become due since it was raised last. False, and counted: nothing yet,
+        or a kind that was not agreed on.
+        """
+        if kind == REFUSED:
+            self.refused += 1
+            return False
+        due = (now - self._limited_at) * PACKETS_PER_SECOND // 1_000_000_000
+        if due < 1:
+            self.excess += 1
+            return False
+        self.limit = self.packets + min(due, BURST)
+        self._limited_at = now
+        return True
 
     def note(self, error: OSError) -> None:
         """Count; ECONNREFUSED of a phone that is not there yet is as little fatal as a full send buffer."""
@@ -215,8 +243,7 @@ def forward(events: Iterable[tuple[int, int]], routes: Sequence[Route | None], n
             stream.refuse(length)
             continue
         kind = kinds_of[_BUFFER[1]]
-        if kind == REFUSED:
-            stream.refused += 1
+        if (kind == REFUSED or stream.packets >= stream.limit) and not stream.admits(kind, now):
             continue
         stream.packets += 1
         packet = _PREFIXES[length]

@@ -92,7 +92,9 @@ class Call:
         return self.a_rtp if side == "b" else self.b_rtp
 
     def row(self) -> list[object]:
-        """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors, RTCP]."""
+        """[session, tap, packets from a, from b, foreign, malformed, refused, socket errors, excess,
+        RTCP].
+        """
         return [
             self.session,
             self.level,

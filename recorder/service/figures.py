@@ -58,6 +58,7 @@ async def media_samples(broker: MediaBroker) -> list[Sample]:
                 sample("media_packets_refused_total", row["foreign"], worker, "foreign"),
                 sample("media_packets_refused_total", row["malformed"], worker, "malformed"),
                 sample("media_packets_refused_total", row["refused"], worker, "payload_type"),
+                sample("media_packets_refused_total", row["excess"], worker, "excess"),
                 sample("media_socket_errors_total", row["errors"], worker),
                 sample("media_ring_records_dropped_total", row["dropped"], worker),
                 sample("media_ring_locked", row["locked"], worker),

@@ -45,11 +45,10 @@ class Call:
             self.order("remote", side=side, remotes=[phone.remote], payload_types=list(types), final=final)
 
     def counted(self) -> dict[str, int]:
-        """From the worker's table: packets from a and b, foreign, malformed, refused, errors, RTCP."""
+        """From the worker's table; a and b are packets from these sides."""
         row = self.worker.order({"op": "table"})["calls"][0]
-        return dict(
-            zip(("a", "b", "foreign", "malformed", "refused", "errors", "rtcp"), row[2:], strict=True)
-        )
+        names = ("a", "b", "foreign", "malformed", "refused", "errors", "excess", "rtcp")
+        return dict(zip(names, row[2:], strict=True))
 
     def close(self) -> None:
         for phone in (self.caller, self.callee, self.stranger):
