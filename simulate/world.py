@@ -55,6 +55,7 @@ class World:
         self._phones: dict[str, Agent] = {}
         self._legs: dict[str, str] = {}  # by conversation
         self._shown: set[Word] = set()
+        self._refusals: set[bytes] = set()
         self._drawn = count(1)
 
     # --- what agents need
@@ -99,7 +100,8 @@ class World:
         self.proxy.receive(data, source)
 
     def _leave(self, data: bytes, destination: Address) -> None:
-        if data.startswith(b"SIP/2.0 408 "):
+        if data.startswith(b"SIP/2.0 408 ") and data not in self._refusals:
+            self._refusals.add(data)  # what is repeated was decided when it left first
             self._give_up(read(data))
         deliver = self._agents.get(destination)
         if deliver is not None:

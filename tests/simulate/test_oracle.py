@@ -56,14 +56,20 @@ def test_who_speaks_and_is_not_shown_is_hidden_and_nothing_is_owed_after() -> No
     assert found.hidden == [(20, 30)] and found.owed == [(0, 18)]
 
 
-def test_of_a_call_that_was_given_up_before_its_answer_nothing_is_owed() -> None:
-    """The PBX was silent for half a minute, the caller has been told, and then somebody answers."""
+@pytest.mark.parametrize("is_deaf", [False, True], ids=["told once", "told again and again"])
+def test_of_a_call_that_was_given_up_before_its_answer_nothing_is_owed(is_deaf: bool) -> None:
+    """The PBX was silent for half a minute, the caller has been told, and then somebody answers. A caller who
+    does not hear that is told again, which decides nothing anew.
+    """
     world = World(Random(1), policy())
     world.link._quality = PERFECT
     caller, called = outward(world, ANNA, CUSTOMERS[0].dialled)
     assert called is not None and called.invite is not None
+    if is_deaf:
+        world.node(caller.agent.address, lambda data: None)
     world.wait(33.0)
-    assert caller.is_over and not world.given_up
+    assert caller.is_over is not is_deaf
     called.respond(called.invite, 200, (), called.sdp, [world.word(caller.leg, "answered")])
     world.wait(5.0)
     assert world.demands()[caller.leg].owed == [] and world.committed() == {}
+    assert not world.given_up
