@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from recorder.decision import CallFacts, Direction, Doubt, Newcomer, Vouching
 from recorder.numbering import is_number
@@ -21,7 +21,7 @@ from sip_hooks.events import (
     Side,
     TransferEnded,
 )
-from sip_hooks.identity import NAMES_OTHERS, ONLY_SHOWN, Identity, Role
+from sip_hooks.identity import NAMES_OTHERS, ONLY_SHOWN, SAYS_ANEW, Identity, Role
 
 MOST_NAMES = 256
 """Of one call: each is weighed again at every event, so somebody who names thousands would halt all calls."""
@@ -46,13 +46,9 @@ HARMLESS = frozenset(
     }
 )
 """What is judged by what it says, and not for what it is. All other disturbances are for good."""
-SAYS_ANEW = frozenset(
-    ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "x-fs-display-number")
-)
-"""Headers in which an answer says who answers, in the place of what the same header said while it rang."""
-
 
 _NOBODY = frozenset(("",))
+_Place: TypeAlias = Literal["inside", "outside"]
 
 
 class Lots:
@@ -158,9 +154,9 @@ def rung(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallF
     identities = tuple(identities)
     facts = with_identities(facts, identities, may_permit=False)
     ours = our_role(facts)
-    said: dict[tuple[Literal["inside", "outside"], str], frozenset[str]] = {}
+    said: dict[tuple[_Place, str], frozenset[str]] = {}
     for it in identities:
-        side: Literal["inside", "outside"] = "inside" if it.role == ours else "outside"
+        side: _Place = "inside" if it.role == ours else "outside"
         if it.header not in NAMES_OTHERS and not _is_echo(
             it, facts.outside if it.role == ours else facts.inside
         ):
@@ -227,20 +223,29 @@ def settled(facts: CallFacts) -> CallFacts:
 def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:
     """A message within the answered call says who the parties are now.
 
-    What each header says takes the place of what it said before; who was there at the answer is no newcomer.
+    What each header says takes the place of what it said before. Who was there at the answer is no newcomer,
+    unless somebody else came between: then who comes back is weighed by what was known at the answer.
     """
-    named: dict[tuple[Literal["inside", "outside"], str], set[str]] = {}
+    named: dict[tuple[_Place, str], frozenset[str]] = {}
     ours = our_role(facts)
     for identity in identities:
         if identity.header not in NAMES_OTHERS:
-            side: Literal["inside", "outside"] = "inside" if identity.role == ours else "outside"
-            known = facts.settled[side == "outside"]
-            found = named.setdefault((side, identity.header), set())
-            found |= set() if _is_among(identity, known) else {identity.value, identity.address} - {""}
+            side: _Place = "inside" if identity.role == ours else "outside"
+            found = _new_names(facts, identity, side)
+            named[side, identity.header] = named.get((side, identity.header), frozenset()) | found
     kept = {it for it in facts.newcomers if (it.side, it.header) not in named}
-    new = {Newcomer(side, header, frozenset(names)) for (side, header), names in named.items() if names}
+    new = {Newcomer(side, header, names) for (side, header), names in named.items() if names}
     facts = _untold_if_new(facts, frozenset(kept | new))
     return with_identities(facts, identities)
+
+
+def _new_names(facts: CallFacts, identity: Identity, side: _Place) -> frozenset[str]:
+    settled = facts.settled[side == "outside"]
+    if not _is_among(identity, settled):
+        return _names_of(identity)
+    followed = {it.header for it in facts.newcomers if it.side == side}
+    is_back = identity.header in followed or (bool(followed) and identity.header in SAYS_ANEW)
+    return settled if is_back else frozenset()
 
 
 def _untold_if_new(facts: CallFacts, newcomers: frozenset[Newcomer]) -> CallFacts:

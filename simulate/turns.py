@@ -110,7 +110,10 @@ def changes_name(talk: Talk) -> None:
 def becomes_nobody(talk: Talk) -> None:
     """The PBX says that a queue, a parking place or a feature code is connected now: anybody may speak."""
     world, other = talk.world, talk.world.choose(*NEVER)
-    header = f"P-Asserted-Identity: <sip:{world.choose('queue', '*80', '9')}@{naming.HOST}>"
+    said_in = world.choose(
+        "P-Asserted-Identity", "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"
+    )
+    header = f"{said_in}: <sip:{world.choose('queue', '*80', '9')}@{naming.HOST}>"
     shows = talk.shows("nameless") + talk.shows("change")
     settle(world, talk.far.ask("UPDATE", [header], shows=shows))
     talk.other = other

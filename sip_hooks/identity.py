@@ -61,6 +61,13 @@ NAMES_OTHERS = frozenset(
 ONLY_SHOWN = frozenset(("x-fs-display-number",))
 """Headers that tell what is to be on a display: they are about the party, and can forbid, never permit."""
 
+SAYS_ANEW = frozenset(
+    ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "x-fs-display-number")
+)
+"""Headers that say who the sender is now: one of them takes the place of what it said before, and once
+somebody new was named, of what any other said.
+"""
+
 MOST_CLAIMS = 64
 """Of one message. No call has so many parties; each of them is weighed again whenever the call is."""
 

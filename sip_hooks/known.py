@@ -6,13 +6,14 @@ says of others (Diversion, History-Info, …) can only forbid; it is old once it
 And where a message is sent (Contact and Request-URI) repeats what was learned from either side.
 
 A header that has brought news is followed from then on: that it names again whom it named before is a change.
+So is then what another header says of the same party, if it says who that is (P-Asserted-Identity).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sip_hooks.identity import NAMES_OTHERS, Identity, Role
+from sip_hooks.identity import NAMES_OTHERS, SAYS_ANEW, Identity, Role
 
 MOST_NAMES = 256
 """Of one pass. What goes beyond is not kept, and so is news for ever."""
@@ -47,9 +48,16 @@ class Known:
             if each.header not in NAMES_OTHERS:
                 now.setdefault((each.role, each.header), set()).add(each.value)
         news = {(each.role, each.header) for each in named if self.is_news(each)}
-        back = {key for key, names in now.items() if self._changed.get(key, names) != names}
-        self._changed |= {key: now[key] for key in (news | back) & now.keys()}
+        back = {key for key, names in now.items() if self._says_otherwise(key, names)}
+        told = {role for role, _ in news}
+        beside = {(role, header) for role, header in now if role in told and header in SAYS_ANEW}
+        self._changed |= {key: now[key] for key in (news | back | beside) & now.keys()}
         return bool(news | back)
+
+    def _says_otherwise(self, key: tuple[Role, str], names: set[str]) -> bool:
+        role, header = key
+        is_followed = header in SAYS_ANEW and any(role == changed for changed, _ in self._changed)
+        return self._changed.get(key, set() if is_followed else names) != names
 
     def is_news(self, identity: Identity) -> bool:
         """Whether this says something that was not known. A number is the same at every host."""

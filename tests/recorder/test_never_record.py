@@ -20,6 +20,7 @@ from sip_hooks.events import (
     Event,
     MediaKept,
     MediaNegotiated,
+    Side,
     TransferEnded,
 )
 from sip_hooks.identity import Identity
@@ -29,6 +30,7 @@ from tests.recorder.test_session import (
     CALL,
     END,
     PORTS,
+    anchored,
     answered,
     negotiated,
     of_kind,
@@ -163,6 +165,30 @@ def test_whoever_was_there_before_may_come_back() -> None:
     assert after(says("p-asserted-identity", "queue"), call=made) == PAUSED
     assert after(says("remote-party-id", "+31612345678"), call=made) == []  # another header
     assert after(says("p-asserted-identity", "+31612345678"), call=made) == WENT_ON
+
+
+@pytest.mark.parametrize(
+    ("first", "header"),
+    [
+        ("p-asserted-identity", "p-asserted-identity"),
+        ("p-asserted-identity", "p-preferred-identity"),
+        ("from", "from"),
+    ],
+)
+def test_a_queue_that_was_there_before_is_still_nobody_when_it_comes_back(first: str, header: str) -> None:
+    """Somebody it connected was named in between, by the same header or by another."""
+    made = anchored(offered("queue", "201", Side.PBX))
+    made.on_event(negotiated(), ANSWER)
+    assert after(replace(answered(), identities=()), call=made) == []
+    assert after(says(first, "+31612345678", "caller"), call=made) == ["begin", "all"]
+    assert after(says(header, "queue", "caller"), call=made) == PAUSED
+
+
+def test_a_caller_who_goes_on_withholding_who_it_is_is_nobody_new() -> None:
+    made = anchored(offered("anonymous", "201", Side.PBX, anonymous=True))
+    made.on_event(negotiated(), ANSWER)
+    assert after(replace(answered(), identities=()), call=made) == ["begin", "all"]
+    assert after(says("p-asserted-identity", "anonymous", "caller"), call=made) == []
 
 
 def test_a_transfer_suspends_at_the_refer() -> None:

@@ -75,6 +75,14 @@ def test_paths_hold_on_which_something_has_leaked(opening: Opening, turn: Turn) 
         assert outcome.holds, told(4, index, outcome)
 
 
+def test_a_queue_that_comes_back_after_it_connected_somebody_is_nobody_again() -> None:
+    for index in range(60):
+        outcome = happen(
+            seeded(10, index), among=[uncertain.queue], then=[turns.connected_line, turns.becomes_nobody]
+        )
+        assert outcome.holds, told(10, index, outcome)
+
+
 def test_a_transfer_that_fails_settles_nothing_that_a_request_from_outside_has_begun() -> None:
     """How one REFER ended was taken for the end of another, which had only named the call (RFC 4538)."""
     for index in range(100):

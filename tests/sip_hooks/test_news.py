@@ -76,6 +76,25 @@ def test_a_2xx_tells_of_both_parties(header: str, sender: str) -> None:
     assert "250" in told(bench)
 
 
+def test_a_header_that_names_whom_another_one_has_replaced_is_news() -> None:
+    """A PBX that says in one header that somebody else is connected may take that back in another."""
+    bench = Bench()
+    _, answer = answered(bench)
+    back, connected = "P-Asserted-Identity: <sip:201@pbx>", "P-Preferred-Identity: <sip:250@pbx>"
+    for header, changes in ((back, 0), (connected, 1), (connected, 1), (back, 2), (back, 2), (connected, 2)):
+        bench.receive(within("ACK", headers=(*routes_of(answer), header)))
+        assert causes(bench) == CHANGED * changes, header
+
+
+def test_a_header_that_says_the_same_beside_one_that_brings_news_is_none_later() -> None:
+    bench = Bench()
+    _, answer = answered(bench)
+    both = "P-Preferred-Identity: <sip:250@pbx.example>", "P-Asserted-Identity: <sip:201@pbx.example>"
+    for _ in range(2):
+        bench.receive(within("ACK", headers=(*routes_of(answer), *both)))
+    assert causes(bench) == CHANGED
+
+
 @pytest.mark.parametrize("party", [b"From: <sip:201@", b"To: <sip:202@"])
 def test_a_changed_from_or_to_is_news(party: bytes) -> None:
     bench = Bench()
