@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import soundfile
 
 from demo.telephony import PASSWORD
+from portal.decoding import Samples
 from tests.end_to_end.installation import COLLEAGUE, CUSTOMER, Recorder
 from tests.end_to_end.peers.baresip import Baresip
 from tests.fakes.likeness import likeness, speech
@@ -40,6 +42,13 @@ async def likenesses(
         await called.has_heard(SECONDS + 1)
         await caller.has_heard(SECONDS + 1)
         await caller.hang_up()
+    return likenesses_in_clip(recorder, folder, codec, rate, said)
+
+
+def likenesses_in_clip(
+    recorder: Recorder, folder: Path, codec: str, rate: int, said: Sequence[Samples]
+) -> list[float]:
+    """As above, of the next clip."""
     file = folder / "clip.wav"
     recorder.tell("clips", "export", recorder.next_clip(), str(file), *recorder.listener("coaching"))
     samples, exported = soundfile.read(file, dtype="int16")

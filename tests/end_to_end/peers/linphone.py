@@ -30,7 +30,9 @@ CONFIG = """\
 sip_port=-1
 sip_tcp_port=-1
 sip_tls_port=-1
-media_encryption=none
+media_encryption={encryption}
+media_encryption_mandatory={mandatory}
+srtp_crypto_suites={suite}
 auto_net_state_mon=0
 register_only_when_network_is_up=0
 verify_server_certs=1
@@ -85,7 +87,8 @@ class Linphone:
     """One phone as a context: `user` of `domain`, its files in the new `folder`.
 
     `server`: its outbound proxy. `speech`: samples (n,), int16, 8,000 a second. Over TLS the server's
-    certificate is of `ca`. Inside, `is_registered` says whether the password was taken.
+    certificate is of `ca`. With a `suite` (RFC 4568, RFC 6188) it speaks under that alone. Inside,
+    `is_registered` says whether the password was taken.
     """
 
     folder: Path
@@ -96,6 +99,7 @@ class Linphone:
     domain: str = "pbx.example"
     transport: Literal["udp", "tcp", "tls"] = "udp"
     ca: Path | None = None
+    suite: str = ""
     is_registered: bool = False
     media_port: int = field(default_factory=free_port)
     _process: asyncio.subprocess.Process | None = None
@@ -110,6 +114,9 @@ class Linphone:
         config.write_text(
             CONFIG.format(
                 ca=self.ca or "",
+                encryption="srtp" if self.suite else "none",
+                mandatory=int(bool(self.suite)),
+                suite=self.suite,
                 media=self.media_port,
                 here=self.server[0],
                 host=self.server[0],
@@ -203,6 +210,12 @@ class Linphone:
     async def dial(self, number: str) -> None:
         """Begin a call."""
         await self.tell(f"call sip:{number}@{self.domain}")
+
+    async def has_heard(self, seconds: float) -> None:
+        """Wait until so much sound has come."""
+        file = self.folder / "heard.wav"
+        size = 2 * round(8000 * seconds)
+        await until(lambda: file.exists() and file.stat().st_size > size, PATIENCE_SECONDS)
 
     async def transfer(self, number: str) -> None:
         """Blind: the other party is sent to this number."""
