@@ -8,6 +8,8 @@ later ones look like decides where an earlier one belongs:
     re-anchor   A timestamp that runs more than 250 ms ahead of arrival, or stays behind it by more in all
                 packets held, has jumped: the packet is placed by arrival again. A burst after a stall does
                 not count: its packets come late, and those after it do not.
+    drift       Clocks differ: where the promptest of the last packets does not arrive when its place is due,
+                the places of those that follow move by so much (`recorder.drift`).
     end         What is written is never moved: a new anchor lies at or behind the leg's end, and a packet
     that
                 belongs wholly before it is late and dropped.
@@ -21,6 +23,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from recorder.drift import Drift
 from recorder.rtp import Unwrapper
 from storage.records import CLOCK_RATE, Audio, Gap, Quality
 
@@ -32,6 +35,9 @@ MAX_SOURCES = 8
 
 MAX_BEHIND = 500
 """So many later packets tell where one belongs: ten seconds. To look at all would cost a flood's square."""
+
+OVERTAKEN = CLOCK_RATE // 10
+"""By so many ticks a packet may arrive behind one that was sent later: 100 ms."""
 
 MAX_SEQUENCE_JUMP = 3000
 """Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""
@@ -67,6 +73,7 @@ class _Run:
         self._timestamps: Unwrapper | None = None  # those of what is kept
         self._rate = packet.rate
         self._anchor: tuple[int, int] | None = None  # timestamp, position
+        self._drift = Drift()
         self.held: dict[int, tuple[int, Packet]] = {}  # by sequence: timestamp, packet
         self.received = 0
         self._first = packet.sequence
@@ -98,22 +105,44 @@ class _Run:
         return self._timestamps.extend(packet.timestamp) * CLOCK_RATE // self._rate
 
     def release(self, until: int, end: int) -> list[tuple[int, Packet]]:
-        """Give up what arrived up to `until`, each with its position. Costs what is given up, not what is
-        held: packets are held in order of arrival.
+        """Give up what arrived up to `until`, each with its position; but not before what was sent earlier
+        and has been overtaken.
         """
-        due = itertools.takewhile(lambda row: row[1][1].arrival <= until, self.held.items())
         placed: list[tuple[int, Packet]] = []
-        for sequence in sorted(sequence for sequence, _ in due):
+        sequences = self._due(until)
+        if sequences:
+            self._follow(self.held[sequences[0]][1].span // 4)
+        for sequence in sequences:
             timestamp, packet = self.held.pop(sequence)
             position = self._place(sequence, timestamp, packet, end)
             placed.append((position, packet))
             end = max(end, position + packet.span)
+        if placed:
+            lateness = min(packet.arrival - position for position, packet in placed)
+            self._drift.note(placed[-1][1].arrival, lateness, len(placed))
         return placed
+
+    def _due(self, until: int) -> list[int]:
+        """Costs what is given up, not what is held: packets are held in order of arrival."""
+        due, overtaken = list[int](), float("inf")
+        for sequence, (_, packet) in self.held.items():
+            if packet.arrival <= until:
+                due.append(sequence)
+            elif packet.arrival <= until + OVERTAKEN:
+                overtaken = min(overtaken, sequence)
+            else:
+                break
+        return sorted(sequence for sequence in due if sequence < overtaken)
+
+    def _follow(self, most: int) -> None:
+        """What is released now has moved by what the clocks differ; back by no more than `most`."""
+        if self._anchor is not None:
+            self._anchor = self._anchor[0], self._anchor[1] + self._drift.step(most)
 
     def _place(self, sequence: int, timestamp: int, packet: Packet, end: int) -> int:
         if self._anchor is None or self._has_jumped(self._anchor, packet, timestamp, self._behind(sequence)):
             excess = _excess(timestamp, packet, self._behind(sequence))
-            self._anchor = timestamp, max(end, packet.arrival - excess)
+            self._anchor, self._drift = (timestamp, max(end, packet.arrival - excess)), Drift()
         return self._anchor[1] + timestamp - self._anchor[0]
 
     def _behind(self, sequence: int) -> Iterator[tuple[int, Packet]]:

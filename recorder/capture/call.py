@@ -186,6 +186,7 @@ class CapturedRecording:
         """Commit what had arrived by `ended_at`, overwrite the rest, seal. Ordered at `now_ns`."""
         await opened
         end = self._end(ended_at, now_ns)
+        self._timeline.drop_after(end + 1)  # for which nothing that belongs into the clip may wait
         self._commit(end)
         self.drop()
         if self._timeline.kept:

@@ -323,3 +323,14 @@ async def test_an_order_that_makes_no_sense_is_refused_and_harms_nobody(site: Ca
     site.talk(100)
     await site.end("finish")
     assert clip.audio(0) == said(AGENT, 0, 5)
+
+
+async def test_a_call_s_last_words_do_not_wait_for_one_that_was_overtaken(site: CaptureSite) -> None:
+    (clip,) = await site.begin()
+    site.talk(100)
+    site.hear(SIDE_A, 6, AGENT[6])  # packet 5 is still on its way when the call is over
+    ended_at = site.now().isoformat()
+    site.ms += 20
+    site.hear(SIDE_A, 5, AGENT[5])
+    await site.end("finish", ended_at=ended_at)
+    assert clip.audio(0) == [*said(AGENT, 0, 5), *said(AGENT, 6, 7)]
