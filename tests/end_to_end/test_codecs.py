@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.installation import Recorder
-from tests.end_to_end.peers import baresip
-from tests.end_to_end.two_phones import likenesses
+from tests.end_to_end.peers import baresip, linphone
+from tests.end_to_end.two_phones import likenesses, linphones_likenesses
 from tests.fakes.likeness import WAVEFORM
 
 CODECS = {  # in the words of baresip
@@ -29,3 +29,9 @@ async def test_both_legs_are_heard(recorder: Recorder, tmp_path: Path, name: str
     spoken = {"codec": CODECS[name]}
     alike = await likenesses(recorder, tmp_path, name, own, spoken, spoken)
     assert min(alike) >= (0.99 if name in WAVEFORM else 0.9)
+
+
+async def test_both_legs_of_g729_are_heard(recorder: Recorder, tmp_path: Path) -> None:
+    if reason := linphone.missing():
+        pytest.skip(reason)
+    assert min(await linphones_likenesses(recorder, tmp_path, "G729", "G729")) >= 0.9

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from demo.telephony import PASSWORD
-from tests.end_to_end.installation import COLLEAGUE, CUSTOMER, Recorder
+from tests.end_to_end.installation import Recorder
 from tests.end_to_end.peers import baresip, linphone
-from tests.end_to_end.peers.linphone import Linphone
-from tests.end_to_end.two_phones import SECONDS, likenesses, likenesses_in_clip
-from tests.fakes.likeness import speech
+from tests.end_to_end.two_phones import likenesses, linphones_likenesses
 
 
 @pytest.mark.parametrize(
@@ -35,23 +30,6 @@ async def test_both_legs_are_heard(
 async def test_both_legs_are_heard_under_other_suites(recorder: Recorder, tmp_path: Path, suite: str) -> None:
     if reason := linphone.missing():
         pytest.skip(reason)
-    pauses = np.zeros(4000, np.int16), np.zeros(40_000, np.int16)  # it begins again when it has said all
-    said = [np.concatenate((pauses[0], speech(SECONDS, 8000, seed), pauses[1])) for seed in (1, 2)]
-    both: dict[str, Any] = {
-        "server": recorder.address,
-        "password": PASSWORD,
-        "domain": f"{recorder.address[0]}:{recorder.address[1]}",
-        "suite": suite,
-    }
-    async with (
-        Linphone(tmp_path / "agent", user=COLLEAGUE, speech=said[0], **both) as called,
-        Linphone(tmp_path / "customer", user=CUSTOMER, speech=said[1], **both) as caller,
-    ):
-        await caller.dial(COLLEAGUE)
-        await called.sees("incoming")
-        await called.tell("answer")
-        await called.has_heard(SECONDS + 1)
-        await caller.has_heard(SECONDS + 1)
-        await caller.tell("terminate")
-    assert min(likenesses_in_clip(recorder, tmp_path, "PCMA", 8000, said)) >= 0.99
+    alike = await linphones_likenesses(recorder, tmp_path, "PCMA", suite=suite)
+    assert min(alike) >= 0.99
     assert f"crypto:1 {suite} inline:" in (tmp_path / "agent" / "debug.log").read_text(errors="replace")

@@ -61,8 +61,7 @@ PROMPT = "linphonec> "
 MEMORY = Path("/dev/shm")
 """For its database: some hundred synchronous writes at every start take seconds on a disk that is busy."""
 
-G711 = ("3", "4")
-"""PCMU and PCMA by their numbers in linphone's own list."""
+G711 = ("PCMU", "PCMA")
 
 REGISTERED = b"to [LinphoneRegistrationOk]"
 NEWS = {
@@ -100,6 +99,7 @@ class Linphone:
     transport: Literal["udp", "tcp", "tls"] = "udp"
     ca: Path | None = None
     suite: str = ""
+    codecs: tuple[str, ...] = G711
     is_registered: bool = False
     media_port: int = field(default_factory=free_port)
     _process: asyncio.subprocess.Process | None = None
@@ -153,9 +153,12 @@ class Linphone:
             f"play {self.folder}/speech.wav",
             f"record {self.folder}/heard.wav",
             "codec disable all",
-            *(f"codec enable {codec}" for codec in G711),
         ):
             await self.tell(command)
+        for codec in self.codecs:
+            number = re.search(rf"^ *(\d+): {re.escape(codec)} \(", self._screen(), re.MULTILINE)
+            assert number, f"this linphone has no {codec}"
+            await self.tell(f"codec enable {number[1]}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
