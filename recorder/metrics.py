@@ -108,6 +108,23 @@ METRICS = (
         "Audio packets not written: late, duplicate, unordered. A veto is not counted.",
         ("reason",),
     ),
+    Metric(
+        "capture_packets_received_total", _C, "capture", "Packets of legs whose clips are sealed.", ("leg",)
+    ),
+    Metric(
+        "capture_packets_lost_total",
+        _C,
+        "capture",
+        "Packets of the same that the network lost, by their numbers.",
+        ("leg",),
+    ),
+    Metric(
+        "capture_jitter_seconds",
+        _G,
+        "capture",
+        "Mean interarrival jitter (RFC 3550) of the worst recording in progress.",
+        ("leg",),
+    ),
     Metric("capture_gaps_total", _C, "capture", "Stretches without audio inside clips."),
     Metric("capture_sealed_total", _C, "capture", "Recordings that ended as they should."),
     Metric("capture_chunks_total", _C, "capture", "Encrypted chunks of clips that were sealed."),

@@ -24,8 +24,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from recorder.drift import Drift
+from recorder.jitter import Jitter
 from recorder.rtp import Unwrapper
-from storage.records import CLOCK_RATE, Audio, Gap, Quality
+from storage.records import CLOCK_RATE, LEGS, Audio, Gap, Quality
 
 TOLERANCE = CLOCK_RATE // 4
 """250 ms in ticks."""
@@ -74,6 +75,7 @@ class _Run:
         self._rate = packet.rate
         self._anchor: tuple[int, int] | None = None  # timestamp, position
         self._drift = Drift()
+        self.jitter = Jitter()
         self.held: dict[int, tuple[int, Packet]] = {}  # by sequence: timestamp, packet
         self.received = 0
         self._first = packet.sequence
@@ -109,7 +111,9 @@ class _Run:
         and has been overtaken.
         """
         placed: list[tuple[int, Packet]] = []
-        sequences = self._due(until)
+        due = self._due(until)
+        self.jitter.note(packet.arrival - timestamp for timestamp, packet in map(self.held.__getitem__, due))
+        sequences = sorted(due)
         if sequences:
             self._follow(self.held[sequences[0]][1].span // 4)
         for sequence in sequences:
@@ -123,7 +127,7 @@ class _Run:
         return placed
 
     def _due(self, until: int) -> list[int]:
-        """Costs what is given up, not what is held: packets are held in order of arrival."""
+        """In order of arrival, in which they are held: it costs what is given up, not what is held."""
         due, overtaken = list[int](), float("inf")
         for sequence, (_, packet) in self.held.items():
             if packet.arrival <= until:
@@ -132,7 +136,7 @@ class _Run:
                 overtaken = min(overtaken, sequence)
             else:
                 break
-        return sorted(sequence for sequence in due if sequence < overtaken)
+        return [sequence for sequence in due if sequence < overtaken]
 
     def _follow(self, most: int) -> None:
         """What is released now has moved by what the clocks differ; back by no more than `most`."""
@@ -176,7 +180,8 @@ class _Leg:
         self._runs: dict[int, _Run] = {}
         self._past: list[_Run] = []
         self.end = start
-        self.late = self.duplicated = self.kept = 0
+        self.late = self.duplicated = self.kept = self._gaps = self._missing = 0
+        self._jitter = Jitter()  # of runs that are forgotten
         self._received = self._lost = 0  # of runs that are forgotten
 
     def hold(self, packet: Packet) -> None:
@@ -211,6 +216,7 @@ class _Leg:
             if not run.held:
                 self._received += run.received
                 self._lost += run.lost
+                self._jitter.add(run.jitter)
         self._past = [run for run in self._past if run.held]
 
     def _write(self, position: int, packet: Packet) -> list[Audio | Gap]:
@@ -219,6 +225,9 @@ class _Leg:
             self.late += 1
             packet.wipe()
             return []
+        if position > self.end:
+            self._gaps += 1
+            self._missing += position - self.end
         records: list[Audio | Gap] = self.pad(position)
         timestamp, payload = packet.timestamp, bytes(packet.payload)
         records.append(Audio(self._channel, position, timestamp, packet.payload_type, payload))
@@ -269,6 +278,21 @@ class _Leg:
         lost = self._lost + sum(run.lost for run in runs)
         return Quality(self._channel, received, lost, self.late, self.duplicated)
 
+    def jitter(self) -> Jitter:
+        whole = Jitter()
+        for each in (self._jitter, *(run.jitter for run in (*self._past, *self._runs.values()))):
+            whole.add(each)
+        return whole
+
+    def figures(self) -> dict[str, int]:
+        jitter = self.jitter()
+        return {
+            "gaps": self._gaps,
+            "gap-ms": self._missing * 1000 // CLOCK_RATE,
+            "jitter-us": round(jitter.mean * 1e6 / CLOCK_RATE),
+            "jitter-most-us": round(jitter.most * 1e6 / CLOCK_RATE),
+        }
+
 
 class Timeline:
     """Holds packets of channels 0 and 1 and commits them as records. `start`: where the clip begins, in
@@ -300,6 +324,16 @@ class Timeline:
     def close(self, end: int) -> list[Audio | Gap | Quality]:
         """Gaps up to tick `end` on both channels, and how good the reception was; nothing held is written."""
         return [*self.pad(end), *(leg.quality() for leg in self._legs)]
+
+    def figures(self) -> dict[str, int]:
+        """What else is known of the reception, as a clip's end has it (docs/clip-format.md)."""
+        legs = zip(LEGS, self._legs, strict=True)
+        return {f"{name}-{key}": value for name, leg in legs for key, value in leg.figures().items()}
+
+    def jitter(self) -> tuple[float, float]:
+        """Of either leg, in seconds."""
+        first, second = (leg.jitter().mean / CLOCK_RATE for leg in self._legs)
+        return first, second
 
     def pad(self, position: int) -> list[Audio | Gap]:
         """Gaps up to a tick, on both channels."""

@@ -14,6 +14,8 @@ from typing import Any
 
 CLOCK_RATE = 8000
 CHANNELS = 2
+LEGS = ("agent", "outside")
+"""What the channels are."""
 MAX_BODY = 0xFFFF
 MAX_PAYLOAD_TYPE = 127
 MAX_CODEC_NAME = 32

@@ -28,7 +28,7 @@ from recorder.continuity import Continuity
 from recorder.rtp import Header
 from recorder.timeline import Packet, Timeline
 from storage import codecs
-from storage.records import CLOCK_RATE, Announcement, Audio, Codec, Gap, Pause, Quality, Record, Resume
+from storage.records import CLOCK_RATE, LEGS, Announcement, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
 _CLOCK_STEP = 5 * CLOCK_RATE
@@ -167,6 +167,10 @@ class CapturedRecording:
         late = 0 if oldest is None else max(0, self._horizon.reached(self._tick(now_ns)) - oldest)
         return octets, late / CLOCK_RATE
 
+    def jitter(self) -> tuple[float, float]:
+        """Of the agent's leg and the outside party's, in seconds."""
+        return self._timeline.jitter()
+
     @property
     def is_open(self) -> bool:
         """Whether its clip is being written."""
@@ -217,7 +221,7 @@ class CapturedRecording:
         return self._timeline.drop()
 
     async def _seal(self, reason: str, ended_at: datetime, failed: bool) -> None:
-        await self._track.finish(reason, ended_at, failed)
+        await self._track.finish(reason, ended_at, failed, self._timeline.figures())
 
     def _write(self, records: Sequence[Record]) -> None:
         if self._track.is_open:
@@ -229,6 +233,8 @@ class CapturedRecording:
                         self._counts["gaps"] += 1
                     case Quality():
                         self._counts.update(late=record.late, duplicate=record.duplicated)
+                        leg = LEGS[record.channel]
+                        self._counts.update({f"{leg} received": record.received, f"{leg} lost": record.lost})
         self._track.write(records)
 
     def _kept(self) -> list[Codec]:

@@ -8,10 +8,13 @@ from typing import Any
 
 from recorder.capture.call import CapturedRecording
 from recorder.metrics import Sample, counted, sample
+from storage.records import LEGS
 
 
 class Tally:
-    """`records`: frames, gaps, late, duplicate, counted where they are written; the rest by its events."""
+    """`records`: frames, gaps, late, duplicate, and of each leg what it received and lost, counted where they
+    are written; the rest by its events.
+    """
 
     def __init__(self) -> None:
         self.records: Counter[str] = Counter()
@@ -32,7 +35,17 @@ class Tally:
         """Figures of what runs at `now_ns`, and of everything so far."""
         recordings, records = list(running), self.records
         held = [it.held(now_ns) for it in recordings]
+        jitters = [it.jitter() for it in recordings]
         return [
+            *(
+                sample(f"capture_packets_{what}_total", records[f"{leg} {what}"], leg)
+                for what in ("received", "lost")
+                for leg in LEGS
+            ),
+            *(
+                sample("capture_jitter_seconds", max((it[channel] for it in jitters), default=0), leg)
+                for channel, leg in enumerate(LEGS)
+            ),
             sample("capture_clips_open", sum(it.is_open for it in recordings)),
             sample("capture_horizon_bytes", sum(octets for octets, _ in held)),
             sample("capture_commit_lag_seconds", max((late for _, late in held), default=0)),

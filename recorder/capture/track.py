@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -49,7 +49,7 @@ class Clip(Protocol):
 
     async def flush(self) -> None: ...
 
-    async def finish(self, reason: str, ended_at: datetime) -> Sealed: ...
+    async def finish(self, reason: str, ended_at: datetime, counts: Mapping[str, int]) -> Sealed: ...
 
 
 class ClipVault(Protocol):
@@ -110,13 +110,17 @@ class Track:
             except Exception as error:
                 self._fail(reason_of(error), _why(error))
 
-    async def finish(self, reason: str, ended_at: datetime, failed: bool) -> None:
-        """Seal the clip. `failed`: what was to be recorded was not, although what there is stays sealed."""
+    async def finish(
+        self, reason: str, ended_at: datetime, failed: bool, counts: Mapping[str, int] | None = None
+    ) -> None:
+        """Seal the clip. `failed`: what was to be recorded was not, although what there is stays sealed.
+        `counts`: how good the reception was.
+        """
         async with self._lock:
             if self._clip is None or self._is_over:
                 return
             try:
-                sealed = await self._clip.finish(reason, ended_at)
+                sealed = await self._clip.finish(reason, ended_at, counts or {})
             except Exception as error:
                 self._fail(reason_of(error), _why(error))
                 return

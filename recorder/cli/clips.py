@@ -19,7 +19,7 @@ from recorder.service import places
 from storage.errors import Conflict, NotFound
 from storage.keydoor import KeyDoor
 from storage.model import Clip, ClipFilter
-from storage.records import CLOCK_RATE, Announcement
+from storage.records import CLOCK_RATE, LEGS, Announcement, End, Quality
 from storage.vault import Opened, Vault
 
 app = typer.Typer(
@@ -74,13 +74,27 @@ def list_clips(
 
 
 @app.command("show")
-def show_clip(clip: ClipId, config: ConfigPath = DEFAULT, as_json: Json = False) -> None:
-    """Show what the catalogue knows of a clip. It does not open it."""
+def show_clip(
+    clip: ClipId,
+    purpose: Purpose = None,
+    reason: Reason = None,
+    person: Person = None,
+    config: ConfigPath = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Show what the catalogue knows of a clip. It does not open it, unless you say for which --purpose and
+    why (--reason): then it also shows how well either party was received, and what was announced.
+    """
 
     async def look(installation: Installation) -> Clip:
         return await installation.catalogue.clips.show(await clip_id(installation, clip))
 
+    if (purpose is None) != (reason is None):
+        raise typer.BadParameter("a clip is opened for a --purpose and a --reason; give both or none")
     value = described(work(config, look))
+    if purpose is not None:
+        _, opened = _opened_for(config, Action.PLAY, clip, purpose, reason, person)
+        value |= {"announced": _announced(opened), "quality": _quality(opened)}
     show(value, as_json, facts("Clip", value))
 
 
@@ -112,6 +126,7 @@ def export(
         "seconds": sound.seconds,
         "ending": opened.ending.value,
         "announced": _announced(opened),
+        "quality": _quality(opened),
     }
     show(value, as_json, facts("Exported", value))
 
@@ -160,6 +175,17 @@ def _announced(opened: Opened) -> list[dict[str, Any]]:
         for it in opened.records
         if isinstance(it, Announcement)
     ]
+
+
+def _quality(opened: Opened) -> dict[str, dict[str, int]]:
+    """How well each party was received; nothing of a clip that was cut off."""
+    names = ("received", "lost", "late", "duplicated")
+    found = [it for it in opened.records if isinstance(it, Quality)]
+    legs = {LEGS[it.channel]: {name: getattr(it, name) for name in names} for it in found}
+    for name, value in next((it.counts for it in opened.records if isinstance(it, End)), {}).items():
+        leg, _, figure = name.partition("-")
+        legs.get(leg, {})[figure] = value
+    return legs
 
 
 def _opened_for(

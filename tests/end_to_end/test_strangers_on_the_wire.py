@@ -196,7 +196,11 @@ def test_nothing_of_a_stranger_is_forwarded_or_recorded_and_nothing_reaches_him(
     assert stranger.sent > 10_000
     assert stranger.got == []
     assert _forwarded(apart) - before == sent
-    apart.sealed(1)
+    (row,) = apart.sealed(1)
+    shown = apart.tell("clips", "show", row["clip"], *apart.listener("coaching"))
+    for leg in ("agent", "outside"):  # of the call, what came before both were told of the answer is missing
+        assert 65 <= shown["quality"][leg]["received"] <= 75
+        assert shown["quality"][leg]["lost"] == 0
     (clip,) = _clips(apart)
     heard = Search({"stranger": SHOUTED, "customer": SAID[0], "agent": SAID[1]}).found(clip)
     assert heard.keys() == {"customer", "agent"}

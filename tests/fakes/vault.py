@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,6 +26,7 @@ class FakeClip:
     clip_id: str
     records: list[Record] = field(default_factory=list)
     ended: tuple[str, datetime] | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
     flushes: int = 0
     failing: Exception | None = None
 
@@ -43,9 +45,9 @@ class FakeClip:
     def has_flushed(self, times: int) -> bool:
         return self.flushes == times
 
-    async def finish(self, reason: str, ended_at: datetime) -> FakeSealed:
+    async def finish(self, reason: str, ended_at: datetime, counts: Mapping[str, int]) -> FakeSealed:
         self._check()
-        self.ended = reason, ended_at
+        self.ended, self.counts = (reason, ended_at), counts
         return FakeSealed(len(self.records), (ended_at - self.plan.started_at).total_seconds())
 
     def audio(self, channel: int) -> list[tuple[int, bytes]]:

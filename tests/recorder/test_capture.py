@@ -13,14 +13,15 @@ import pytest
 
 from recorder.capture.call import CapturedRecording
 from recorder.capture.orders import begins_of
-from recorder.ring import SIDE_A
+from recorder.metrics import Sample, read, sample
+from recorder.ring import SIDE_A, SIDE_B
 from recorder.rtp import Header
 from storage.errors import NoDayKey, WriteFailed
 from storage.records import Audio, Codec, Gap, Quality
 from tests.fakes.capture import AGENT, OUTSIDE, CaptureSite, said
 from tests.fakes.orders import START, begin
 from tests.fakes.relay import soon
-from tests.fakes.rtp import PCMA, SAMPLES, TELEPHONE_EVENT
+from tests.fakes.rtp import PCMA, SAMPLES, TELEPHONE_EVENT, packet
 
 
 @pytest.fixture
@@ -323,6 +324,48 @@ async def test_an_order_that_makes_no_sense_is_refused_and_harms_nobody(site: Ca
     site.talk(100)
     await site.end("finish")
     assert clip.audio(0) == said(AGENT, 0, 5)
+
+
+async def test_a_clip_says_how_well_either_party_was_received(site: CaptureSite) -> None:
+    (clip,) = await site.begin()
+    for index in range(50):
+        site.hear(SIDE_A, index, AGENT[index])
+        if index not in (10, 11, 30):
+            site.hear(SIDE_B, index, OUTSIDE[index])
+        site.ms += 40 if index % 2 else 0  # two at once
+    assert sample("capture_jitter_seconds", 0, "agent") in figures(site)
+    site.ms += 2000
+    site.capture.beat()
+    ((_, _, jitter),) = (it for it in figures(site) if it[:2] == ("capture_jitter_seconds", ("agent",)))
+    assert 0.013 < jitter < 0.02
+    await site.end("finish")
+    agent, outside = (it for it in clip.records if isinstance(it, Quality))
+    assert (agent.received, agent.lost, outside.received, outside.lost) == (50, 0, 47, 3)
+    assert (clip.counts["agent-gaps"], clip.counts["outside-gaps"]) == (0, 2)
+    assert (clip.counts["agent-gap-ms"], clip.counts["outside-gap-ms"]) == (0, 60)
+    assert clip.counts["agent-jitter-us"] == round(jitter * 1e6)
+    assert clip.counts["agent-jitter-most-us"] > clip.counts["agent-jitter-us"]
+    for leg, lost in (("agent", 0), ("outside", 3)):
+        assert sample("capture_packets_received_total", 50 - lost, leg) in figures(site)
+        assert sample("capture_packets_lost_total", lost, leg) in figures(site)
+
+
+async def test_silence_that_is_not_sent_is_a_gap_and_no_loss(site: CaptureSite) -> None:
+    """DTX: the numbers go on where the timestamps leave a hole; comfort noise before it is not kept."""
+    (clip,) = await site.begin()
+    for number, index, kind in ((0, 0, PCMA), (1, 1, 13), (2, 6, PCMA), (3, 7, PCMA)):
+        site.ms = index * 20
+        data = packet(number, index * SAMPLES, AGENT[index], payload_type=kind)
+        assert site.writer.write(7, SIDE_A, (5000 + site.ms) * 1_000_000, memoryview(data))
+    await site.end("finish")
+    assert clip.audio(0) == [(0, AGENT[0]), *said(AGENT, 6, 8)]
+    (quality,) = (it for it in clip.records if isinstance(it, Quality) and it.channel == 0)
+    assert (quality.received, quality.lost) == (4, 0)
+    assert (clip.counts["agent-gaps"], clip.counts["agent-gap-ms"]) == (1, 100)
+
+
+def figures(site: CaptureSite) -> list[Sample]:
+    return read(site.capture.answer({"op": "metrics"}))
 
 
 async def test_a_call_s_last_words_do_not_wait_for_one_that_was_overtaken(site: CaptureSite) -> None:
