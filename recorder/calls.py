@@ -179,13 +179,15 @@ class Calls:
                 self._forget(call)
         return effects
 
-    def on_keys(self, number: int, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
+    def on_keys(
+        self, number: int, keys: str, pressed_at: datetime, at: datetime, heard_in: str = "rtp"
+    ) -> list[Effect]:
         """The capture process has heard keys of our party, in the media of the call with this number. They
         count also if nobody listens to it any more since.
         """
         for call, session in self._sessions.items():
             if session.number == number:
-                return self._press(call, "rtp", keys, pressed_at, at)
+                return self._press(call, heard_in, keys, pressed_at, at)
         return []
 
     def on_capture_back(self, is_restarted: bool, at: datetime) -> list[Effect]:

@@ -45,8 +45,8 @@ class SetRemote:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Let the call's packets into the ring (all) or keep them out of it (none); or let in only the keys that
-    one side presses (events), which have these payload types.
+    """Let the call's packets into the ring (all) or keep them out of it (none); or let in only those in which
+    the keys are that one side presses (events), which have these payload types.
     """
 
     session: int

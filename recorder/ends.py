@@ -10,6 +10,7 @@ from recorder.announcement import Hearer
 from recorder.decision import Doubt
 from recorder.effects import SetRemote
 from recorder.srtp import MasterKey
+from recorder.tones import AUDIBLE
 from sip_hooks.address import UNSPECIFIED
 from sip_hooks.codecs import Codec
 from sip_hooks.events import MediaNegotiated
@@ -67,6 +68,21 @@ class Ends:
         ends = [it for it in (self._caller, *self._forks.values()) if it is not None]
         audio = {codec.payload_type for end in ends for codec in end.codecs}
         return tuple(sorted({it for end in ends for it in end.telephone_events} - audio))
+
+    def tones(self, side: Literal["a", "b"]) -> tuple[tuple[int, str, int], ...]:
+        """Payload type, name and clock of the codecs in which this side's keys are tones in its audio: none
+        where both have agreed on events for them (RFC 4733).
+        """
+        own, other = self._pair() if side == "a" else reversed(self._pair())
+        if own is None or other is None or (own.telephone_events and other.telephone_events):
+            return ()
+        named = {it.payload_type: (_name(it), it.rate) for it in (*other.codecs, *own.codecs)}
+        events = self.keys()
+        return tuple(
+            (number, *named[number])
+            for number in sorted(named)
+            if named[number][0] in AUDIBLE and number not in events
+        )
 
     def srtp(self) -> dict[str, dict[str, str]] | None:
         """What opens either side's packets, in the words of the capture process; None: they are plain."""

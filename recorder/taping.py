@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from purge.retention import deadline_day
 from recorder.decision import CallFacts, Direction, Verdict, Vouching
@@ -13,6 +13,14 @@ from recorder.ends import Ends
 from recorder.facts import parties
 from recorder.policy import Policy
 from recorder.recordings import Recordings
+
+
+class _Listened(NamedTuple):
+    """Whose keys are heard: as events of these payload types, as tones in audio of these codecs."""
+
+    side: Literal["a", "b"]
+    events: tuple[int, ...] = ()
+    tones: tuple[tuple[int, str, int], ...] = ()
 
 
 class Taping:
@@ -29,7 +37,7 @@ class Taping:
         self._ends = ends
         self._new_id = new_id
         self._paused_at: datetime | None = None
-        self._keys: tuple[Literal["a", "b"], tuple[int, ...]] | None = None
+        self._keys: _Listened | None = None
         self._heard_under: dict[str, dict[str, str]] | None = None  # the SRTP keys of what is listened to
 
     @property
@@ -39,13 +47,14 @@ class Taping:
 
     def listen(self, is_wanted: bool, facts: CallFacts) -> list[Effect]:
         """Hear the keys of our own telephone from now on, or no more, whether anything is recorded or not."""
-        types = self._ends.keys() if is_wanted and self.number is not None else ()
-        keys, srtp = ((_our_side(facts), types), self._ends.srtp()) if types else (None, None)
+        side = _our_side(facts)
+        found = _Listened(side, self._ends.keys(), self._ends.tones(side))
+        is_heard = is_wanted and self.number is not None and bool(found.events or found.tones)
+        keys, srtp = (found, self._ends.srtp()) if is_heard else (None, None)
         if keys == self._keys and srtp == self._heard_under:
             return []
         before, self._keys, self._heard_under = self._keys, keys, srtp
-        side, types = keys or before or ("a", ())
-        told = self._tell_keys(side, types if keys else ())
+        told = self._tell_keys(keys or _Listened((before or found).side))
         return [told] if self._is_open() else [told, self._tap("none")]
 
     def begin(
@@ -148,16 +157,18 @@ class Taping:
         """Nothing of this call is to be heard any more."""
         if self._keys is None:
             return []
-        (side, _), self._keys, self._heard_under = self._keys, None, None
-        return [self._tell_keys(side, ())]
+        side, self._keys, self._heard_under = self._keys.side, None, None
+        return [self._tell_keys(_Listened(side))]
 
-    def _tell_keys(self, side: Literal["a", "b"], types: tuple[int, ...]) -> TellCapture:
-        return self._tell("listen", side=side, payload_types=list(types), srtp=self._ends.srtp())
+    def _tell_keys(self, keys: _Listened) -> TellCapture:
+        told = {"side": keys.side, "payload_types": list(keys.events), "tones": list(map(list, keys.tones))}
+        return self._tell("listen", **told, srtp=self._ends.srtp())
 
     def _tap(self, level: Literal["none", "all"]) -> Tap:
         assert self.number is not None
         if level == "none" and self._keys is not None:
-            return Tap(self.number, "events", *self._keys)
+            types = (*self._keys.events, *(number for number, _, _ in self._keys.tones))
+            return Tap(self.number, "events", self._keys.side, types)
         return Tap(self.number, level)
 
     def _tell(self, order: str, **rest: Any) -> TellCapture:

@@ -20,8 +20,9 @@ Ticks that no packet covers become gaps.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from recorder.drift import Drift
 from recorder.jitter import Jitter
@@ -42,6 +43,19 @@ OVERTAKEN = CLOCK_RATE // 10
 
 MAX_SEQUENCE_JUMP = 3000
 """Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""
+
+
+class Silence(NamedTuple):
+    """What must not be kept of one source: its packets from one RTP timestamp up to another."""
+
+    ssrc: int
+    begin: int
+    end: int
+
+    def holds(self, ssrc: int, timestamp: int) -> bool:
+        """Whether a packet lies in it."""
+        length = (self.end - self.begin) % 0x100000000
+        return ssrc == self.ssrc and (timestamp - self.begin) % 0x100000000 <= length
 
 
 @dataclass(slots=True)
@@ -244,14 +258,14 @@ class _Leg:
         self.end = position
         return [gap]
 
-    def drop_after(self, tick: int) -> int:
-        """Overwrite what arrived at `tick` or later; how many packets that were."""
+    def drop_where(self, is_meant: Callable[[Packet], bool]) -> int:
+        """Overwrite such of those held; how many packets that were."""
         count = 0
         for run in (*self._past, *self._runs.values()):
-            late = [number for number, (_, packet) in run.held.items() if packet.arrival >= tick]
-            for number in late:
+            meant = [number for number, (_, packet) in run.held.items() if is_meant(packet)]
+            for number in meant:
                 run.held.pop(number)[1].wipe()
-            count += len(late)
+            count += len(meant)
         return count
 
     def begin_anew(self) -> None:
@@ -341,7 +355,11 @@ class Timeline:
 
     def drop_after(self, tick: int) -> int:
         """Overwrite what is held and arrived at `tick` or later; how many packets that were."""
-        return sum(leg.drop_after(tick) for leg in self._legs)
+        return sum(leg.drop_where(lambda packet: packet.arrival >= tick) for leg in self._legs)
+
+    def silence(self, channel: int, silence: Silence) -> int:
+        """Overwrite what of it is held; how many packets that were. It becomes a gap."""
+        return self._legs[channel].drop_where(lambda it: silence.holds(it.ssrc, it.timestamp))
 
     def begin_anew(self) -> None:
         """After a pause: packets are placed by arrival again."""

@@ -26,7 +26,7 @@ from recorder.capture.orders import AGENT, Begin, Told
 from recorder.capture.track import ClipVault, Tell, Track
 from recorder.continuity import Continuity
 from recorder.rtp import Header
-from recorder.timeline import Packet, Timeline
+from recorder.timeline import Packet, Silence, Timeline
 from storage import codecs
 from storage.records import CLOCK_RATE, LEGS, Announcement, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
@@ -86,9 +86,16 @@ class CapturedRecording:
         self._codecs = negotiated
         self._write([codec for codec in self._kept() if codec not in known])
 
-    def take(self, side: int, arrival_ns: int, header: Header, payload: bytearray) -> None:
+    def take(
+        self,
+        side: int,
+        arrival_ns: int,
+        header: Header,
+        payload: bytearray,
+        silence: Silence | None = None,
+    ) -> None:
         """Hold a packet of side a (0) or b (1). `payload` is this recording's own copy, and overwritten
-        when done.
+        when done. `silence`: what of that side, with this packet, is a key and not to be kept.
         """
         arrival = self._tick(arrival_ns)
         known, number = self._codecs[side], header.payload_type
@@ -107,6 +114,8 @@ class CapturedRecording:
                 self.begin.channels[side],
                 Packet(arrival, header.ssrc, header.sequence, header.timestamp, number, payload, span, rate),
             )
+        if silence is not None:
+            self._timeline.silence(self.begin.channels[side], silence)
 
     def _watch(self, arrival: int, header: Header, rate: int) -> None:
         """Somebody else may speak on the agent's side: whoever vouched for the agent has to say so anew."""

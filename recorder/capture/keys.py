@@ -10,11 +10,14 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from recorder.capture.orders import OrderError, session_of
+from recorder.capture.hearing import Hearing
+from recorder.capture.orders import OrderError, session_of, tones_of
 from recorder.channel import Channel, Message
 from recorder.dtmf import HOOK, Events
 from recorder.rtp import Header
+from recorder.timeline import Silence
 
 MOST_KEYS = 1000
 """Of one call. Nobody presses so many; whatever sends more of them would have signalling do nothing else."""
@@ -23,11 +26,19 @@ _SIDES = {"a": 0, "b": 1}
 _HEEDED_AFTER_NS = 1_000_000_000
 
 
+class Heard(NamedTuple):
+    """Whether the packet was listened to. `silence`: it tells of a key that no clip may hold."""
+
+    is_listened_to: bool
+    silence: Silence | None = None
+
+
 @dataclass(slots=True)
 class _Listened:
     side: int
     payload_types: frozenset[int]
     owner: Channel
+    hearing: Hearing
     events: Events = field(default_factory=Events)
     told: int = 0
 
@@ -44,13 +55,16 @@ class Keys:
     def listen(self, owner: Channel, message: Message) -> None:
         """Take a `listen` order; without payload types it is over. Raises OrderError."""
         session = session_of(message)
-        side, types = message.get("side"), message.get("payload_types")
+        side, types, formats = message.get("side"), message.get("payload_types"), tones_of(message)
         if side not in _SIDES or not isinstance(types, list):
             raise OrderError("listen needs a side, a or b, and the payload types of its events")
         found = self._listened.pop(session, None)
-        if types:
+        if types or formats:
+            hearing = found.hearing if found and found.hearing.formats == formats else Hearing(formats)
             again, told = (found.events, found.told) if found is not None else (Events(), 0)
-            self._listened[session] = _Listened(_SIDES[side], frozenset(map(int, types)), owner, again, told)
+            self._listened[session] = _Listened(
+                _SIDES[side], frozenset(map(int, types)), owner, hearing, again, told
+            )
 
     def listened(self) -> Collection[int]:
         """The calls that are listened to."""
@@ -62,25 +76,32 @@ class Keys:
 
     def hear(
         self, session: int, side: int, arrival_ns: int, header: Header | None, packet: memoryview
-    ) -> bool:
-        """Whether a packet of this call is listened to; the keys in it are told."""
+    ) -> Heard:
+        """Listen to a packet of this call, if that is wanted; the keys in it are told."""
         found = self._listened.get(session)
-        if found is None:
-            return False
+        if found is None or header is None or side != found.side:
+            return Heard(found is not None)
+        payload = bytes(packet[header.start : header.end])
+        if header.payload_type in found.payload_types:
+            if keys := found.events.take(header, payload):
+                self._tell(session, found, "rtp", keys, arrival_ns)
+        elif header.payload_type in found.hearing.formats:
+            for tone in found.hearing.take(header, payload, arrival_ns):
+                self._tell(session, found, "tones", tone.key, tone.arrival_ns)
+            return Heard(True, found.hearing.silence)
+        return Heard(True)
+
+    def _tell(self, session: int, found: _Listened, heard_in: str, keys: str, arrival_ns: int) -> None:
         if found.told > MOST_KEYS:
-            return True
-        if header is not None and side == found.side and header.payload_type in found.payload_types:
-            keys = found.events.take(header, bytes(packet[header.start : header.end]))
-            found.told += len(keys)
-            if found.told > MOST_KEYS:
-                keys = HOOK  # and no more: they may have been anything
-            if keys:
-                at = self._now() - timedelta(microseconds=(self._now_ns() - arrival_ns) // 1000)
-                told = {"event": "keys", "session": session, "keys": keys, "at": at.isoformat()}
-                found.owner.send(told)
-                self._forget_old()
-                self._recent.append((self._now_ns(), session, at))
-        return True
+            return
+        found.told += len(keys)
+        if found.told > MOST_KEYS:
+            keys = HOOK  # and no more: they may have been anything
+        at = self._now() - timedelta(microseconds=(self._now_ns() - arrival_ns) // 1000)
+        told = {"event": "keys", "session": session, "keys": keys, "at": at.isoformat()}
+        found.owner.send(told | {"heard_in": heard_in})
+        self._forget_old()
+        self._recent.append((self._now_ns(), session, at))
 
     def unheeded_since(self, session: int) -> datetime | None:
         """When the first key of a call was pressed of which whoever was told may not know yet."""

@@ -4,9 +4,10 @@
                                          record this call; more recordings of it may follow. watched: tell
                                          every discontinuity of the agent's side (`discontinuity`)
     codecs   session, codecs, srtp       its payload types and keys were negotiated anew
-    listen   session, side, payload_types, srtp
+    listen   session, side, payload_types, tones, srtp
                                          tell the keys that this side presses (`keys`), whether the call is
-                                         recorded or not; no payload types: no more
+                                         recorded or not: events (RFC 4733) of these payload types, tones in
+                                         audio of these codecs; neither: no more
     pause    session, at                 what arrives from then on is not kept, until a resume
     resume   session, at, announcements  it goes on in the same recordings; what was told for each
     finish   session, ended_at           it is over: commit what is held, seal
@@ -19,7 +20,7 @@
 Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
 `opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason). What cannot be
 carried out is `refused` (session, error); a `begin`'s recordings have `failed` then, if they can be read.
-`keys` (session, keys, at) tells of a call that is listened to.
+`keys` (session, keys, at, heard_in) tells of a call that is listened to.
 """
 
 from __future__ import annotations
@@ -103,6 +104,18 @@ def told_of(message: Mapping[str, Any], recording: str) -> tuple[Told, ...]:
 def codecs_of(message: Mapping[str, Any]) -> tuple[Codecs, Codecs]:
     """Read the codecs of sides a and b. Raises OrderError."""
     return _checked(_codecs_of, message)
+
+
+def tones_of(message: Mapping[str, Any]) -> dict[int, tuple[str, int]]:
+    """Read in which codecs a `listen` order wants tones to be heard: name and clock, by payload type. Raises
+    OrderError.
+    """
+    return _checked(lambda it: {row[0]: row[1] for row in map(_format, it.get("tones", ()))}, message)
+
+
+def _format(row: Any) -> tuple[int, tuple[str, int]]:
+    number, name, rate = row
+    return int(number), (str(name).upper(), int(rate))
 
 
 def session_of(message: Mapping[str, Any]) -> int:

@@ -363,14 +363,14 @@ class Capture:
                 found, packet = running.get(session), raw[start : start + length]
                 if (protection := self._protections.get(session)) is not None:
                     header, packet = protection.open(side, packet)
-                is_heard = self._keys.hear(session, side, arrival_ns, header, packet)
+                is_heard, silence = self._keys.hear(session, side, arrival_ns, header, packet)
                 if found is None or header is None or side > 1:
                     self.discarded += not is_heard
                     continue
                 for it in list(found.values()):
                     payload = bytearray(packet[header.start : header.end])
                     try:
-                        it.recording.take(side, arrival_ns, header, payload)
+                        it.recording.take(side, arrival_ns, header, payload, silence)
                     except Exception as error:
                         payload[:] = bytes(len(payload))
                         self._break_off(it, error)

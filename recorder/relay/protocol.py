@@ -13,7 +13,7 @@ from sip_hooks.address import canonical
 
 Side = Literal["a", "b"]
 Level = Literal["none", "events", "all"]
-"""What reaches the ring: nothing, the keys of one side (RFC 4733), or all that the parties say."""
+"""What reaches the ring: nothing, that of one side in which its keys are, or all that the parties say."""
 Address = tuple[str, int] | tuple[str, int, int, int]
 """As Python's sockets have it; of an IPv6 address, flow and scope as well."""
 LEVELS: tuple[Level, ...] = ("none", "events", "all")

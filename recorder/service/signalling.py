@@ -266,8 +266,7 @@ class Signalling:
 
     def stop(self) -> None:
         """Note the calls in progress (they go on without us), let recordings end as interrupted, close."""
-        for note in self._calls.cut_off(self._clock.now()):
-            self._act(note)
+        self._carry_out(self._calls.cut_off(self._clock.now()))
         self._transport.close()
         self._witnesses.close()
         self._media.shut()
@@ -353,7 +352,8 @@ class Signalling:
             self._carry_out(self._calls.on_discontinuity(str(message["recording"]), self._clock.now()))
         elif message.get("event") == "keys":
             at, now = datetime.fromisoformat(str(message["at"])), self._clock.now()
-            self._carry_out(self._calls.on_keys(int(message["session"]), str(message["keys"]), at, now))
+            number, keys, way = int(message["session"]), str(message["keys"]), str(message["heard_in"])
+            self._carry_out(self._calls.on_keys(number, keys, at, now, way))
         else:
             self._carry_out(self._calls.on_capture(message))
 

@@ -202,7 +202,7 @@ def test_an_order_to_listen_that_cannot_be_read_is_refused(wrong: dict[str, Any]
     owner: Any = object()
     with pytest.raises(OrderError):
         keys.listen(owner, {"session": 7, **wrong})
-    assert not keys.hear(7, 0, 0, Header(101, 1, 1, 1, 12, 16), memoryview(bytes(16)))
+    assert not keys.hear(7, 0, 0, Header(101, 1, 1, 1, 12, 16), memoryview(bytes(16))).is_listened_to
 
 
 # --- and what comes of them
@@ -288,9 +288,10 @@ def test_nothing_is_listened_to_any_more_when_the_call_is_over() -> None:
 
 def test_keys_that_are_told_when_nobody_listens_any_more_count() -> None:
     call = Keyed()
-    media = call.media()
-    assert media.caller and media.callee
-    ends = (replace(end, telephone_events=frozenset()) for end in (media.caller, media.callee))
+    media, deaf = call.media(), call.site.media(CALL)
+    assert media.caller and media.callee and deaf.caller
+    codecs = deaf.caller.codecs
+    ends = (replace(it, telephone_events=frozenset(), codecs=codecs) for it in (media.caller, media.callee))
     assert call.site.tell(replace(media, caller=next(ends), callee=next(ends))) == ["listen"]
     assert did(call.press("#")) == ["none", "pause"]
 

@@ -83,7 +83,7 @@ class Site:
         return self.tell(CallAnswered(call, ANSWER, "t", named("callee", callee), **changes))
 
     def media(self, call: str, direction: str = "sendrecv") -> MediaNegotiated:
-        event = replace(negotiated(), call=call)
+        event = replace(negotiated(codec=3, name="GSM"), call=call)  # in which no keys are heard
         assert event.caller and event.callee
         port = 6000 if call == CALL else 8000
         caller = replace(event.caller, rtp_port=port, direction=direction)
