@@ -1,4 +1,4 @@
-"""`make soak kill` and `make soak calls`: a report as JSON; the exit status is 0 when everything held."""
+"""`make soak kill`, `calls` and `announce`: a report as JSON; the exit status is 0 when everything held."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from soak import beside, calls, kill
+from soak import announce, beside, calls, kill
 
 
 def main() -> int:
@@ -32,6 +32,13 @@ def main() -> int:
     calling.add_argument("--seconds", type=float, default=600.0)
     calling.add_argument("--seed", type=int, default=1)
     calling.set_defaults(work=_calls)
+    telling = runs.add_parser(
+        "announce", help="calls whose outside party is told first, nothing of before it"
+    )
+    telling.add_argument("--calls", type=int, default=1000)
+    telling.add_argument("--beside", type=int, default=40, help="each other, at once")
+    telling.add_argument("--seed", type=int, default=1)
+    telling.set_defaults(work=_announce)
     wanted = parser.parse_args()
     work: Callable[[Path, argparse.Namespace], dict[str, Any]] = wanted.work
     with tempfile.TemporaryDirectory(prefix="doelband-soak-") as directory:
@@ -47,6 +54,10 @@ def _kill(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
 
 def _calls(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     return calls.run(directory, calls.Plan(wanted.calls, wanted.seconds, wanted.seed))
+
+
+def _announce(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    return announce.run(directory, announce.Plan(wanted.calls, wanted.beside, wanted.seed))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from storage.catalog import Catalogue
 from storage.clock import SystemClock
 from storage.errors import StorageError, Unavailable
 from storage.keydoor import KeyDoor
-from storage.records import Audio
+from storage.records import Announcement, Audio
 from storage.vault import Opened, Vault
 from tests.fakes.rtp import SAMPLES
 
@@ -42,6 +42,7 @@ class Contents:
     call: int | None = None
     indices: tuple[array[int], array[int]] = field(default_factory=lambda: (array("I"), array("I")))
     positions: tuple[array[int], array[int]] = field(default_factory=lambda: (array("Q"), array("Q")))
+    announced: list[Announcement] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
@@ -86,6 +87,8 @@ async def _contents(
 def _look(opened: Opened, samples: Samples, voice: Voice, found: Contents) -> None:
     ends = [0, 0]
     for record in opened.records:
+        if isinstance(record, Announcement):
+            found.announced.append(record)
         if not isinstance(record, Audio):
             continue
         known = voice.known(record.payload)

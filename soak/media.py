@@ -28,6 +28,7 @@ class Leg:
         self.heard_at: float | None = None
         self.longest_gap = 0.0
         self.wrong = 0
+        self.wrong_at: float | None = None
         self._voice, self._call, self._speaker = voice, call, speaker
 
     def say(self, now: float) -> None:
@@ -47,7 +48,7 @@ class Leg:
                 return
             known = self._voice.known(data[_RTP_BYTES:])
             if known is None or known[:2] != (self._call, 1 - self._speaker) or known[2] in self.heard:
-                self.wrong += 1
+                self.wrong, self.wrong_at = self.wrong + 1, now
                 continue
             self.heard.add(known[2])
             self.silent_until(now)

@@ -52,7 +52,9 @@ Life = tuple[int, int]
 class Service(Recorder):
     """One installation with many media ports and a commit horizon of so many seconds."""
 
-    def __init__(self, directory: Path, horizon: float, first_port: int) -> None:
+    def __init__(
+        self, directory: Path, horizon: float, first_port: int, otherwise: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(directory)
         sip_port, self.pbx_port = first_port, first_port + 2  # nobody else draws these
         self.address = (self.address[0], sip_port)
@@ -63,6 +65,9 @@ class Service(Recorder):
             self.config.read_text(encoding="utf-8"),
         )
         assert count == 1
+        for old, new in (otherwise or {}).items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
         self.config.write_text(text, encoding="utf-8")
 
     def kill(self, kind: Kind) -> dict[str, Life]:
@@ -155,10 +160,13 @@ def _usage(pid: int) -> Usage | None:
 
 @contextlib.contextmanager
 def serving(
-    directory: Path, horizon: float, first_port: int = FIRST_PORT
+    directory: Path,
+    horizon: float,
+    first_port: int = FIRST_PORT,
+    otherwise: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Service, Registrar]]:
-    """A set-up installation whose scheme is signed, and its PBX."""
-    service = Service(directory, horizon, first_port)
+    """A set-up installation whose scheme is signed, and its PBX. `otherwise`: replacements in its file."""
+    service = Service(directory, horizon, first_port, otherwise)
     service.set_up()
     with pbx(service.pbx_port) as exchange:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 from collections.abc import Awaitable, Callable
@@ -31,6 +32,8 @@ class Traffic:
     shortest: float
     longest: float
     ended: Callable[[Conversation], None]
+    most: float = math.inf
+    """Calls in all."""
     pump: Pump = field(default_factory=Pump)
     running: set[Conversation] = field(default_factory=set)
     abandoned: int = 0  # their callers heard no answer, nor do they hear any that is lost on its way
@@ -64,6 +67,10 @@ class Traffic:
     async def stop(self) -> None:
         """Begin no more, and wait until the last has ended. Raises what went wrong in a call."""
         self._is_ending = True
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Wait until the last of `most` calls has ended. Raises what went wrong in one."""
         pump, *callers = self._tasks
         await asyncio.gather(*callers)
         pump.cancel()
@@ -72,7 +79,7 @@ class Traffic:
 
     async def _keep_calling(self, slot: int) -> None:
         await asyncio.sleep(slot * self.shortest / self.calls)
-        while not self._is_ending:
+        while not self._is_ending and self._number < self.most:
             await self._call()
             await asyncio.sleep(PAUSE_SECONDS)
 
