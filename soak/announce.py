@@ -11,8 +11,9 @@ import asyncio
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ ANNOUNCEMENT = (
     'frequency_justification = "Four calls a month are the fewest from which a pattern shows."\n'
     'announcement = "told.wav"\nannouncement_sha256 = "{}"'
 )
-UNTOLD = 0.01
-"""So many of the calls may not be told on a busy machine: a packet that is late ends the announcement, and
-the call is not recorded.
+_ROUNDS = 6
+"""In which more calls are held. On a busy machine calls are refused; or a packet of the announcement is late,
+which ends it, and nothing is recorded.
 """
 _BEGUN_SECONDS = 1.5
 """After its end recording has begun."""
@@ -47,7 +48,7 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`calls` in all, `beside` each other at once, each of `shortest` to `longest` seconds."""
+    """`calls` that are recorded in all, `beside` each other at once, of `shortest` to `longest` seconds."""
 
     calls: int = 1000
     beside: int = 40
@@ -59,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`faults` in words. `is_untold`: it was not told to the end, and nothing is kept of it."""
+    """`faults` in words. `is_untold`: nobody was told to the end, or answered, and nothing is kept of it."""
 
     faults: list[str]
     kept: int = 0
@@ -70,10 +71,9 @@ def judge(call: Conversation, clips: Sequence[Contents], sha256: str) -> Judgeme
     """Weigh one call that is over."""
     told_at = call.legs[OUTSIDE].wrong_at
     if not clips:
-        faults = [] if call.is_answered else ["nobody answered"]
-        return Judgement(_of(call, faults), is_untold=True)
-    (clip,) = clips
-    faults = list(clip.faults)
+        return Judgement([], is_untold=True)
+    clip = clips[0]
+    faults = [*clip.faults, *("it has another clip" for _ in clips[1:])]
     if told_at is None:
         return Judgement(_of(call, [*faults, "it is recorded, and nobody heard an announcement"]))
     for channel in (AGENT, OUTSIDE):
@@ -106,15 +106,42 @@ def _proof(clip: Contents, sha256: str) -> list[str]:
     return []
 
 
-async def held(
-    address: Address, voice: Voice, calls: int, beside: int, shortest: float, longest: float
-) -> list[Conversation]:
-    """Hold so many calls; all of them are over."""
-    over: list[Conversation] = []
-    traffic = Traffic(voice, address, beside, shortest, longest, over.append, calls)
-    await traffic.start()
-    await traffic.finish()
-    return over
+@dataclass(slots=True)
+class Told:
+    """Calls of one run and what was found of them. `look`: reads the clips that it is told the names of."""
+
+    voice: Voice
+    sha256: str
+    look: Callable[[list[str]], list[Contents]]
+    totals: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    _read: set[str] = field(default_factory=set)
+    _calls: list[Conversation] = field(default_factory=list)
+
+    async def hold(self, address: Address, calls: int, beside: int, seconds: tuple[float, float]) -> None:
+        """Hold so many more calls, `beside` each other, of so many seconds at least and at most."""
+        over: list[Conversation] = []
+        begun = self.totals["calls"]
+        traffic = Traffic(self.voice, address, beside, *seconds, over.append, begun + calls, begun)
+        await traffic.start()
+        await traffic.finish()
+        self._calls = over
+        self.totals.update(calls=len(over), unanswered=sum(not it.is_answered for it in over))
+
+    def weigh(self, clips: Iterable[str]) -> None:
+        """Judge the calls held last by the clips there are, all of them sealed."""
+        fresh = [it for it in clips if it not in self._read]
+        self._read.update(fresh)
+        contents = [
+            it for at in range(0, len(fresh), _AT_ONCE) for it in self.look(fresh[at : at + _AT_ONCE])
+        ]
+        for call in self._calls:
+            judgement = judge(call, [it for it in contents if it.call == call.number], self.sha256)
+            self.totals.update(recorded=not judgement.is_untold, packets=judgement.kept)
+            self.faults += judgement.faults
+        strange = len(contents) - sum(it.call in {call.number for call in self._calls} for it in contents)
+        if strange or len(contents) < len(fresh):
+            self.faults.append(f"{strange} clips are of no call, {len(fresh) - len(contents)} were not read")
 
 
 def sound(directory: Path) -> str:
@@ -125,39 +152,21 @@ def sound(directory: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def weighed(calls: Sequence[Conversation], contents: Sequence[Contents], sha256: str) -> dict[str, Any]:
-    """What a report says of calls and clips; `faults` is empty if all held."""
-    judged = [judge(call, [it for it in contents if it.call == call.number], sha256) for call in calls]
-    totals = Counter[str]()
-    for it in judged:
-        totals.update(calls=1, recorded=not it.is_untold, untold=it.is_untold, packets_kept=it.kept)
-    faults = [fault for it in judged for fault in it.faults]
-    faults += [f"clip {it.clip} is of no call" for it in contents if it.call is None]
-    if totals["untold"] > UNTOLD * totals["calls"]:
-        faults.append(f"{totals['untold']} calls were not told to the end")
-    return {"totals": dict(totals), "faults": faults}
-
-
 def run(directory: Path, plan: Plan) -> dict[str, Any]:
     """One whole run in a fresh installation."""
     sha256 = sound(directory)
     with serving(directory, plan.horizon, otherwise={EXEMPTION: ANNOUNCEMENT.format(sha256)}) as (service, _):
+        told = Told(Voice(plan.seed), sha256, partial(read, service.config, plan.seed))
 
-        async def calling() -> list[Conversation]:
-            voice = Voice(plan.seed)
-            over = await held(service.address, voice, plan.calls, plan.beside, plan.shortest, plan.longest)
-            sys.stderr.write(f"{len(over)} calls are over; looking at their clips\n")
+        async def calling(calls: int) -> None:
+            await told.hold(service.address, calls, plan.beside, (plan.shortest, plan.longest))
             await eventually(service.unsealed, lambda found: not found)
-            return over
 
-        calls = asyncio.run(calling())
-        clips = list(service.rows())
-        contents = [
-            it
-            for at in range(0, len(clips), _AT_ONCE)
-            for it in read(service.config, plan.seed, clips[at : at + _AT_ONCE])
-        ]
-    report = weighed(calls, contents, sha256)
-    if unread := len(clips) - len(contents):
-        report["faults"].append(f"{unread} clips were not read")
-    return {"plan": asdict(plan), **report}
+        for _ in range(_ROUNDS):
+            if (left := plan.calls - told.totals["recorded"]) > 0:
+                asyncio.run(calling(left))
+                told.weigh(service.rows())
+                sys.stderr.write(f"{dict(told.totals)}, {len(told.faults)} faults\n")
+    if told.totals["recorded"] < plan.calls:
+        told.faults.append(f"only {told.totals['recorded']} calls were told to the end")
+    return {"plan": asdict(plan), "totals": dict(told.totals), "faults": told.faults}

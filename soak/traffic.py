@@ -33,12 +33,12 @@ class Traffic:
     longest: float
     ended: Callable[[Conversation], None]
     most: float = math.inf
-    """Calls in all."""
+    begun: int = 0
+    """Calls so far, which number them; `most`: in the end."""
     pump: Pump = field(default_factory=Pump)
     running: set[Conversation] = field(default_factory=set)
     abandoned: int = 0  # their callers heard no answer, nor do they hear any that is lost on its way
     _draw: random.Random = field(default_factory=random.Random)
-    _number: int = 0
     _is_ending: bool = False
     _dropped: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -79,14 +79,14 @@ class Traffic:
 
     async def _keep_calling(self, slot: int) -> None:
         await asyncio.sleep(slot * self.shortest / self.calls)
-        while not self._is_ending and self._number < self.most:
+        while not self._is_ending and self.begun < self.most:
             await self._call()
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _call(self) -> None:
-        self._number += 1
-        conversation = Conversation(self.voice, self._number)
-        call_id = f"{self._number}-{secrets.token_hex(8)}@127.0.0.1"
+        self.begun += 1
+        conversation = Conversation(self.voice, self.begun)
+        call_id = f"{self.begun}-{secrets.token_hex(8)}@127.0.0.1"
         self._agent.awaited[call_id] = conversation
         self.running.add(conversation)
         self.pump.add(conversation)

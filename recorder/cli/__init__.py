@@ -43,6 +43,7 @@ COMMANDS = {
     "capture": "processes",
     "keys": "processes",
     "watch": "processes",
+    "crm": "processes",
     "manual": "manual",
 }
 """Every command, and the module of this package that has it. A module is loaded when it is asked for: the
@@ -68,7 +69,7 @@ class Commands(typer.core.TyperGroup):
         return command
 
 
-INNER = frozenset({"media", "signalling", "relay", "capture", "keys", "manual", "watch"})
+INNER = frozenset({"media", "signalling", "relay", "capture", "keys", "manual", "watch", "crm"})
 """Not in the list of commands: single processes, which `serve` starts, or a unit each; the manual page."""
 
 app = typer.Typer(

@@ -139,3 +139,19 @@ def watch(config: ConfigPath = DEFAULT) -> None:
         raise ConfigError([Problem(str(config), None, "watch", missing)])
     beginning.claim_name(loaded, "watch")
     asyncio.run(run(loaded, (loaded.watch.address, loaded.watch.port), notifier))
+
+
+def crm(config: ConfigPath = DEFAULT) -> None:
+    """Running calls for a CRM system over HTTP, at the address of [crm]."""
+    from recorder.config import ConfigError, Problem, load
+    from recorder.service import beginning
+    from recorder.service.crm import run
+
+    notifier = begin("crm")
+    loaded = load(config)
+    if loaded.crm is None:
+        missing = "this section is missing; write it, or do without this process"
+        raise ConfigError([Problem(str(config), None, "crm", missing)])
+    beginning.check_founded(loaded, config)
+    beginning.claim_name(loaded, "crm")
+    asyncio.run(run(loaded, notifier))

@@ -122,8 +122,8 @@ async def _collect(installation: Installation) -> dict[str, Any]:
 def _alone(config: Config) -> list[dict[str, Any]]:
     """The processes as they run without `serve`; nothing when none does. Who restarts them counts that."""
     relays = [f"relay-{it}" for it in range(config.media.workers)]
-    watch = ["watch"] if config.watch else []
-    names = ["media", "keys", "capture", *relays, "purge", *watch, "signalling"]
+    others = [name for name in ("watch", "crm") if getattr(config, name)]
+    names = ["media", "keys", "capture", *relays, "purge", *others, "signalling"]
     pids = {it: presence.holder(places.presence(config.runtime.directory, it)) for it in names}
     return (
         [{"name": it, "pid": pid, "restarts": None} for it, pid in pids.items()] if any(pids.values()) else []

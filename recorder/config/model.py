@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from recorder import numbering, scheme, sounds
 from recorder.config.features import Conferences, FeatureCodesSection
@@ -24,12 +24,14 @@ from recorder.config.values import (
     Name,
     Port,
     Prefix,
+    RequiredFile,
     Section,
     Server,
     SomeTexts,
     Text,
     Texts,
     like,
+    on_loopback,
     to_bytes,
     to_horizon,
     to_ports,
@@ -258,6 +260,16 @@ class Watch(Section):
     port: Port = Field(default=9464, examples=["port = 9464"])
 
 
+class Crm(Section):
+    """Where a CRM system on this machine may ask over HTTP; `token_file`: what it has to show."""
+
+    address: Annotated[Address, AfterValidator(on_loopback)] = Field(
+        default="127.0.0.1", examples=['address = "127.0.0.1"']
+    )
+    port: Port = Field(default=9465, examples=["port = 9465"])
+    token_file: RequiredFile = Field(examples=['token_file = "/etc/doelband/crm.token"'])
+
+
 class Clock(Section):
     """For demonstrations and tests: a file with the seconds that are added to every clock."""
 
@@ -293,6 +305,7 @@ class Config(Section):
     keys: Keys = Field(examples=["a section [keys] with directory and epoch_key_directory"])
     runtime: Runtime = Field(examples=["a section [runtime] with directory"])
     watch: Watch | None = Field(default=None, examples=["a section [watch] with port"])
+    crm: Crm | None = Field(default=None, examples=["a section [crm] with token_file"])
     clock: Clock = Field(default=Clock(), examples=["a section [clock]"])
 
     def scheme(self) -> scheme.Scheme:

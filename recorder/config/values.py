@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from os.path import normpath
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +37,12 @@ _NAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 _PORTS = re.compile(r"([0-9]{1,5}) *- *([0-9]{1,5})")
+
+
+def on_loopback(value: str) -> str:
+    if not ip_address(value).is_loopback:
+        raise ValueError("only programs of this machine may ask; write 127.0.0.1 or ::1")
+    return value
 
 
 def to_tuple(value: object) -> object:

@@ -46,6 +46,7 @@ class Supervisor:
             *(self._child(f"relay-{it}", "relay", "--socket", door) for it in relays),
             self._child("purge", "purge", "work", *configured),
             *([self._child("watch", "watch", *configured)] if config.watch else []),
+            *([self._child("crm", "crm", *configured)] if config.crm else []),
             self._child("signalling", "signalling", *configured),
         ]
 

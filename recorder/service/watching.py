@@ -12,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import WSGIServer
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -30,17 +28,16 @@ from prometheus_client.registry import Collector
 from recorder.config import Config
 from recorder.metrics import METRICS, Sample
 from recorder.notify import Notifier, keep_telling
+from recorder.service import http
 from recorder.service.observation import Observation, Observer
 from sip_hooks.address import host
 from storage.clock import SystemClock
-from storage.errors import Unavailable
 
 log = structlog.get_logger()
 
 FRESH_SECONDS = 1.0
 """Whoever asks again within this gets the same look."""
 ANSWER_SECONDS = 15.0
-REQUEST_SECONDS = 5.0
 Answer = tuple[str, str, bytes]
 """HTTP status, content type, body."""
 
@@ -132,33 +129,9 @@ def application(look: Callable[[], Observation]) -> Callable[[dict[str, Any], An
     return respond
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = REQUEST_SECONDS
-
-    def log_message(self, format: str, *args: object) -> None:
-        """A scrape every few seconds is no event."""
-
-
 def open_server(address: str, port: int, look: Callable[[], Observation]) -> WSGIServer:
     """Listen. Raises Unavailable."""
-    kind = _Server6 if ":" in address else _Server
-    try:
-        server = kind((address, port), _Handler)
-    except OSError as error:
-        raise Unavailable(
-            f"listen for HTTP on {address}:{port}",
-            "stop the program that has it (ss -ltnp) or change [watch]",
-        ) from error
-    server.set_app(application(look))
-    return server
+    return http.open_server(address, port, application(look), "[watch]")
 
 
 async def run(config: Config, place: tuple[str, int], notifier: Notifier) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from demo.installation import until
 from demo.phone import free_port
 from demo.telephony import PASSWORD
+from recorder.config import load
 from tests.end_to_end.installation import (
     AGENT,
     BUSINESS_NUMBER,
@@ -22,8 +25,11 @@ from tests.end_to_end.installation import (
 from tests.end_to_end.peers.scripted import Phone, converse
 from tests.fakes.speech import voice
 
+TOKEN = "t" * 32
+
 COMMANDS = {
     "watch": ("watch",),
+    "crm": ("crm",),
     "signalling": ("signalling",),
     "purge": ("purge", "work"),
     "capture": ("capture",),
@@ -83,8 +89,13 @@ class Alone(Recorder):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
-    watch = {"[clock]": f"[watch]\nport = {free_port()}\n\n[clock]"}
-    with serving(Alone(tmp_path_factory.mktemp("alone"), watch)) as recorder:
+    directory = tmp_path_factory.mktemp("alone")
+    (directory / "crm.token").write_text(TOKEN)
+    (directory / "crm.token").chmod(0o600)
+    http = (
+        f'[watch]\nport = {free_port()}\n\n[crm]\nport = {free_port()}\ntoken_file = "crm.token"\n\n[clock]'
+    )
+    with serving(Alone(directory, {"[clock]": http})) as recorder:
         yield recorder
 
 
@@ -96,6 +107,13 @@ def test_started_before_all_that_they_need_they_wait_and_then_record(alone: Alon
     alone.talk()
     alone.sealed(before + 1)
     alone.export(alone.next_clip())
+    crm = load(alone.config).crm
+    assert crm is not None
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{crm.port}/calls", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    with urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS) as answer:
+        assert json.load(answer) == {"calls": []}
 
 
 def test_one_that_has_ended_is_missing_in_the_status(alone: Alone) -> None:
@@ -108,7 +126,7 @@ def test_one_that_has_ended_is_missing_in_the_status(alone: Alone) -> None:
     until(alone.is_ready, bool, PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("name", ["media", "capture", "keys", "signalling", "purge", "watch"])
+@pytest.mark.parametrize("name", ["media", "capture", "keys", "signalling", "purge", "watch", "crm"])
 def test_none_is_started_twice(alone: Alone, name: str) -> None:
     running_one = alone.processes[name]
     second = alone.spawn(*COMMANDS[name], "--config", str(alone.config))

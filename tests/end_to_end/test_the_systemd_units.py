@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
-NAMES = ("media", "relay@0", "capture", "signalling", "keys", "purge", "watch")
+NAMES = ("media", "relay@0", "capture", "signalling", "keys", "purge", "watch", "crm")
 MOST_EXPOSURE = 1.5
 
 KEYS = {"/var/lib/doelband/keys", "/var/lib/doelband-epoch"}
@@ -78,7 +78,7 @@ def test_who_needs_no_network_has_none(name: str) -> None:
     own = settings(name)
     if name in ("media", "signalling"):
         assert own["RestrictAddressFamilies"] == {"AF_UNIX", "AF_INET", "AF_INET6"}
-    elif name == "watch":
+    elif name in ("watch", "crm"):
         assert (own["IPAddressDeny"], own["IPAddressAllow"]) == ({"any"}, {"localhost"})
     else:
         assert own["RestrictAddressFamilies"] == {"AF_UNIX"}
@@ -90,7 +90,7 @@ def test_private_keys_are_seen_by_the_keys_process_alone_and_clips_by_those_who_
     hidden = {name: settings(name)["InaccessiblePaths"] for name in NAMES}
     assert hidden["media"] == storage
     assert hidden["relay@0"] == storage | {"/etc/doelband"}
-    for name in ("capture", "signalling", "purge", "watch"):
+    for name in ("capture", "signalling", "purge", "watch", "crm"):
         assert hidden[name] >= KEYS
     assert not hidden["keys"] & KEYS
-    assert [name for name in NAMES if CLIPS in hidden[name]] == ["signalling", "keys", "watch"]
+    assert [name for name in NAMES if CLIPS in hidden[name]] == ["signalling", "keys", "watch", "crm"]
