@@ -85,6 +85,7 @@ class Reason(StrEnum):
     INTERNAL_CALL = "internal-call"
     BETWEEN_US = "between-our-own-numbers"
     NO_AGENT = "no-enrolled-agent"
+    AGENT_ONLY_CLAIMED = "agent-only-claimed"
     SEVERAL_AGENTS = "several-agents"
     ANOTHER_OF_US = "another-number-on-our-side"
     NO_LINE = "no-flagged-line"
@@ -162,6 +163,7 @@ EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
         Reason.AGENT_NOT_ON_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
         Reason.UNAPPROVED: Effect(Action.REFRAIN, Kind.UNAPPROVED, Outcome.SUPPRESSED),
         # not yet certain who speaks                                                  never-record: 1
+        Reason.AGENT_ONLY_CLAIMED: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.INSIDE_ANONYMOUS: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
         Reason.FEATURE_CODE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
@@ -211,6 +213,7 @@ class CallFacts(NamedTuple):
     Identities are bare users ("201", "+31201234567") and addresses ("user@host") as they came.
     `inside` is our own side: the caller's headers of an outbound call, the called ones of an inbound call.
     `outside` is the other party's headers (From or To, P-Asserted-Identity, Remote-Party-ID, Contact …).
+    `claimed` is what of `inside` nothing but the other party's messages say: To of a call to us, for one.
     `everyone` is every identity in any header, Diversion, History-Info and Referred-By included.
     `hearsay`: who our own side and the other one are said to be by what is no evidence: by the fork that
     answered, while it rang, and on a display. `rung`: by fork what is said before an answer; `fork` answered.
@@ -254,6 +257,7 @@ class CallFacts(NamedTuple):
     fork: str | None = None
     told: frozenset[Heard] = frozenset()
     untold: frozenset[tuple[str, str]] = frozenset()
+    claimed: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Without whatever names a party."""
@@ -262,7 +266,7 @@ class CallFacts(NamedTuple):
 
 
 _NAMING = frozenset(
-    ("inside", "outside", "everyone", "dialled", "rooms", "settled", "hearsay", "rung", "fork")
+    ("inside", "outside", "claimed", "everyone", "dialled", "rooms", "settled", "hearsay", "rung", "fork")
 )
 
 

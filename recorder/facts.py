@@ -48,6 +48,10 @@ HARMLESS = frozenset(
 """What is judged by what it says, and not for what it is. All other disturbances are for good."""
 
 _NOBODY = frozenset(("",))
+_OF_ITSELF = frozenset(("p-asserted-identity", "p-preferred-identity"))
+"""Headers that say of whoever sent the message who that is, and of nobody else. Not Contact: some phones
+answer with that of whoever called.
+"""
 _Place: TypeAlias = Literal["inside", "outside"]
 
 
@@ -101,7 +105,9 @@ def first_facts(
     contacts = [it for it in offered.identities if it.header == "contact"]
     for cause in offered.disturbances:
         facts = disturbed(facts, cause, contacts if cause is Disturbance.CONFERENCE else ())
-    return with_identities(facts, offered.identities)
+    # Its own telephone speaks for the caller, and where a call is sent tells who is called.
+    believed = {"from", "contact", "remote-party-id"} if outbound else {"request-uri", "account"}
+    return with_identities(facts, offered.identities, believed=_OF_ITSELF | believed)
 
 
 def told(facts: CallFacts, event: Event) -> CallFacts:
@@ -120,14 +126,21 @@ def told(facts: CallFacts, event: Event) -> CallFacts:
     return facts
 
 
-def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit: bool = True) -> CallFacts:
+def with_identities(
+    facts: CallFacts,
+    identities: Iterable[Identity],
+    may_permit: bool = True,
+    believed: frozenset[str] = _OF_ITSELF,
+) -> CallFacts:
     """The same facts and these identities: a party is the union of all that any header ever said of it.
 
-    What a ringing fork, a redirection or a disturbance says can forbid, never permit (`may_permit`).
+    What a ringing fork, a redirection or a disturbance says can forbid, never permit (`may_permit`). What the
+    other party may have written of ours is but claimed; it says so in another header than those `believed`.
     Of a call that has more names than are kept nobody knows who speaks.
     A Contact that only repeats what the other party is called tells nothing of its own: some phones answer
     with the Contact of the one who called (pyVoIP does).
     """
+    identities = tuple(identities)
     inside, outside, everyone = set(facts.inside), set(facts.outside), set(facts.everyone)
     heard = tuple(map(set, facts.hearsay))
     ours = our_role(facts)
@@ -145,8 +158,21 @@ def with_identities(facts: CallFacts, identities: Iterable[Identity], may_permit
         inside=frozenset(inside),
         outside=frozenset(outside),
         everyone=frozenset(everyone),
+        claimed=_claimed(facts, identities, believed) if may_permit else facts.claimed,
         hearsay=(frozenset(heard[0]), frozenset(heard[1])),
     )
+
+
+def _claimed(facts: CallFacts, identities: Iterable[Identity], believed: frozenset[str]) -> frozenset[str]:
+    """What nothing but the other party's word says of ours, these identities included."""
+    claims, sure = set(facts.claimed), set(_NOBODY)
+    for it in identities:
+        if it.role == our_role(facts):
+            if it.header in believed:
+                sure |= _names_of(it)
+            else:
+                claims |= _names_of(it) - facts.inside
+    return frozenset(claims - sure)
 
 
 def rung(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallFacts:
@@ -171,7 +197,10 @@ def answered(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> C
     identities = tuple(identities)
     named = {(it.role == our_role(facts), it.header) for it in identities if it.header in SAYS_ANEW}
     left = (it for it in facts.rung if (it.side == "inside", it.header) not in named)
-    facts = with_identities(facts, identities)._replace(rung=frozenset(left), fork=to_tag)
+    is_ours = facts.direction is Direction.INBOUND
+    believed = _OF_ITSELF | {"remote-party-id"} if is_ours else _OF_ITSELF
+    facts = with_identities(facts, identities, believed=believed)
+    facts = facts._replace(rung=frozenset(left), fork=to_tag)
     return settled(_with_hearsay(facts))
 
 
@@ -206,7 +235,8 @@ def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
     if inside is None:
         return facts._replace(vouching=Vouching.AWAITED)
     inside_now, everyone = facts.inside | inside, facts.everyone | inside
-    return facts._replace(vouching=Vouching.GIVEN, inside=inside_now, everyone=everyone)
+    claimed = facts.claimed - inside
+    return facts._replace(vouching=Vouching.GIVEN, inside=inside_now, everyone=everyone, claimed=claimed)
 
 
 def our_role(facts: CallFacts) -> Role:

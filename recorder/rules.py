@@ -114,6 +114,8 @@ class _Lookup:
         agents, lines = self.placed(facts.inside)
         if not agents:
             yield from self._nobody_yet(facts, lines)
+        elif not self.placed(facts.inside - facts.claimed)[0]:
+            yield Opinion(Reason.AGENT_ONLY_CLAIMED)
         if len(agents) > 1:
             yield Opinion(Reason.SEVERAL_AGENTS)
         if not lines:

@@ -18,6 +18,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.INTERNAL_CALL: "the other party is one of our own numbers",
         Reason.BETWEEN_US: "both parties are our own numbers",
         Reason.NO_AGENT: "nobody on our side is an enrolled agent ([[agents]])",
+        Reason.AGENT_ONLY_CLAIMED: "nobody but the other party says that the telephone is an agent's (To)",
         Reason.SEVERAL_AGENTS: "more than one enrolled agent is on our side",
         Reason.ANOTHER_OF_US: "somebody else of us is in the call beside the agent",
         Reason.NO_LINE: "no number on our side is on a flagged line ([[lines]])",

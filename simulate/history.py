@@ -50,6 +50,7 @@ OPENINGS: tuple[Opening, ...] = (
     uncertain.rung_by_unlisted,
     uncertain.rung_late,
     uncertain.displayed_unlisted,
+    *([uncertain.claimed] * 2),
     *([trunk.trunk_brings, trunk.trunk_takes] * 2),
 )
 TURNS: tuple[Turn, ...] = (

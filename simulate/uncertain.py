@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from simulate import naming
+from simulate.dialogue import Agent
 from simulate.openings import Talk, answer, inward, outward, ringing
-from simulate.people import AGENTS, CUSTOMERS, DOCTOR, KIM, NEVER
+from simulate.people import AGENTS, BUSINESS_NUMBER, CUSTOMERS, DOCTOR, KIM, NEVER
+from simulate.text import read, uri_in
 from simulate.world import World
 
 
@@ -157,3 +159,56 @@ def displayed_unlisted(world: World) -> Talk | None:
     if called is None:
         return None
     return answer(world, caller, called, Talk(world, called, caller, agent, KIM))
+
+
+def _registered(world: World, phone: Agent, account: str) -> str:
+    """The Contact by which the PBX knows a telephone that has registered there."""
+    found: list[str] = []
+
+    def register(data: bytes) -> None:
+        message = read(data)
+        named = message.get("from"), message.get("to"), message.get("call-id"), message.get("cseq")
+        contact = message.get("contact")
+        vias = [f"Via: {it}" for it in message.all("via")]
+        world.send(world.pbx.write("SIP/2.0 200 OK", vias, named, [f"Contact: {contact}"]), world.pbx.address)
+        found.append(uri_in(contact))
+
+    world.node(world.pbx.address, register)
+    aor, branch = f"<sip:{account}@{naming.HOST}>", world.draw("z9hG4bK")
+    asked = phone.write(
+        f"REGISTER sip:{naming.HOST} SIP/2.0",
+        [f"Via: SIP/2.0/UDP {phone.place};branch={branch}", "Max-Forwards: 70"],
+        (f"{aor};tag={world.draw('t')}", aor, world.draw("registration"), "1 REGISTER"),
+        [f"Contact: <sip:{phone.user}@{phone.place}>"],
+    )
+    while not found:
+        world.send(asked, phone.address)
+        world.until(lambda: bool(found), 0.5)
+    world.node(world.pbx.address, world.pbx.deliver)
+    return found[0]
+
+
+def claimed(world: World) -> Talk | None:
+    """A customer calls, and writes an agent's number into To. The PBX is a proxy, and the Contact of the
+    telephone says nothing: only what it has registered tells whose it is, if that is known at all.
+    """
+    agent, other = world.choose(*AGENTS), world.choose(*CUSTOMERS)
+    person = world.choose(agent, agent, DOCTOR, KIM)
+    phone, is_known = world.phone(person, "x7ab9k"), world.chances(0.7)
+    uri = f"sip:{phone.user}@{phone.place}"
+    if is_known:
+        uri = _registered(world, phone, world.choose(*person.users[:2]))
+    word = "barred" if not is_known else "named"
+    to = f"sip:{world.choose(agent.users[0], agent.users[0], BUSINESS_NUMBER)}@{naming.HOST}"
+    headers = [f"P-Called-Party-ID: <sip:{agent.users[0]}@{naming.HOST}>"] if world.chances(0.3) else []
+    caller = world.pbx.call(
+        uri,
+        f"sip:{world.choose(*other.users)}@{naming.HOST}",
+        headers,
+        lambda leg: (world.word(leg, word, (person,)),),
+        to=to,
+    )
+    called = world.finds(phone, caller.leg)
+    if called is None:
+        return None
+    return answer(world, caller, called, Talk(world, called, caller, person, other), rings=ringing(world))

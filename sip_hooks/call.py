@@ -111,10 +111,19 @@ class Pass(Timed):
     # --- the INVITE that opens it
 
     def offered(
-        self, invite: Message, at: datetime, destination: Address, settings: EngineSettings
+        self,
+        invite: Message,
+        at: datetime,
+        destination: Address,
+        settings: EngineSettings,
+        account: bytes = b"",
     ) -> CallOffered:
-        """Return the event of the INVITE that opens this pass and is to go to `destination`."""
+        """Return the event of the INVITE that opens this pass and is to go to `destination`, the phone that
+        has registered `account` if that is known.
+        """
         named, unreadable = self._named(invite, "caller")
+        if account:
+            named += (Identity("callee", "account", parse_uri(b"sip:%s@a" % account).identity(), ""),)
         self._known.note(named)
         description = description_in(invite)
         end = description.end if description else None

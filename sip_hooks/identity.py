@@ -83,9 +83,10 @@ class Identity(NamedTuple):
     """One thing that one header says about who a party is. A party is the union of all of them.
 
     ``role``: whom the header speaks of; the caller is the From side of this message.
-    ``header``: the long name in lower case; ``request-uri`` for the request line; ``ext`` (RFC 3966 §5.1)
-    and ``target`` (RFC 4458) for what these parameters of any of its URIs add; ``sipfrag`` for what a message
-    fragment in the body says: it is of another call.
+    ``header``: the long name in lower case; ``request-uri`` for the request line; ``account`` for what the
+    called phone has registered, which no message of the call says; ``ext`` (RFC 3966 §5.1) and ``target``
+    (RFC 4458) for what these parameters of any of its URIs add; ``sipfrag`` for what a part of a message in
+    the body says: it is of another call.
     ``value``: :meth:`sip_hooks.uri.Uri.identity`. ``address``: ``user@host`` in lower case, or ``""``.
     """
 

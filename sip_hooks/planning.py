@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     call: Pass | None = None
     sender: Role = "caller"
     dialog: Dialog | None = None
+    account: bytes = b""  # of the phone it goes to, where its token tells
 
     def __repr__(self) -> str:
         """Without anything: it holds numbers."""
@@ -202,6 +203,10 @@ class Planner:
         return self._leaving(uri.raw, destination, Side.PHONES, routes, transport)
 
     def _to_registered(self, registered: Registered, token: bytes, routes: RouteSet) -> Plan | Refusal:
+        plan = self._to_its_place(registered, token, routes)
+        return plan._replace(account=registered.account) if isinstance(plan, Plan) else plan
+
+    def _to_its_place(self, registered: Registered, token: bytes, routes: RouteSet) -> Plan | Refusal:
         source, transport = registered.source, registered.transport
         if transport == "udp":
             return self._leaving(registered.uri, source, Side.PHONES, routes, transport)

@@ -146,7 +146,7 @@ class Proxy:
         routes = tuple(invite.all(b"record-route"))
         caller = Party(side, invite.from_tag, server.source, server.listener, contact_of(invite), routes)
         call = Pass(self._new_id(16).hex(), invite, caller, plan.side, self._tokens)
-        offered = call.offered(invite, self._utc(now), plan.destination, self._settings)
+        offered = call.offered(invite, self._utc(now), plan.destination, self._settings, plan.account)
         server.context = Exchange("caller", None, call, is_opening=True)
         self.passes.add(call)
         self._held[call.call] = server, plan

@@ -7,6 +7,9 @@ send to any address they like.
 
     token = base32(source address (4 or 16 bytes) | source port (2) | Contact URI | HMAC-SHA256 (first 10))
 
+A phone whose Contact does not say which account it registers has that written before its Contact, with a
+space, which no URI can have. The PBX accepted the account; whoever calls may write into To what they like.
+
 A phone that registers over TCP or TLS is reached over its connection (`sip_hooks.flows`). A new connection
 has another port and is the same phone to the PBX all the same: so in place of the port stands a digest of the
 account (4 bytes), which keeps others with the same Contact behind the same NAT apart.
@@ -39,6 +42,7 @@ _PORT = 2  # bytes
 _ACCOUNT = 4  # bytes
 _STREAMS: tuple[Transport, ...] = ("tcp", "tls")
 _TAG = 10  # bytes
+LONGEST_ACCOUNT = 64
 SHORTEST_TOKEN = (4 + _PORT + len(b"sip:a") + _TAG) * 8 // 5
 
 
@@ -49,6 +53,7 @@ class Registered:
     uri: bytes  # the Contact URI, byte for byte as the phone sent it
     source: Address  # where the REGISTER came from; port 0 when over a connection
     transport: Transport = "udp"
+    account: bytes = b""  # the user that it registers, escaped; b"" if the Contact says it, or nobody does
 
 
 class ContactTokens:
@@ -87,15 +92,21 @@ class ContactTokens:
         for (length, transport), key in self._keys.items():
             if hmac.compare_digest(tag, _tag(key, payload)):
                 host = str(ip_address(payload[:length]))
-                if transport != "udp":
-                    return Registered(payload[length + _ACCOUNT :], (host, 0), transport)
-                at = length + _PORT
-                return Registered(payload[at:], (host, int.from_bytes(payload[length:at], "big")))
+                at = length + (_PORT if transport == "udp" else _ACCOUNT)
+                port = int.from_bytes(payload[length:at], "big") if transport == "udp" else 0
+                account, _, uri = payload[at:].rpartition(b" ")
+                return Registered(uri, (host, port), transport, account)
         return None
 
-    def of(self, register: Message, uri: Uri, source: Address, transport: Transport) -> bytes:
-        """Return the token for one Contact of a REGISTER."""
-        return self.seal(uri.raw, source, transport, account=_account(register))
+    def of(self, register: Message, uri: Uri, source: Address, listener: Listener) -> bytes:
+        """Return the token for one Contact of a REGISTER that came to `listener`."""
+        account = _account(register)
+        raw = account.raw if account else b""
+        if account is None or account.identity() == uri.identity() or listener.leads_to == "trunk":
+            return self.seal(uri.raw, source, listener.transport, raw)
+        is_told = account.scheme in (b"sip", b"sips") and 0 < len(account.user) <= LONGEST_ACCOUNT
+        shown = account.user + b" " + uri.raw if is_told else uri.raw
+        return self.seal(shown, source, listener.transport, raw)
 
     def original(self, uri: Uri) -> Uri:
         """Return the Contact URI that `uri` stands for, `uri` itself when it holds no token."""
@@ -107,11 +118,11 @@ def _tag(key: bytes, payload: bytes) -> bytes:
     return hmac.digest(key, payload, sha256)[:_TAG]
 
 
-def _account(register: Message) -> bytes:
-    """Who registers, b"" when that cannot be read."""
+def _account(register: Message) -> Uri | None:
+    """Who registers, None when that cannot be read."""
     with suppress(MessageError):
-        return uri_in(register.first(b"to") or b"").raw
-    return b""
+        return uri_in(register.first(b"to") or b"")
+    return None
 
 
 def hide_contacts(
@@ -121,7 +132,7 @@ def hide_contacts(
     source, listener = came
     for member, uri in _contacts(register):
         if uri.scheme in (b"sip", b"sips"):
-            token = tokens.of(register, uri, source, listener.transport)
+            token = tokens.of(register, uri, source, listener)
             scheme = b"sips" if uri.scheme == b"sips" and leaving.transport == "tls" else b"sip"
             params = b"" if scheme == b"sips" else leaving.uri_params
             _replace_uri(edits, member, uri, b"%s:%s@%s%s" % (scheme, token, leaving.sent_by, params))
@@ -137,7 +148,7 @@ def push_path(
     """
     source, listener = came
     for _, uri in _contacts(register)[:1]:
-        token = tokens.of(register, uri, source, listener.transport)
+        token = tokens.of(register, uri, source, listener)
         edits.insert_top(b"Path", b"<sip:%s@%s%s;lr>" % (token, leaving.sent_by, leaving.uri_params))
         if not any(it.strip(b" \t").lower() == b"path" for it in register.all(b"supported")):
             edits.insert_top(b"Supported", b"path")
@@ -164,7 +175,7 @@ def bind_contacts(
     source, listener = came
     if listener.is_stream:
         for _, uri in _contacts(register):
-            flows.bind(tokens.of(register, uri, source, listener.transport), (listener.name, source))
+            flows.bind(tokens.of(register, uri, source, listener), (listener.name, source))
 
 
 def restore_contacts(message: Message, edits: Edits, tokens: ContactTokens) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from recorder.decision import CallFacts, Direction, Kind, decide
-from recorder.facts import MOST_NAMES, disturbed, with_identities
-from sip_hooks.events import Disturbance
-from sip_hooks.identity import Identity, identities
+from recorder.decision import CallFacts, Direction, Kind, Reason, decide
+from recorder.facts import MOST_NAMES, answered, disturbed, first_facts, rung, vouched, with_identities
+from sip_hooks.events import Disturbance, Side
+from sip_hooks.identity import Identity, Role, identities
 from sip_hooks.message import parse
 from tests.recorder.test_rules import RULES
+from tests.recorder.test_session import offered
 
 
 @pytest.mark.parametrize("header", ["diversion", "history-info", "referred-by", "refer-to", "ext", "target"])
@@ -34,6 +37,104 @@ def test_an_extension_behind_a_number_is_vetoed(line: str) -> None:
     )
     facts = with_identities(CallFacts(Direction.INBOUND), identities(parse(raw.encode())).named)
     assert decide(facts, RULES).kind is Kind.PRIVILEGED
+
+
+AGENT = "201"
+
+
+def heard(*said: tuple[str, str], role: Role = "callee") -> tuple[Identity, ...]:
+    return tuple(Identity(role, header, name, f"{name}@pbx") for header, name in said)
+
+
+def offer(*said: tuple[str, str]) -> CallFacts:
+    """A call to one of our telephones, of which this is said."""
+    identities = (*heard(("from", "+31612345678"), role="caller"), *heard(*said))
+    event = replace(offered("+31612345678", AGENT, Side.PBX), identities=identities)
+    return first_facts(event, True, False, {})._replace(answered=True)
+
+
+OPAQUE = ("request-uri", "x7ab9k"), ("to", AGENT)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (OPAQUE, Reason.AGENT_ONLY_CLAIMED),
+        ((*OPAQUE, ("p-called-party-id", AGENT)), Reason.AGENT_ONLY_CLAIMED),
+        ((*OPAQUE, ("remote-party-id", AGENT)), Reason.AGENT_ONLY_CLAIMED),
+        ((*OPAQUE, ("account", "x1000")), Reason.AGENT_ONLY_CLAIMED),  # of nobody who is listed
+        ((*OPAQUE, ("account", AGENT)), Reason.LINE_ALLOWS),
+        ((*OPAQUE, ("account", "250")), Reason.EXCLUDED),  # the doctor's telephone
+        ((*OPAQUE, ("account", "299")), Reason.ANOTHER_OF_US),
+        ((("request-uri", AGENT), ("to", AGENT)), Reason.LINE_ALLOWS),
+        ((("request-uri", AGENT), ("to", "+31201234567")), Reason.LINE_ALLOWS),
+    ],
+)
+def test_the_caller_alone_cannot_say_that_it_calls_an_agent(
+    said: tuple[tuple[str, str], ...], reason: Reason
+) -> None:
+    """Who calls the doctor by way of a PBX that is a proxy may write into To what they like."""
+    assert reason in decide(offer(*said), RULES).reasons
+
+
+@pytest.mark.parametrize(
+    ("header", "is_recorded"),
+    [
+        ("p-asserted-identity", True),
+        ("p-preferred-identity", True),
+        ("remote-party-id", True),
+        ("contact", False),  # pyVoIP repeats the caller's
+        ("to", False),  # which only repeats what the caller wrote
+        ("from", False),
+        ("x-fs-display-number", False),
+    ],
+)
+def test_a_telephone_may_say_with_its_answer_whose_it_is(header: str, is_recorded: bool) -> None:
+    facts = answered(offer(*OPAQUE), "t", heard((header, AGENT)))
+    assert bool(decide(facts, RULES).recorded()) is is_recorded
+
+
+@pytest.mark.parametrize("header", ["to", "from", "request-uri", "remote-party-id", "p-called-party-id"])
+def test_what_is_written_later_says_no_more_whose_telephone_it_is(header: str) -> None:
+    facts = answered(offer(*OPAQUE), "t", heard(("contact", "x7ab9k")))
+    facts = disturbed(facts, Disturbance.IDENTITY_CHANGED, heard((header, AGENT)))
+    assert not decide(facts, RULES).recorded()
+
+
+@pytest.mark.parametrize("header", ["from", "contact", "p-asserted-identity", "remote-party-id"])
+def test_a_telephone_that_calls_says_whose_it_is(header: str) -> None:
+    said = (*heard((header, AGENT), role="caller"), *heard(("to", "+31612345678")))
+    event = replace(offered(AGENT, "+31612345678"), identities=said)
+    facts = first_facts(event, True, False, {})._replace(answered=True)
+    assert decide(facts, RULES).recorded()
+
+
+def test_whose_telephone_it_is_stays_known_when_the_answer_repeats_what_the_caller_wrote() -> None:
+    facts = offer(("request-uri", AGENT), ("to", AGENT))
+    assert decide(answered(facts, "t", heard(("to", AGENT), ("contact", AGENT))), RULES).recorded()
+
+
+def test_a_caller_who_says_that_it_is_the_agent_itself_has_not_said_whose_telephone_it_is() -> None:
+    said = heard(("p-asserted-identity", AGENT), role="caller")
+    assert AGENT in with_identities(offer(*OPAQUE), said).claimed
+
+
+def test_a_fork_that_rang_has_not_said_whose_telephone_answers() -> None:
+    facts = rung(offer(*OPAQUE), "other", heard(("p-asserted-identity", AGENT)))
+    assert not decide(answered(facts, "t", ()), RULES).recorded()
+
+
+def test_what_is_vouched_for_is_no_claim() -> None:
+    event = replace(offered("+31612345678", AGENT, Side.TRUNK), identities=heard(*OPAQUE))
+    facts = first_facts(event, True, False, {}, is_trunk_witnessed=True)
+    assert AGENT in facts.claimed and AGENT not in vouched(facts, frozenset({AGENT})).claimed
+
+
+def test_whom_we_call_cannot_say_that_an_agent_calls() -> None:
+    said = (*heard(("from", "x7ab9k"), role="caller"), *heard(("to", "+31612345678")))
+    facts = first_facts(replace(offered("x7ab9k", "+31612345678"), identities=said), True, False, {})
+    facts = answered(facts, "t", heard(("remote-party-id", AGENT), role="caller"))._replace(answered=True)
+    assert Reason.AGENT_ONLY_CLAIMED in decide(facts, RULES).reasons
 
 
 def test_a_call_in_which_hundreds_are_named_is_in_doubt_and_weighs_no_more_of_them() -> None:

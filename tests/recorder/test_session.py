@@ -87,7 +87,11 @@ def offered(caller: str, callee: str, from_side: Side = Side.PHONES, **changes: 
         call=CALL,
         at=START,
         from_side=from_side,
-        identities=named("caller", caller) + named("callee", callee),
+        identities=(
+            Identity("callee", "request-uri", callee, f"{callee}@192.0.2.31"),
+            *named("caller", caller),
+            *named("callee", callee),
+        ),
         anonymous=False,
         dialled=callee,
         description=description("192.0.2.31", 4000),

@@ -19,7 +19,7 @@ from simulate import branching, keys, openings, transfers, trunk, turns, uncerta
 from simulate.history import Opening, Turn, happen, seeded
 from simulate.people import HORIZON_SECONDS, policy
 from simulate.recording import Media
-from sip_hooks import call, identity
+from sip_hooks import call, identity, registration
 from sip_hooks.events import Disturbance
 from sip_hooks.identity import Identities, Identity
 
@@ -120,6 +120,16 @@ def test_a_disturbance_that_is_not_heeded_is_missed(cause: str, monkeypatch: pyt
 
 
 # --- keys
+
+
+def test_a_caller_who_is_believed_to_call_an_agent_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "_claimed", lambda *_: frozenset())
+    assert is_caught(uncertain.claimed, QUIET)
+
+
+def test_an_account_that_is_not_read_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "LONGEST_ACCOUNT", 0)
+    assert is_caught(uncertain.claimed, QUIET)
 
 
 def test_keys_in_media_that_are_not_told_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:

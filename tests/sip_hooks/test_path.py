@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sip_hooks.events import CallOffered
 from sip_hooks.message import parse
 from sip_hooks.settings import Listener
 from tests.fakes.sip import PBX, PHONE, TWO, Bench, field_of, invite, only, reply, request
@@ -81,3 +82,13 @@ def test_a_forged_path_chooses_no_destination() -> None:
     (path,) = field_of(register(bench), "path")
     bench.receive(called(path.replace(path[5:15], "a" * 10)), PBX, "out")
     assert only(bench.forward()).destination == ("192.168.1.20", 5070), "as the Request-URI says"
+
+
+def test_a_phone_whose_contact_says_nothing_is_named_by_the_account_in_its_path() -> None:
+    bench = Bench(TWO, registration="path")
+    (path,) = field_of(register(bench), "path")  # of 202, under a Contact of 201
+    bench = Bench(TWO, registration="path")
+    bench.receive(called(path), PBX, "out")
+    (offered,) = bench.of(CallOffered)
+    named = {(each.header, each.value) for each in offered.identities if each.role == "callee"}
+    assert {("request-uri", "201"), ("account", "202")} <= named

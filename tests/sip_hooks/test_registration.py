@@ -12,8 +12,11 @@ NAT = ("203.0.113.7", 31000)
 CONTACT = "sip:201@192.168.1.20:5070;transport=UDP"
 
 
-def register(contact: str, bench: Bench, source: tuple[str, int] = NAT) -> bytes:
-    data = request("REGISTER", "sip:pbx.example", headers=[f"Contact: {contact}", "Expires: 120"])
+def register(
+    contact: str, bench: Bench, source: tuple[str, int] = NAT, account: str = "sip:201@pbx.example"
+) -> bytes:
+    lines = [f"Contact: {contact}", "Expires: 120"]
+    data = request("REGISTER", "sip:pbx.example", headers=lines, callee=f"<{account}>")
     return only(bench.receive(data, source)).data
 
 
@@ -33,9 +36,9 @@ def token_uri(bench: Bench) -> str:
 def test_only_the_uri_of_a_contact_is_hidden_and_comes_back_byte_for_byte(contact: str) -> None:
     bench = Bench()
     sent = register(contact, bench)
-    gone, added = differences(
-        request("REGISTER", "sip:pbx.example", headers=[f"Contact: {contact}", "Expires: 120"]), sent
-    )
+    lines = [f"Contact: {contact}", "Expires: 120"]
+    written = request("REGISTER", "sip:pbx.example", headers=lines, callee="<sip:201@pbx.example>")
+    gone, added = differences(written, sent)
     assert [line.partition(":")[0] for line in gone] == ["Via", "Max-Forwards", "Contact"]
     assert [line.partition(":")[0] for line in added] == ["Via", "Via", "Max-Forwards", "Contact"]
     assert "192.168.1." not in added[-1]
@@ -85,6 +88,50 @@ def test_the_called_phone_is_named_by_its_own_contact() -> None:
     (offered,) = bench.of(CallOffered)
     named = {(each.header, each.value) for each in offered.identities if each.role == "callee"}
     assert named == {("request-uri", "201"), ("to", "201")}
+
+
+def called(uri: str) -> set[tuple[str, str]]:
+    """What a call to this Contact says of who is called, after a restart."""
+    bench = Bench()
+    bench.receive(invite(uri, sender=PBX, callee="<sip:201@pbx.example>"), PBX)
+    (offered,) = bench.of(CallOffered)
+    return {(each.header, each.value) for each in offered.identities if each.role == "callee"}
+
+
+OPAQUE = "sip:x7ab9k@192.168.1.20:5070"
+
+
+@pytest.mark.parametrize(
+    ("account", "told"),
+    [
+        ("sip:250@pbx.example", {("account", "250")}),
+        ("sips:Dr.Jansen@pbx.example", {("account", "dr.jansen")}),
+        ("sip:x7ab9k@pbx.example", set()),  # the Contact says it
+        (f"sip:{'9' * 64}@pbx.example", {("account", "9" * 64)}),
+        (f"sip:{'9' * 65}@pbx.example", set()),  # as long as a token may become
+        ("tel:+31201234250", set()),
+        ("sip:pbx.example", set()),
+    ],
+)
+def test_a_phone_whose_contact_says_nothing_is_named_by_what_it_registered(
+    account: str, told: set[tuple[str, str]]
+) -> None:
+    hidden = field_of(register(f"<{OPAQUE}>", Bench(), account=account), "contact")[0].strip("<>")
+    assert called(hidden) == {("request-uri", "x7ab9k"), ("to", "201")} | told
+
+
+def test_a_contact_that_says_which_account_it_is_of_is_hidden_as_ever() -> None:
+    """To tell an account costs a longer Contact; where it is not needed the PBX keeps the one it had."""
+    token = ContactTokens(b"k" * 32).seal(CONTACT.encode(), NAT)
+    assert f"sip:{token.decode()}@" in token_uri(Bench())
+    plain = ContactTokens(b"k" * 32).seal(OPAQUE.encode(), NAT)
+    hidden = field_of(register(f"<{OPAQUE}>", Bench()), "contact")[0]
+    assert len(hidden.partition("@")[0]) - len("<sip:") - len(plain) <= 7
+
+
+def test_a_token_of_before_leads_to_the_phone_and_tells_no_account() -> None:
+    token = ContactTokens(b"k" * 32).seal(OPAQUE.encode(), NAT).decode()
+    assert called(f"sip:{token}@10.0.0.1:5060") == {("request-uri", "x7ab9k"), ("to", "201")}
 
 
 def test_a_forged_token_leads_nowhere() -> None:

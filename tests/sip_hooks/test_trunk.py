@@ -9,6 +9,7 @@ import pytest
 
 from sip_hooks.engine import Listener
 from sip_hooks.events import CallEnded, CallOffered, CallRestored, Side
+from sip_hooks.registration import ContactTokens
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, Trunk
 from tests.fakes.sip import (
@@ -83,6 +84,8 @@ def test_the_provider_is_told_an_address_of_ours_and_its_calls_find_the_contact_
     sent = only(between.receive(register, PBX, "inner"))
     (hidden,) = field_of(sent.data, "contact")
     assert (sent.destination, hidden.endswith("@10.2.0.1:5060>")) == (PROVIDER, True)
+    token = ContactTokens(b"k" * 32).seal(contact.encode(), PBX)
+    assert hidden.startswith(f"<sip:{token.decode()}@"), "nobody needs to know which account it has there"
     back = only(between.receive(reply(sent.data, headers=[f"Contact: {hidden}"]), PROVIDER, "outer"))
     assert field_of(back.data, "contact") == [f"<{contact}>"]
     between.receive(invite(hidden.strip("<>"), sender=ITS_OTHER), ITS_OTHER, "outer")
