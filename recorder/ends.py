@@ -63,10 +63,13 @@ class Ends:
             for side, end in sides.items()
         }
 
-    def keys(self) -> tuple[int, ...]:
-        """The payload types of keys (RFC 4733), whoever numbers them; none that is audio for anybody."""
+    def keys(self, side: Literal["a", "b"]) -> tuple[int, ...]:
+        """The payload types of keys (RFC 4733) that this side sends, whoever numbers them. What is audio to
+        the other one, whose numbers count (RFC 3264 §5.1), is no key to it.
+        """
         ends = [it for it in (self._caller, *self._forks.values()) if it is not None]
-        audio = {codec.payload_type for end in ends for codec in end.codecs}
+        other = dict(zip("ba", self._pair(), strict=True))[side]
+        audio = {codec.payload_type for codec in (other.codecs if other else ())}
         return tuple(sorted({it for end in ends for it in end.telephone_events} - audio))
 
     def tones(self, side: Literal["a", "b"]) -> tuple[tuple[int, str, int], ...]:

@@ -48,7 +48,7 @@ class Taping:
     def listen(self, is_wanted: bool, facts: CallFacts) -> list[Effect]:
         """Hear the keys of our own telephone from now on, or no more, whether anything is recorded or not."""
         side = _our_side(facts)
-        found = _Listened(side, self._ends.keys(), self._ends.tones(side))
+        found = _Listened(side, self._ends.keys(side), self._ends.tones(side))
         is_heard = is_wanted and self.number is not None and bool(found.events or found.tones)
         keys, srtp = (found, self._ends.srtp()) if is_heard else (None, None)
         if keys == self._keys and srtp == self._heard_under:
