@@ -2,7 +2,8 @@
 
 Legs are joined by Replaces, Join and Target-Dialog (`CallsRelated`), by Call-ID, Session-ID (RFC 7989) and
 address and port of media, and where one telephone speaks in two calls at once: it may be a three-way call.
-A telephone is known by its Contact. Calls whose media passes us by count as not on hold: nobody tells.
+A telephone is known by its Contact, and by each that it changes to while it is in a call. Calls whose media
+passes us by count as not on hold: nobody tells.
 Of calls that began before this process nothing is known but whose telephones are in them, once they
 say anything.
 """
@@ -20,6 +21,7 @@ from sip_hooks.events import (
     CallEnded,
     CallOffered,
     CallsRelated,
+    ContactChanged,
     Event,
     MediaNegotiated,
     Side,
@@ -40,6 +42,7 @@ class Relations:
         self._graph = Graph()
         self._ours: dict[str, Role] = {}  # of calls on the phone side: which party has the telephone
         self._telephones: dict[str, str] = {}
+        self._also: dict[str, str] = {}  # by what a telephone is called since, what it was called first
         self._answered: set[str] = set()
         self._on_hold: set[str] = set()
         self._talking: dict[str, set[str]] = {}  # by telephone
@@ -81,6 +84,9 @@ class Relations:
                 self._learn_telephone(call, event.identities)
                 self._answered.add(call)
                 self._place(call)
+            case ContactChanged():
+                if event.sender == self._ours.get(call):
+                    self._rename_telephone(call, event.address)
             case MediaNegotiated():
                 ends = [end for end in (event.caller, event.callee) if end is not None]
                 self._graph.add(call, [key for end in ends for key in _media(end)])
@@ -106,7 +112,8 @@ class Relations:
         """Something is known of such a call. Of each telephone concerned: one of the calls it speaks in."""
         met: list[str] = []
         if isinstance(event, CallDisturbed) and event.call in self._restored:
-            met = [it.address for it in event.identities if it.header == "contact" and it.address]
+            found = [it.address for it in event.identities if it.header == "contact" and it.address]
+            met = [self._also.get(it, it) for it in found]
             for telephone in met:
                 self._strange.setdefault(telephone, set()).add(event.call)
         elif isinstance(event, CallEnded) and event.call in self._restored:
@@ -143,7 +150,7 @@ class Relations:
         self._let_go(ended_at)
         self._graph.forget(call)
         self._leave(call)
-        self._telephones.pop(call, None)
+        self._forget_telephone(self._telephones.pop(call, ""))
         self._ours.pop(call, None)
         self._answered.discard(call)
         self._on_hold.discard(call)
@@ -161,7 +168,29 @@ class Relations:
         for it in identities:
             if it.header == "contact" and it.role == ours and it.address:
                 self._leave(call)
-                self._telephones[call] = it.address
+                self._telephones[call] = self._also.get(it.address, it.address)
+
+    def _rename_telephone(self, call: str, name: str) -> None:
+        """What is known of the telephone by this name is known of the one in this call from now on."""
+        other = self._also.get(name, name)
+        kept = self._telephones.setdefault(call, other)
+        if kept == other:
+            return
+        renamed = [it for it, telephone in self._telephones.items() if telephone == other]
+        for it in renamed:
+            self._leave(it)
+            self._telephones[it] = kept
+        self._also = {it: kept if telephone == other else telephone for it, telephone in self._also.items()}
+        self._also[other] = kept
+        if other in self._strange:
+            self._strange.setdefault(kept, set()).update(self._strange.pop(other))
+        for it in renamed:
+            self._place(it)
+
+    def _forget_telephone(self, telephone: str) -> None:
+        """What it was called counts as long as it is in a call."""
+        if self._also and telephone not in self._telephones.values():
+            self._also = {it: first for it, first in self._also.items() if first != telephone}
 
     def _join_talking(self, call: str) -> None:
         """Whoever dials while another call of the same telephone is not on hold lets each hear the other."""

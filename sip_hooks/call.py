@@ -22,6 +22,7 @@ from sip_hooks.events import (
     CallOffered,
     CallProgressed,
     CallRedirected,
+    ContactChanged,
     Disturbance,
     Event,
     KeysPressed,
@@ -64,6 +65,7 @@ class Pass(Timed):
     """One dialog crossing us once. `call` names it to those above, `token` on the wire once it leaves."""
 
     __slots__ = (
+        "_contacts",
         "_known",
         "_said",
         "_tokens",
@@ -105,6 +107,7 @@ class Pass(Timed):
         self.heard_at = 0.0
         self._tokens = tokens
         self._known = Known()
+        self._contacts: dict[Role, str] = {}
         self._said: tuple[Identities | None, Role, tuple[Identity, ...]] = None, "caller", ()
         self._transfers = Transfers()
 
@@ -125,6 +128,7 @@ class Pass(Timed):
         if account:
             named += (Identity("callee", "account", parse_uri(b"sip:%s@a" % account).identity(), ""),)
         self._known.note(named)
+        self._follow_contacts(named)
         description = description_in(invite)
         end = description.end if description else None
         found = {
@@ -252,6 +256,7 @@ class Pass(Timed):
         if is_first:
             self.winner = dialog
             self._known.note(named)
+            self._follow_contacts(named)
         elif is_repeated:
             yield from self._judge(named, False)
         else:
@@ -357,7 +362,18 @@ class Pass(Timed):
             yield CallDisturbed(self.call, Disturbance.UNREADABLE, named)
         if self._known.tells(named):
             yield CallDisturbed(self.call, Disturbance.IDENTITY_CHANGED, named)
+        yield from self._follow_contacts(named)
         self._known.note(named)
+
+    def _follow_contacts(self, named: tuple[Identity, ...]) -> list[Event]:
+        """What is to be reported of Contacts that are others than before."""
+        changed: list[Event] = []
+        for it in named:
+            if it.header == "contact" and it.address:
+                before, self._contacts[it.role] = self._contacts.get(it.role), it.address
+                if before not in (None, it.address):
+                    changed.append(ContactChanged(self.call, it.role, it.address))
+        return changed
 
 
 def _media_address(end: MediaEnd | None) -> str:

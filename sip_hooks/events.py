@@ -184,6 +184,15 @@ class CallDisturbed:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """A message within the call is about to be forwarded whose sender has another Contact than before."""
+
+    call: str
+    sender: Role
+    address: str = field(repr=False)  # user@host, as in Identity
+
+
+@dataclass(frozen=True, slots=True)
 class KeysPressed:
     """An INFO that tells of keys pressed is about to be forwarded."""
 
@@ -233,6 +242,7 @@ Event: TypeAlias = (
     | CallsRelated
     | MediaKept
     | CallDisturbed
+    | ContactChanged
     | KeysPressed
     | KeysTaken
     | TransferEnded

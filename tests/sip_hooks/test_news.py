@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from sip_hooks.events import CallAnswered, CallDisturbed, Disturbance
+from sip_hooks.events import CallAnswered, CallDisturbed, ContactChanged, Disturbance
 from tests.fakes.sip import (
     PBX,
     PHONE,
@@ -74,6 +74,21 @@ def test_a_2xx_tells_of_both_parties(header: str, sender: str) -> None:
     only(bench.receive(reply(sent, headers=[header], body=body), PHONE if by_phone else PBX))
     assert causes(bench) == CHANGED
     assert "250" in told(bench)
+
+
+def contacts(bench: Bench) -> list[tuple[str, str]]:
+    return [(it.sender, it.address) for it in bench.of(ContactChanged)]
+
+
+def test_a_telephone_that_is_reached_elsewhere_from_now_on_is_told_and_is_nobody_new() -> None:
+    bench = Bench()
+    _, answer = answered(bench)
+    for host in ("10.0.0.9", "10.0.0.10", "10.0.0.10", "10.0.0.9"):
+        bench.receive(within("ACK", headers=(*routes_of(answer), f"Contact: <sip:201@{host}>")))
+    assert contacts(bench) == [("caller", "201@10.0.0.10"), ("caller", "201@10.0.0.9")]
+    only(bench.receive(from_callee("INVITE", ("Contact: <sip:202@10.0.0.99>",), ANSWER), PBX))
+    assert contacts(bench)[2:] == [("callee", "202@10.0.0.99")]
+    assert causes(bench) == []
 
 
 def test_a_header_that_names_whom_another_one_has_replaced_is_news() -> None:
