@@ -52,6 +52,7 @@ class Dialog:
     asked: list[Asked] = field(default_factory=list)
     heard: list[Message] = field(default_factory=list)
     replies: dict[str, tuple[int, tuple[str, ...], Sequence[Word]]] = field(default_factory=dict)
+    refusing: Sequence[Word] = ()  # what it shows when this end refuses a re-INVITE because of its own
     is_up: bool = False
     is_over: bool = False
     direction: str = "sendrecv"
@@ -229,7 +230,7 @@ class Dialog:
         status, headers, shows = self.replies.pop(request.method, (default, (), ()))
         body = self.sdp if request.method in ("INVITE", "UPDATE") and self._wants_answer(request) else ""
         if request.method == "INVITE" and self._is_pending():
-            status, body = 491, ""
+            status, body, shows = 491, "", self.refusing
         self.respond(request, status, headers, body if status < 300 else "", shows)
         if request.method == "BYE":
             self.is_over = True

@@ -94,7 +94,8 @@ def presses_around_a_hold(talk: Talk) -> None:
     code, is_begun = world.choose(*CODES), world.chances(0.5)
     if is_begun:
         _tap(talk, code[0])
-    hold(talk, talk.phone, world.choose(*HOLDS))
+    if not hold(talk, talk.phone, world.choose(*HOLDS)):
+        return
     press(world, talk.phone, code[1:] if is_begun else code, () if is_begun else talk.shows("doubt"))
     talk.other = other
     talk.speak(other)

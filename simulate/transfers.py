@@ -67,7 +67,8 @@ def consult(talk: Talk, other: Person, is_held: bool = True) -> Dialog | None:
 def attended(talk: Talk) -> None:
     """Hold, consult, transfer with Replaces: after the answer, or before it (semi-attended)."""
     world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
-    hold(talk, talk.phone, "sendonly")
+    if not hold(talk, talk.phone, "sendonly"):
+        return
     second = consult(talk, other)
     if second is None or not talk.is_up:
         return
@@ -89,8 +90,7 @@ def three_way(talk: Talk) -> None:
         return
     is_held = talk.phone.direction != "sendrecv"  # a transfer has come to nothing
     if not is_held and world.chances(0.5):
-        is_held = True
-        hold(talk, talk.phone, "sendonly")
+        is_held = hold(talk, talk.phone, "sendonly")
     second = consult(talk, other, is_held)
     if second is None or not talk.is_up:
         return

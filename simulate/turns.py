@@ -25,10 +25,22 @@ def reoffer(dialog: Dialog, direction: str = "", *headers: str, shows: Sequence[
     return dialog.ask("INVITE", headers, dialog.sdp, shows=shows)
 
 
-def hold(talk: Talk, end: Dialog, direction: str, *shows: Word) -> None:
+def disturbs(talk: Talk, end: Dialog, direction: str = "", shows: Sequence[Word] = ()) -> bool:
+    """A re-INVITE that leaves open who speaks. If it is refused (glare), all is as it was."""
+    other = talk.far if end is talk.phone else talk.phone
+    before, other.refusing = end.direction, talk.shows("clear")
+    is_done = settle(talk.world, reoffer(end, direction, shows=shows))
+    other.refusing = ()
+    end.direction = end.direction if is_done else before
+    return is_done
+
+
+def hold(talk: Talk, end: Dialog, direction: str, *shows: Word) -> bool:
     """One end holds, in this way; if it does already that is no further doubt."""
     marks = talk.shows("doubt") if end.direction == "sendrecv" else ()
-    settle(talk.world, reoffer(end, direction, shows=[*marks, *shows]))
+    if marks:
+        return disturbs(talk, end, direction, [*marks, *shows])
+    return settle(talk.world, reoffer(end, direction, shows=shows))
 
 
 def refreshes(talk: Talk) -> None:
@@ -53,7 +65,8 @@ def holds(talk: Talk) -> None:
     """Hold in one of its spellings, by either end, and resume; meanwhile somebody else may have come."""
     world = talk.world
     end = world.choose(talk.phone, talk.far)
-    hold(talk, end, world.choose(*HOLDS))
+    if not hold(talk, end, world.choose(*HOLDS)):
+        return
     world.wait(world.choose(0.5, 5.0))
     if world.chances(0.3):
         other = world.choose(*NEVER)
@@ -133,9 +146,11 @@ def takes_the_phone(talk: Talk) -> None:
 
 def moves_media(talk: Talk) -> None:
     """The PBX leads the media elsewhere and does not say to whom."""
-    world, other = talk.world, talk.world.choose(*CUSTOMERS, *NEVER)
+    other = talk.world.choose(*CUSTOMERS, *NEVER)
     talk.far.port += 100
-    settle(world, reoffer(talk.far, shows=talk.shows("doubt")))
+    if not disturbs(talk, talk.far, shows=talk.shows("doubt")):
+        talk.far.port -= 100
+        return
     talk.other = other
     talk.speak(other)
 

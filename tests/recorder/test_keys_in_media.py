@@ -15,7 +15,6 @@ from recorder.capture.keys import MOST_KEYS, Keys
 from recorder.capture.orders import OrderError
 from recorder.dtmf import Events
 from recorder.effects import OpenMedia, Remind, Tap, TellCapture
-from recorder.ends import Ends
 from recorder.feature_codes import FeatureCodes
 from recorder.relay.protocol import OrderError as RelayError
 from recorder.relay.protocol import tap_of
@@ -23,7 +22,7 @@ from recorder.relay.stream import AUDIO, CONTROL, REFUSED, kinds
 from recorder.ring import SIDE_A, SIDE_B
 from recorder.rtp import Header, parse
 from sip_hooks.events import CallAnswered, CallEnded, KeysPressed, MediaNegotiated
-from sip_hooks.sdp import MediaEnd, describe
+from sip_hooks.sdp import describe
 from tests.fakes.capture import AGENT, CaptureSite, said
 from tests.fakes.orders import START as CLOCK
 from tests.fakes.relay import soon
@@ -31,7 +30,7 @@ from tests.fakes.rtp import PCMA, TELEPHONE_EVENT, packet
 from tests.recorder.test_feature_codes import CODES, in_force
 from tests.recorder.test_never_record import PAUSED, WENT_ON, did, says
 from tests.recorder.test_related_calls import CUSTOMER, SECOND, Site, contact
-from tests.recorder.test_session import ANSWER, CALL, END, SDP, description, named, of_kind, offered
+from tests.recorder.test_session import ANSWER, CALL, END, SDP, named, of_kind, offered
 
 PAUSED_AND_LISTENING = ["events", "pause"]
 HASH, STAR, TWO, FLASH = 11, 10, 2, 16
@@ -285,30 +284,6 @@ def test_nothing_is_listened_to_any_more_when_the_call_is_over() -> None:
     call = Keyed()
     effects = call.site.calls.on_event(CallEnded(CALL, END, "bye", 200), END)
     assert next((it["op"], it.get("payload_types")) for it in orders(effects)) == ("listen", [])
-
-
-def speaks(keys: set[int], audio: int = 8) -> MediaEnd:
-    """One end that takes keys and audio under these numbers."""
-    end: MediaEnd = description("192.0.2.31", 4000, audio).end
-    return replace(end, telephone_events=frozenset(keys))
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "keys"),
-    [
-        (speaks({101}), speaks({101}), (101,)),
-        (speaks({101}), speaks({96}), (96, 101)),  # some send under numbers of their own
-        (speaks(set(), audio=96), speaks({96}), (96,)),  # to the other one it is a key
-        (speaks({96}), speaks({101}, audio=96), (101,)),  # to the other one it is audio
-    ],
-)
-def test_what_is_a_key_is_for_the_one_to_say_to_whom_it_is_sent(
-    ours: MediaEnd, theirs: MediaEnd, keys: tuple[int, ...]
-) -> None:
-    for caller, callee in ((ours, theirs), (theirs, ours)):
-        ends = Ends()
-        ends.learn(MediaNegotiated(CALL, "t", caller, callee, True, frozenset()))
-        assert ends.keys("a" if caller is ours else "b") == keys
 
 
 def test_keys_that_are_told_when_nobody_listens_any_more_count() -> None:

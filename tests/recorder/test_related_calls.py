@@ -22,7 +22,6 @@ from sip_hooks.events import (
     CallOffered,
     CallRestored,
     CallsRelated,
-    ContactChanged,
     Disturbance,
     Event,
     MediaNegotiated,
@@ -170,109 +169,6 @@ def test_a_telephone_that_was_called_is_known_by_the_contact_of_its_answer() -> 
     site.tell(offered(DOCTOR, "201", Side.PBX, call=SECOND, conversation=SECOND, description=None))
     answer = CallAnswered(SECOND, ANSWER, "t", (*named("callee", "201"), contact("callee", "201")))
     assert site.tell(answer)[-2:] == ENDED
-
-
-ELSEWHERE = "192.0.2.99"
-MOVED = ContactChanged(CALL, "caller", f"201@{ELSEWHERE}")
-
-
-def test_a_telephone_that_moves_during_a_call_stays_the_same_telephone() -> None:
-    """It got another address, told so in a re-INVITE, and calls the doctor from there without hold."""
-    site = Site().recorded()
-    assert site.tell(MOVED) == []
-    site.offer(SECOND, DOCTOR, host=ELSEWHERE)
-    assert site.calls.summaries() == []
-
-
-def test_a_telephone_that_moved_is_in_the_calls_that_it_began_there_before() -> None:
-    """The second call says first where it is now."""
-    site = Site().recorded()
-    site.offer(SECOND, DOCTOR, host=ELSEWHERE)
-    site.answer(SECOND, DOCTOR)
-    assert site.calls.summaries()[0]["state"] == "recording"
-    assert site.tell(MOVED)[-2:] == ENDED
-
-
-def test_a_contact_of_the_other_party_moves_no_telephone() -> None:
-    site = Site().recorded()
-    site.tell(replace(MOVED, sender="callee"))
-    site.offer(SECOND, DOCTOR, host=ELSEWHERE)
-    assert site.calls.summaries()[0]["state"] == "recording"
-
-
-def test_a_telephone_that_moved_twice_and_back_is_known_by_all_its_places() -> None:
-    for host in (ELSEWHERE, "192.0.2.98", "192.0.2.31"):
-        site = Site().recorded()
-        site.tell(MOVED, replace(MOVED, address="201@192.0.2.98"), replace(MOVED, address="201@192.0.2.31"))
-        site.offer(SECOND, DOCTOR, host=host)
-        assert site.calls.summaries() == []
-
-
-class Telephones:
-    """What is known of who is at which telephone, without what comes of it."""
-
-    def __init__(self) -> None:
-        self.relations = Relations()
-
-    def speaks(self, call: str, host: str) -> None:
-        event = replace(offered("201", CUSTOMER, call=call, conversation=call), description=None)
-        self.relations.offer(replace(event, identities=(contact("caller", "201", host),)))
-        self.relations.note(CallAnswered(call, ANSWER, "t", ()))
-
-    def moves(self, call: str, host: str) -> None:
-        self.relations.note(ContactChanged(call, "caller", f"201@{host}"))
-
-    def ends(self, call: str) -> None:
-        self.relations.note(CallEnded(call, END, "bye", 200))
-        self.relations.forget(call)
-
-    def beside(self, call: str) -> list[str]:
-        return self.relations.company(call)[0]
-
-
-def test_where_a_telephone_was_another_one_may_be_once_all_its_calls_are_over() -> None:
-    site = Telephones()
-    site.speaks("a", "one")
-    site.speaks("b", "one")
-    site.moves("a", "two")
-    site.ends("a")
-    site.speaks("c", "two")
-    assert site.beside("c") == ["b", "c"]
-    site.ends("b")
-    site.ends("c")
-    site.speaks("d", "two")
-    site.speaks("e", "one")
-    assert site.beside("d") == ["d"]
-
-
-def test_two_telephones_that_turn_out_to_be_one_are_one_under_all_names_of_both() -> None:
-    site = Telephones()
-    site.speaks("a", "one")
-    site.speaks("b", "two")
-    site.moves("b", "three")
-    assert site.beside("a") == ["a"]
-    site.moves("a", "three")
-    assert site.beside("a") == ["a", "b"]
-    site.speaks("c", "three")
-    assert site.beside("c") == ["a", "b", "c"]
-
-
-def test_a_telephone_that_moved_may_be_in_a_call_from_before_a_restart() -> None:
-    site = Site()
-    site.tell(CallRestored(BEFORE, None), says_something())
-    site.offer(CALL, CUSTOMER, user="other")
-    assert site.answer(CALL) == ["begin", "all"]
-    back = replace(MOVED, address="201@192.0.2.31")
-    assert site.tell(back) == PAUSED
-    assert site.tell(MOVED, back, replace(MOVED, address="other@192.0.2.31")) == []
-    assert site.tell(CallEnded(BEFORE, END, "bye", 200)) == WENT_ON
-
-
-def test_a_call_from_before_a_restart_may_be_of_a_telephone_that_moved() -> None:
-    site = Site().recorded()
-    site.tell(MOVED, CallRestored(BEFORE, None))
-    there = CallDisturbed(BEFORE, Disturbance.IDENTITY_CHANGED, (contact("caller", "201", ELSEWHERE),))
-    assert site.tell(there) == PAUSED
 
 
 @pytest.mark.parametrize("when", ["offer", "answer"])

@@ -9,15 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulate import transfers, turns, uncertain
-from simulate.history import (
-    OPENINGS,
-    Opening,
-    Outcome,
-    Turn,
-    happen,
-    seeded,
-)
+from simulate.dialogue import Asked
+from simulate.history import OPENINGS, Opening, Outcome, Turn, happen, judged, seeded
 from simulate.openings import calls_customer, customer_calls
+from simulate.people import policy
+from simulate.world import World
 
 SLICES, HISTORIES = 40, 250
 
@@ -88,3 +84,17 @@ def test_a_transfer_that_fails_settles_nothing_that_a_request_from_outside_has_b
     for index in range(100):
         outcome = happen(seeded(9, index), among=[customer_calls], then=[transfers.blind, turns.mentions])
         assert outcome.holds, told(9, index, outcome)
+
+
+@pytest.mark.parametrize("turn", [turns.moves_media, turns.holds, transfers.attended, transfers.three_way])
+def test_what_is_refused_because_the_other_end_asks_for_something_itself_has_not_happened(turn: Turn) -> None:
+    for index in range(4):
+        world = World(seeded(3, index), policy())
+        talk = customer_calls(world)
+        assert talk is not None
+        talk.phone.asked.append(Asked("INVITE", 99, "", ()))  # that never arrives anywhere
+        talk.far.asked.append(Asked("INVITE", 99, "", ()))
+        turn(talk)
+        turns.hang_up(talk)
+        outcome = judged(world, (turn.__name__,))
+        assert outcome.holds, told(3, index, outcome)
