@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,12 +15,13 @@ from demo.registrar import Registrar
 from recorder.cli.selftest import check_accounts
 from recorder.config import parse
 from recorder.probe.telephone import Account
-from recorder.selftest.handset import NotDone
+from recorder.selftest.handset import Call, Handset, NotDone
 from recorder.selftest.speech import Speech
 from recorder.selftest.transfer import Wanted, try_out
 from recorder.selftest.verdict import Opened, Seen, kept, missing, rows
 from recorder.selftest.witness import Witness
 from sip_hooks.digest import Login
+from sip_hooks.message import Message
 from storage.errors import NotFound, Refused
 from storage.lifecycle import State
 from storage.model import CallOutcome, Clip, Ending, Outcome
@@ -198,3 +200,42 @@ async def test_without_a_listener_for_our_telephones_the_remedy_is_said() -> Non
     listeners = 'side = "phones"\ntransport = "tcp"\n\n[[listeners]]\naddress = "127.0.0.1"\nside = "pbx"'
     with pytest.raises(NotFound, match="add one to"):
         await try_out(beside(listeners), wanted("right"), ("blind",), lambda text: None)
+
+
+class Peer(Handset):
+    """The other telephone, without a PBX between. What it says to a REFER, and then of it."""
+
+    accepts, outcome = "202 Accepted", "200 OK"
+
+    def _reply(self, request: Message, *rest: Any, **more: Any) -> None:
+        if request.method == b"REFER":
+            more["status"] = self.accepts
+        super()._reply(request, *rest, **more)
+
+    async def _follow(self, call: Call, refer: Message) -> None:
+        await self._tell(call, f"SIP/2.0 {self.outcome}", "terminated;reason=noresource")
+
+
+@pytest.mark.parametrize(
+    ("accepts", "outcome", "words"),
+    [
+        ("603 Decline", "200 OK", "201 transferred to 250 (REFER): 603"),
+        ("202 Accepted", "486 Busy Here", "the transfer to 250 failed: 486"),
+        ("202 Accepted", "200 OK", ""),
+    ],
+)
+async def test_a_transfer_that_is_refused_or_fails_is_said_to_be(
+    accepts: str, outcome: str, words: str
+) -> None:
+    def account(user: str) -> Account:
+        return Account(user, "pbx.example", Login(user, ""))
+
+    here, media = ("127.0.0.1", 0), ("127.0.0.1", "127.0.0.1")
+    async with Handset(account("201"), here, media) as agent, Peer(account("299"), here, media) as customer:
+        agent.server, customer.server = (
+            ("127.0.0.1", int(it.contact.rpartition(":")[2])) for it in (customer, agent)
+        )
+        customer.accepts, customer.outcome = accepts, outcome
+        call = await agent.dial(customer.contact)
+        with pytest.raises(NotDone, match=re.escape(words)) if words else nullcontext():
+            await agent.transfer(call, agent.uri("250"))
