@@ -12,6 +12,7 @@ from recorder.cli.accounts import option, password
 from recorder.cli.installation import Installation, account_name, work
 from recorder.cli.options import DEFAULT, ConfigPath, Person, some_text
 from recorder.cli.output import MARKS, Exit, Json, complain, err, rows, say, show
+from recorder.decision import Rules
 from recorder.explanation import SOMEBODY, excluded_by, imagine, roles
 from recorder.leg import Word, word
 from recorder.probe.telephone import Account
@@ -124,8 +125,14 @@ async def _agents(installation: Installation, users: dict[str, str], line: str) 
     found = check_accounts(scheme, users, line)
     await control.ask(places.signalling(config), {"op": "status"})
     gate = await gatekeeper.look(config, installation.catalogue)
+    check_line(scheme, gate.policy.rules, gate.approved, line)
+    return found
+
+
+def check_line(scheme: Scheme, rules: Rules, is_approved: bool, line: str) -> None:
+    """Raises Refused unless each call of somebody outside to this line is recorded from its answer on."""
     always = {it.name for it in scheme.purposes if it.mode == "always"}
-    verdicts = [it.verdict for it in imagine(scheme, gate.policy.rules, gate.approved, SOMEBODY, line)]
+    verdicts = [it.verdict for it in imagine(scheme, rules, is_approved, SOMEBODY, line)]
     if not any(always & set(it.recorded()) and word(it) is Word.RECORD for it in verdicts):
         why = sorted({in_words(code.value) for it in verdicts for code in it.reasons})
         raise Refused(
@@ -133,7 +140,6 @@ async def _agents(installation: Installation, users: dict[str, str], line: str) 
             f"test with the line {line}",
             f"its calls are not always recorded: {', '.join(why)}",
         )
-    return found
 
 
 def check_accounts(scheme: Scheme, users: dict[str, str], line: str) -> frozenset[str]:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from demo.registrar import Registrar
-from recorder.cli.selftest import check_accounts
+from recorder.cli.selftest import check_accounts, check_line
 from recorder.config import parse
 from recorder.probe.telephone import Account
+from recorder.rules import compile_rules
 from recorder.selftest.handset import Call, Handset, NotDone
 from recorder.selftest.speech import Speech
 from recorder.selftest.transfer import Wanted, try_out
@@ -173,6 +174,45 @@ def test_accounts_with_which_nothing_can_be_shown_are_refused(
     scheme = parse(CONFIGURATION, "config.toml", Path("/")).scheme()
     with pytest.raises(Refused, match=re.escape(words)):
         check_accounts(scheme, USERS | otherwise, line)
+
+
+TOLD = 'announcement = "a.wav"\nannouncement_sha256 = "%s"' % ("ab" * 32)
+PROOF = """
+[purposes.proof]
+kind = "evidence"
+description = "Proof of orders"
+legal_basis = "GDPR art. 6(1)(b)"
+retention = "30 days"
+frequency = "every call"
+frequency_justification = "orders are disputed"
+announcement = "a.wav"
+announcement_sha256 = "%s"
+listeners = ["coach"]
+
+[[lines]]""" % ("ab" * 32)
+EXEMPT = 'announcement_exemption = "told by the welcome message"'
+
+
+BOTH = CONFIGURATION.replace("[[lines]]", PROOF).replace('["coaching"]', '["coaching", "proof"]')
+
+
+@pytest.mark.parametrize(
+    ("text", "is_approved", "words"),
+    [
+        (CONFIGURATION, True, ""),
+        (CONFIGURATION, False, "the works council's signature does not cover the scheme"),
+        (CONFIGURATION.replace(EXEMPT, TOLD), True, "the other party has to hear the announcement"),
+        (CONFIGURATION.replace(EXEMPT, f'{EXEMPT}\nmode = "on-demand"'), True, "nobody has asked for it"),
+        (CONFIGURATION.replace(EXEMPT, f'{EXEMPT}\nmode = "sample"\nsample = "90 %"'), True, "not always"),
+        (BOTH, True, "the other party has to hear the announcement"),  # nothing is kept before that
+    ],
+)
+def test_a_line_whose_calls_are_not_recorded_from_their_answer_on_is_refused(
+    text: str, is_approved: bool, words: str
+) -> None:
+    scheme = parse(text, "config.toml", Path("/")).scheme()
+    with pytest.raises(Refused, match=words) if words else nullcontext():
+        check_line(scheme, compile_rules(scheme), is_approved, LINE)
 
 
 def beside(listener: str, port: int = 5060) -> Witness:
