@@ -80,7 +80,7 @@ class Ends:
         if own is None or other is None or (own.telephone_events and other.telephone_events):
             return ()
         named = {it.payload_type: (_name(it), it.rate) for it in (*other.codecs, *own.codecs)}
-        events = self.keys()
+        events = self.keys(side)
         return tuple(
             (number, *named[number])
             for number in sorted(named)

@@ -380,3 +380,17 @@ def test_emergency_numbers_may_be_a_range_or_a_beginning() -> None:
         "115",
         "801",
     ]
+
+
+@pytest.mark.parametrize(
+    ("inside", "is_for_all"),
+    [
+        (("201", SERVICE, "270"), True),  # somebody else of us beside the agent
+        (("270",), False),  # a colleague's own call
+        (("201", SERVICE), False),
+    ],
+)
+def test_a_colleague_beside_the_agent_keeps_out_all_that_belongs_to_the_call(
+    inside: tuple[str, ...], is_for_all: bool
+) -> None:
+    assert decide(outbound(*inside), RULES).concerns_all is is_for_all
