@@ -22,7 +22,7 @@ import soundfile
 
 from soak.clips import Contents, read
 from soak.media import Address, Conversation
-from soak.service import eventually, serving
+from soak.service import FIRST_PORT, eventually, serving
 from soak.traffic import Traffic
 from soak.voice import AGENT, OUTSIDE, Voice
 from storage.records import CLOCK_RATE
@@ -152,10 +152,13 @@ def sound(directory: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def run(directory: Path, plan: Plan) -> dict[str, Any]:
+def run(directory: Path, plan: Plan, first_port: int = FIRST_PORT) -> dict[str, Any]:
     """One whole run in a fresh installation."""
     sha256 = sound(directory)
-    with serving(directory, plan.horizon, otherwise={EXEMPTION: ANNOUNCEMENT.format(sha256)}) as (service, _):
+    with serving(directory, plan.horizon, first_port, otherwise={EXEMPTION: ANNOUNCEMENT.format(sha256)}) as (
+        service,
+        _,
+    ):
         told = Told(Voice(plan.seed), sha256, partial(read, service.config, plan.seed))
 
         async def calling(calls: int) -> None:
