@@ -41,6 +41,7 @@ class SetRemote:
     remotes: tuple[tuple[str, int, int], ...] = field(repr=False)
     payload_types: tuple[int, ...]
     final: bool
+    learn: str = field(default="", repr=False)  # where its port is to be learned; "": nowhere
 
 
 @dataclass(frozen=True, slots=True)

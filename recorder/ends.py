@@ -31,9 +31,11 @@ class Ends:
         self._forks: dict[str, MediaEnd] = {}
         self._winner: str | None = None
         self._place: tuple[str, int] | None = None  # of the other party's media, at the answer
+        self._hidden_at = "", ""
 
     def learn(self, event: MediaNegotiated) -> None:
         """Take in what a description says. Early forks are all kept until one wins."""
+        self._hidden_at = event.hidden_at[0], event.hidden_at[1] or self._hidden_at[1]
         self._caller = _settled(event.caller, self._caller)
         callee = _settled(event.callee, self._forks.get(event.to_tag))
         if callee is None:
@@ -53,7 +55,11 @@ class Ends:
             ("a", caller, callees),
             ("b", callees, caller),
         ]
-        return [_remote(number, side, ends, others, is_final) for side, ends, others in known if ends]
+        return [
+            replace(_remote(number, side, ends, others, is_final), learn=_to_learn(ends, hidden_at))
+            for (side, ends, others), hidden_at in zip(known, self._hidden_at, strict=True)
+            if ends
+        ]
 
     def codecs(self) -> dict[str, list[list[Any]]]:
         """Payload type, name and clock rate, for each side, in the words of the capture process."""
@@ -204,6 +210,14 @@ def _remote(
         if it.rtp_port and it.address not in UNSPECIFIED
     )
     return SetRemote(number, side, remotes, types, is_final and len(remotes) == 1)
+
+
+def _to_learn(ends: Iterable[MediaEnd], hidden_at: str) -> str:
+    """Where a side's port is to be learned: not where it has named that address itself; nor under SRTP, since
+    whoever learns has no key to tell its packets from others.
+    """
+    is_told = any(it.address == hidden_at or it.is_secured or it.cryptos for it in ends)
+    return "" if is_told else hidden_at
 
 
 def _payload_types(ends: Iterable[MediaEnd]) -> set[int]:

@@ -100,7 +100,7 @@ class Pass(Timed):
         self.callee_side = callee_side
         self.dialled = invite.target.user  # as received: escaped, prefix included
         self.strip = 0
-        self.negotiation = Negotiation(call)
+        self.negotiation = Negotiation(call, caller)
         self.dialogs: dict[bytes, Dialog] = {}
         self.winner: Dialog | None = None
         self.is_ended = False

@@ -37,6 +37,11 @@ class Party:
         if is_refresh and (contact := contact_of(message)):
             self.contact = contact
 
+    @property
+    def hidden_at(self) -> str:
+        """Where its messages come from, if its descriptions may not name the address that it has for us."""
+        return self.source[0] if self.listener.is_behind_nat else ""
+
     def reached_at(self, target: Uri) -> Address | None:
         """Return where a request for `target` finds this party when no Route leads there.
 

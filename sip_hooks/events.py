@@ -154,6 +154,8 @@ class MediaNegotiated:
     callee: MediaEnd | None = field(repr=False)  # as this fork's callee described it; None if not yet known
     answered: bool  # a 2xx to the INVITE carried or preceded it: this fork's media is the call's media
     obstacles: frozenset[Obstacle]  # of the description that is about to leave
+    hidden_at: tuple[str, str] = field(default=("", ""), repr=False)  # where the SIP of caller and callee
+    # comes from, where they may be behind a NAT; else ""
 
 
 @dataclass(frozen=True, slots=True)

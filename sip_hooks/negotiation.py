@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sip_hooks.anchoring import anchored, can_be_anchored, description_in, is_refresh, protects_body
-from sip_hooks.dialog import Dialog, Offer
+from sip_hooks.dialog import Dialog, Offer, Party
 from sip_hooks.edits import Edits
 from sip_hooks.errors import MessageError
 from sip_hooks.events import Anchor, CallDisturbed, Disturbance, Event, MediaNegotiated
@@ -44,10 +44,11 @@ class Turn:
 class Negotiation:
     """The descriptions of one pass. `media` is None when they pass untouched."""
 
-    __slots__ = ("_call", "media", "offer_end")
+    __slots__ = ("_call", "_caller", "media", "offer_end")
 
-    def __init__(self, call: str) -> None:
+    def __init__(self, call: str, caller: Party) -> None:
         self._call = call
+        self._caller = caller
         self.media: Anchor | None = None
         self.offer_end: MediaEnd | None = None  # of the INVITE that opens the pass
 
@@ -142,13 +143,15 @@ class Negotiation:
         if self.media is None:
             return
         if dialog is None:
-            yield MediaNegotiated(self._call, "", self.offer_end, None, False, obstacles)
+            hidden = self._caller.hidden_at, ""
+            yield MediaNegotiated(self._call, "", self.offer_end, None, False, obstacles, hidden)
             return
         news = dialog.caller_end, dialog.callee_end, dialog.is_answered, obstacles
         if dialog.told is not None and (news[:3] == dialog.told[:3] and obstacles <= dialog.told[3]):
             return
         dialog.told = news
-        yield MediaNegotiated(self._call, dialog.tag, *news)
+        hidden = self._caller.hidden_at, dialog.callee.hidden_at
+        yield MediaNegotiated(self._call, dialog.tag, *news, hidden)
 
 
 def _can_answer(request: Message, offer: Offer, turn: Turn) -> bool:

@@ -32,6 +32,7 @@ class Listener:
     advertised_port: int = 0  # 0 = port
     transport: Transport = "udp"
     leads_to: Literal["phones", "trunk"] = "phones"  # where what the PBX sends to this listener goes
+    is_behind_nat: bool = False  # telephones that use it may be
     is_stream: bool = field(init=False)
     """Whether it has connections: nothing is lost on them and nothing is repeated (§17)."""
     family: Family = field(init=False)

@@ -21,7 +21,7 @@ _BEST_FIRST: tuple[Transport, ...] = ("udp", "tcp", "tls")
 
 def contradictions(config: Config) -> Found:
     """Everything that is refused: the key and what to write instead."""
-    for check in (_sockets, _addresses, _certificates, _leads, _neighbours, _transport_of_pbx):
+    for check in (_sockets, _addresses, _hidden, _certificates, _leads, _neighbours, _transport_of_pbx):
         yield from check(config)
 
 
@@ -79,6 +79,13 @@ def _addresses(config: Config) -> Found:
         if family_of(it.address) != family_of(it.advertised_address):
             text = f"is not of the IP version of {it.address}; write an address that leads there"
             yield ("listeners", index, "advertised"), text
+
+
+def _hidden(config: Config) -> Found:
+    for index, it in enumerate(config.listeners):
+        if it.nat and it.side != "phones":
+            text = 'only telephones are looked for behind a NAT; write side = "phones", or take this key away'
+            yield ("listeners", index, "nat"), text
 
 
 def _certificates(config: Config) -> Found:

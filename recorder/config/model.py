@@ -52,7 +52,7 @@ class Certificate(Section):
 
 class Listener(Section):
     """A socket for SIP, and whom it faces. `advertised` is the address that the neighbours are told.
-    `leads_to`: where what the PBX sends here goes.
+    `leads_to`: where what the PBX sends here goes. `nat`: telephones that use it may be behind one.
 
     `certificate` (with its chain) and `private_key` are PEM files; `client_ca` says whose certificates others
     may show, and `client_certificate` whether they must. `certificates` are shown to whoever asks for a name
@@ -66,6 +66,7 @@ class Listener(Section):
     )
     leads_to: Literal["phones", "trunk"] = Field(default="phones", examples=['leads_to = "trunk"'])
     advertised: Address | None = Field(default=None, examples=['advertised = "192.0.2.10"'])
+    nat: bool = Field(default=False, examples=["nat = true"])
     transport: Transport = Field(default="udp", examples=['transport = "udp", "tcp" or "tls"'])
     certificate: File = Field(default=None, examples=['certificate = "sip.pem"'])
     private_key: File = Field(default=None, examples=['private_key = "sip.key"'])

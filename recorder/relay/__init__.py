@@ -1,6 +1,7 @@
 """The media path: a worker process forwards packets, a broker in the supervisor owns ports and sockets.
 
     protocol    the messages between broker and worker, read and checked
+    latch       where a telephone behind a NAT sends from
     stream      one socket of a call: receive, check, forward, tap
     worker      the process: a plain epoll loop over streams and its control socket
     link        the broker's end of a worker's control socket

@@ -340,7 +340,8 @@ class MediaBroker:
         side = remotes_of(message).side
         if ports_of_ours(message, self._addresses) and self._goes_round(call, side, message):
             raise OrderError("media would go round between ports of ours for ever")
-        call.remotes[side] = {key: value for key, value in message.items() if key != "seq"}
+        left_out = {"seq", "learn"} if message.get("learn") in self._addresses else {"seq"}
+        call.remotes[side] = {key: value for key, value in message.items() if key not in left_out}
         self._pass_on(call, call.remotes[side])
 
     def _goes_round(self, call: _Call, side: Side, order: Message) -> bool:
@@ -375,8 +376,7 @@ class MediaBroker:
         self._release(call)
 
     def _pass_on(self, call: _Call, order: Message) -> None:
-        worker = self._workers.get(call.worker)
-        if worker is not None:
+        if (worker := self._workers.get(call.worker)) is not None:
             worker.order(order)
 
     def _release(self, call: _Call) -> None:

@@ -95,10 +95,11 @@ class MediaClient:
         remotes: Sequence[tuple[str, int, int]],
         payload_types: Sequence[int] = (),
         final: bool = False,
+        learn: str = "",
     ) -> None:
         """Announce where a side's media comes from: (IP address, RTP port, RTCP port), all forks; the
         last one is sent to. `payload_types`: what this side may send (empty: anything). `final`: exactly
-        one, certain.
+        one, certain. `learn`: the address at which the side's port is to be learned.
         """
         self._dialler.send(
             {
@@ -108,6 +109,7 @@ class MediaClient:
                 "remotes": [list(each) for each in remotes],
                 "payload_types": list(payload_types),
                 "final": final,
+                "learn": learn,
             }
         )
 

@@ -37,13 +37,15 @@ class Remote:
 class Remotes:
     """All announced ends of one side. `payload_types` are those this side may send; None: any.
 
-    `final`: the one end is certain, so the socket is connected to it.
+    `final`: the one end is certain, so the socket is connected to it. `learn`: the address at which the side
+    may have another port; "" for none.
     """
 
     side: Side
     ends: tuple[Remote, ...]
     payload_types: frozenset[int] | None
     final: bool
+    learn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def remotes_of(message: dict[str, Any]) -> Remotes:
     final = message.get("final") is True
     if final and len(ends) != 1:
         raise OrderError("a final remote is exactly one")
-    return Remotes(side, ends, _payload_types(message.get("payload_types")), final)
+    learn = _address(message["learn"]) if message.get("learn") else ""
+    return Remotes(side, ends, _payload_types(message.get("payload_types")), final, learn)
 
 
 def level_of(message: dict[str, Any]) -> Level:

@@ -22,7 +22,9 @@ import contextlib
 import ctypes
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic_ns
 
+from recorder.relay.latch import Latch
 from recorder.relay.protocol import Address
 from recorder.ring import RingWriter
 
@@ -92,13 +94,22 @@ class Stream:
         self._sources: frozenset[Address] = frozenset()
         self._deliver: Callable[[memoryview], int] = _nowhere
         self._tap: RingWriter | None = None
+        self._latch: Latch | None = None
+        self._learnt_for: tuple[object, ...] = ()
         self._is_connected = False
         self._is_drained = False
         self._is_muted = False
         self._source = b""
 
-    def aim(self, remotes: tuple[Address, ...], final: bool, payload_types: frozenset[int] | None) -> None:
-        """Accept packets from these addresses only, and let the opposite stream send to the last of them.
+    def aim(
+        self,
+        remotes: tuple[Address, ...],
+        final: bool,
+        payload_types: frozenset[int] | None,
+        learn: str = "",
+    ) -> None:
+        """Accept packets from these addresses only, and let the opposite stream send to the last of them; or
+        from the place that is learned at the address `learn`, and send there.
 
         A final remote to which the kernel has no way leaves the socket unconnected, and is counted: the next
         order may name a better one.
@@ -107,11 +118,25 @@ class Stream:
         self._payload_types = payload_types
         self._kinds = kinds(payload_types, self._is_rtp, self._tapped)
         self._is_connected = False
-        self.opposite._deliver = self._sender(remotes)
-        if final:
+        self._await_place(learn)
+        self.opposite._deliver = self._answer if self._latch else self._sender(remotes)
+        if final and not learn:
             self._connect(remotes[0])
         else:
             _disconnect(self.socket)
+            self._keep_to_place()
+
+    def _await_place(self, learn: str) -> None:
+        """What was learned stays as long as the side says the same."""
+        said = (learn, self._sources)
+        if said != self._learnt_for:
+            self._latch = Latch(learn, self._sources) if learn else None
+        self._learnt_for = said
+
+    def _answer(self, packet: memoryview) -> int:
+        """Send to this stream's party where it was learned to be, or nowhere."""
+        place = self._latch.place if self._latch else None
+        return self.socket.sendto(packet, place) if place else 0
 
     def _connect(self, remote: Address) -> None:
         try:
@@ -210,7 +235,26 @@ class Stream:
         except BlockingIOError:
             self._is_drained = True
             raise
-        return length if source in self._sources else _FOREIGN
+        return length if self._is_of_party(source, length) else _FOREIGN
+
+    def _is_of_party(self, source: Address, length: int) -> bool:
+        if self._latch is None:
+            return source in self._sources
+        if self._latch.place is not None:
+            return source == self._latch.place
+        kind = _BUFFER[1]
+        is_agreed = self._kinds[kind] != REFUSED and kind not in _RTCP_TYPES
+        if length < _RTP_MINIMUM or _BUFFER[0] >> 6 != 2 or not is_agreed:
+            return False
+        is_learned = self._latch.admits(source, _VIEW, monotonic_ns())
+        self._keep_to_place()
+        return is_learned
+
+    def _keep_to_place(self) -> None:
+        """Let the kernel drop what comes from anywhere else; if it cannot, we still do."""
+        if self._latch is not None and self._latch.place is not None:
+            with contextlib.suppress(OSError):
+                self.socket.connect(self._latch.place)
 
 
 Route = tuple[

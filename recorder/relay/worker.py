@@ -70,8 +70,11 @@ class Call:
         rtp, rtcp = (self.a_rtp, self.a_rtcp) if remotes.side == "a" else (self.b_rtp, self.b_rtcp)
         rtp_ends = tuple(_socket_address(end.address, end.rtp_port) for end in remotes.ends)
         rtcp_ends = tuple(_socket_address(end.address, end.rtcp_port) for end in remotes.ends)
-        rtp.aim(rtp_ends, remotes.final, remotes.payload_types)
-        rtcp.aim(rtcp_ends, remotes.final, None)
+        rtp.aim(rtp_ends, remotes.final, remotes.payload_types, remotes.learn)
+        if remotes.learn:  # RTCP would reach whoever has that address here
+            rtcp.aim((), False, None)
+        else:
+            rtcp.aim(rtcp_ends, remotes.final, None)
 
     @property
     def is_joined(self) -> bool:

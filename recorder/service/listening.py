@@ -76,6 +76,7 @@ def listeners(config: Config) -> tuple[Listener, ...]:
             it.advertised_address,
             transport=it.transport,
             leads_to=it.leads_to,
+            is_behind_nat=it.nat,
         )
         for it in config.listeners
     )

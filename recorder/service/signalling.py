@@ -314,8 +314,8 @@ class Signalling:
                 self._transport.execute(ForwardCall(call, strip, media))
             case OpenMedia(call, number, families):
                 self._spawn(self._open_media(call, number, families))
-            case SetRemote(number, side, remotes, payload_types, final):
-                self._media.remote(number, side, remotes, payload_types, final)
+            case SetRemote(number, side, remotes, payload_types, final, learn):
+                self._media.remote(number, side, remotes, payload_types, final, learn)
             case Tap(number, level, side, payload_types):
                 self._media.tap(number, level, side, payload_types)
             case CloseMedia(number):

@@ -25,12 +25,17 @@ from tests.end_to_end import network
 from tests.end_to_end.installation import AGENT, BUSINESS_NUMBER, CUSTOMER, USERS, Recorder, serving
 from tests.end_to_end.network import Network
 from tests.end_to_end.peers.processes import until
-from tests.end_to_end.peers.scripted import Phone, bound, converse
+from tests.end_to_end.peers.scripted import Call, Phone, bound
 from tests.end_to_end.test_nothing_else_is_kept import open_all
 from tests.fakes.rtp import PCMA, PCMU, SAMPLES, packet, sender_report
 from tests.fakes.speech import Search, voice
 
 PORTS = (20_000, 20_199)
+NAT_PORT = 5070
+"""Of a listener whose telephones may be behind a NAT."""
+HIDDEN = "192.168.77.7"
+LEARNED_FROM = 3
+"""So many packets of a telephone behind a NAT are not heard: the fourth makes certain where it is."""
 SECONDS = 1.5
 SAID = (voice("customer", SECONDS), voice("agent", SECONDS))
 SHOUTED = voice("stranger", SECONDS)
@@ -70,7 +75,8 @@ def apart(networks: list[Network], tmp_path_factory: pytest.TempPathFactory) -> 
 def _place(config: Path, service: str, exchange: str) -> None:
     listeners, pbx_on = config.read_text(encoding="utf-8").split("[pbx]")
     text = "[pbx]".join((listeners, pbx_on.replace("127.0.0.1", exchange, 1)))
-    config.write_text(text.replace("127.0.0.1", service), encoding="utf-8")
+    nat = f'[[listeners]]\naddress = "{service}"\nport = {NAT_PORT}\nside = "phones"\nnat = true\n\n[pbx]'
+    config.write_text(text.replace("127.0.0.1", service).replace("[pbx]", nat), encoding="utf-8")
 
 
 @dataclass(slots=True)
@@ -124,8 +130,9 @@ class Stranger:
             for port in self.source_ports:
                 if port not in self._sockets:
                     self._sockets[port] = bound(self.where.address, port)
-            for sender in list(self._sockets.values()):
-                for data in _noise(number):
+            for own_port, sender in list(self._sockets.items()):
+                noise = _noise(number)
+                for data in noise if own_port else noise[:1]:  # one is as steady as a telephone
                     for port in range(PORTS[0], PORTS[1] + 1):
                         sender.sendto(data, (self.target, port))
                         self.sent += 1
@@ -168,39 +175,78 @@ def _clips(recorder: Recorder) -> list[bytes]:
     return [b"".join(getattr(it, "payload", b"") for it in clip.records) for clip in opened]
 
 
-def test_nothing_of_a_stranger_is_forwarded_or_recorded_and_nothing_reaches_him(
-    networks: list[Network], apart: Recorder
-) -> None:
-    _, there, exchange, elsewhere = networks
-    before = _forwarded(apart)
+@dataclass(slots=True)
+class Talk:
+    """A call that was held while a stranger shouted: both ends, and how many packets the relay passed on."""
 
-    async def call(stranger: Stranger) -> int:
+    made: Call
+    taken: Call
+    forwarded: float
+
+
+def talk(networks: list[Network], recorder: Recorder, port: int, hidden: str = "") -> tuple[Talk, Stranger]:
+    """A customer calls the agent, whose telephone has our listener at `port`; both say all they have to."""
+    _, there, exchange, elsewhere = networks
+    before = _forwarded(recorder)
+
+    async def call(stranger: Stranger) -> tuple[Call, Call]:
         def bind(where: Network) -> socket.socket:
             endpoint = where.do(lambda: bound(where.address))
             stranger.source_ports.append(endpoint.getsockname()[1])
             return endpoint
 
+        server = recorder.address[0], port
         async with (
-            Phone(CUSTOMER, PASSWORD, apart.address, bind=lambda: bind(there)) as customer,
-            Phone(AGENT, PASSWORD, apart.address, bind=lambda: bind(exchange)) as agent,
+            Phone(CUSTOMER, PASSWORD, recorder.address, bind=lambda: bind(exchange)) as customer,
+            Phone(AGENT, PASSWORD, server, bind=lambda: bind(there), hidden=hidden) as agent,
         ):
             await stranger.has_shouted(2)
-            made, taken = await converse(customer, agent, BUSINESS_NUMBER, SAID)
+            made = await customer.dial(BUSINESS_NUMBER)
+            taken = await agent.taken(made.id)
+            if hidden:  # nobody speaks at first, so that he would be learned if he could
+                await stranger.has_shouted(6)
+            await asyncio.gather(made.speak(SAID[0]), taken.speak(SAID[1]))
+            await made.hears(taken.sent - (LEARNED_FROM if hidden else 0))
+            await taken.hears(made.sent - (2 * LEARNED_FROM if hidden else 0))
+            await made.hang_up()
             await stranger.has_shouted(2)
-            assert (made.heard(), taken.heard()) == (SAID[1], SAID[0])
-            assert (made.ear.count, taken.ear.count) == (taken.sent, made.sent)
-            return made.sent + taken.sent
+            return made, taken
 
-    with Stranger(elsewhere, apart.address[0]) as stranger:
-        sent = asyncio.run(call(stranger))
+    with Stranger(elsewhere, recorder.address[0]) as stranger:
+        made, taken = asyncio.run(call(stranger))
     assert stranger.sent > 10_000
+    assert (made.ear.count, taken.ear.count) == (len(made.ear.payloads), len(taken.ear.payloads))
+    return Talk(made, taken, _forwarded(recorder) - before), stranger
+
+
+def _only_the_parties(recorder: Recorder) -> bool:
+    search = Search({"stranger": SHOUTED, "customer": SAID[0], "agent": SAID[1]})
+    return all(search.found(clip).keys() == {"customer", "agent"} for clip in _clips(recorder))
+
+
+def test_nothing_of_a_stranger_is_forwarded_or_recorded_and_nothing_reaches_him(
+    networks: list[Network], apart: Recorder
+) -> None:
+    held, stranger = talk(networks, apart, apart.address[1])
+    assert (held.made.heard(), held.taken.heard()) == (SAID[1], SAID[0])
+    assert held.forwarded == held.made.sent + held.taken.sent
     assert stranger.got == []
-    assert _forwarded(apart) - before == sent
-    (row,) = apart.sealed(1)
-    shown = apart.tell("clips", "show", row["clip"], *apart.listener("coaching"))
+    clip = apart.next_clip()
+    assert _only_the_parties(apart)
+    shown = apart.tell("clips", "show", clip, *apart.listener("coaching"))
     for leg in ("agent", "outside"):  # of the call, what came before both were told of the answer is missing
         assert 65 <= shown["quality"][leg]["received"] <= 75
         assert shown["quality"][leg]["lost"] == 0
-    (clip,) = _clips(apart)
-    heard = Search({"stranger": SHOUTED, "customer": SAID[0], "agent": SAID[1]}).found(clip)
-    assert heard.keys() == {"customer", "agent"}
+
+
+def test_nor_where_the_place_of_a_telephone_behind_a_nat_is_learned(
+    networks: list[Network], apart: Recorder
+) -> None:
+    """He counts his packets on as a telephone does, from its very port, with its source of sound."""
+    held, stranger = talk(networks, apart, NAT_PORT, HIDDEN)
+    assert held.made.heard() == SAID[1][LEARNED_FROM * SAMPLES :]
+    assert held.taken.heard() and SAID[0].endswith(held.taken.heard())
+    assert held.forwarded == held.made.ear.count + held.made.sent  # his first ones into the void
+    assert stranger.got == []
+    apart.next_clip()
+    assert _only_the_parties(apart)

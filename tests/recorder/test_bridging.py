@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from recorder.effects import CloseMedia, Forward, NoteOutcome, OpenMedia, SetRemote, TellCapture
@@ -72,6 +74,29 @@ def test_who_holds_with_no_address_still_sends_from_where_it_was() -> None:
     ends.learn(MediaNegotiated(CALL, "t", held, None, False, frozenset()))
     (remote,) = ends.remotes(1)
     assert isinstance(remote, SetRemote) and remote.remotes == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "hidden_at", "is_encrypted", "learned_at"),
+    [
+        ("192.168.1.20", "198.51.100.7", False, "198.51.100.7"),
+        ("192.168.1.20", "", False, ""),  # its listener does not say so
+        ("198.51.100.7", "198.51.100.7", False, ""),  # behind none
+        ("192.168.1.20", "198.51.100.7", True, ""),  # nobody who learns could tell its packets from others
+    ],
+)
+def test_a_port_is_learned_only_of_who_may_be_behind_a_nat(
+    told: str, hidden_at: str, is_encrypted: bool, learned_at: str
+) -> None:
+    caller, callee = description(told, 4000).end, description("192.0.2.20", 6000).end
+    assert caller is not None
+    caller = replace(caller, is_secured=is_encrypted)
+    ends = Ends()
+    ends.learn(MediaNegotiated(CALL, "t", caller, callee, True, frozenset(), (hidden_at, "")))
+    assert [it.learn for it in ends.remotes(1)] == [learned_at, ""]
+    ends = Ends()
+    ends.learn(MediaNegotiated(CALL, "t", callee, caller, True, frozenset(), ("", hidden_at)))
+    assert [it.learn for it in ends.remotes(1)] == ["", learned_at]
 
 
 def test_a_fork_that_is_the_only_one_is_certain_only_when_it_has_answered() -> None:

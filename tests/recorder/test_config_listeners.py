@@ -39,6 +39,7 @@ def test_a_port_is_taken_once_by_udp_and_once_by_tcp_or_tls(transport: str) -> N
     ("changes", "expected"),
     [
         ([(LOCAL, f'{LOCAL}transport = "sctp"\n')], "c.toml:5: listeners[0].transport: "),
+        ([(LOCAL, f"{LOCAL}nat = true\n")], "c.toml:5: listeners[0].nat: only telephones are looked for"),
         ([(LOCAL, f'{LOCAL}certificate = "a"\n')], "c.toml:5: listeners[0].certificate: only TLS has it"),
         ([(LOCAL, f'{LOCAL}client_ca = "a"\n')], "c.toml:5: listeners[0].client_ca: only TLS has it"),
         (

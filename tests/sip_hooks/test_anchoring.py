@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sip_hooks.events import (
@@ -18,6 +20,7 @@ from tests.fakes.sip import (
     PBX,
     PHONE,
     TARGET,
+    TWO,
     Bench,
     answered,
     causes,
@@ -81,6 +84,15 @@ def test_every_later_description_shows_the_same_port(who: str, method: str, show
     assert shown in sent.data and b"10.0.0.1" in parse(sent.data).body
     back = only(bench.receive(reply(sent.data, body=sdp("10.0.0.7", 7000)), sent.destination))
     assert other in back.data
+
+
+@pytest.mark.parametrize(("is_behind_nat", "told"), [(True, (PHONE[0], "")), (False, ("", ""))])
+def test_where_the_sip_of_a_telephone_behind_a_nat_comes_from_is_told(
+    is_behind_nat: bool, told: tuple[str, str]
+) -> None:
+    bench = Bench(listeners=(replace(TWO[0], is_behind_nat=is_behind_nat), TWO[1]))
+    answered(bench)
+    assert {event.hidden_at for event in bench.of(MediaNegotiated)} == {told}
 
 
 def test_each_fork_is_anchored_and_told_apart() -> None:

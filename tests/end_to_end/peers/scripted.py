@@ -130,7 +130,8 @@ class Call:
 class Phone(asyncio.DatagramProtocol):
     """`number` at `server`. As a context: registered inside. `says`: header fields of its 200 to INVITE.
 
-    Unless it `answers`, it rings until the caller gives up. `bind` makes its sockets.
+    Unless it `answers`, it rings until the caller gives up. `bind` makes its sockets. `hidden`: an address
+    that its descriptions name instead of its own, as behind a NAT.
     """
 
     def __init__(
@@ -141,11 +142,13 @@ class Phone(asyncio.DatagramProtocol):
         says: tuple[str, ...] = (),
         answers: bool = True,
         bind: Callable[[], socket.socket] | None = None,
+        hidden: str = "",
     ) -> None:
         self.number = number
         self.server = server
         self._bind = bind or (lambda: bound(_HERE[family_of(server[0])]))
         self.says = says
+        self.hidden = hidden
         self.answers = answers
         self.ringing: dict[str, tuple[Message, Address]] = {}
         self.calls: dict[str, Call] = {}
@@ -343,4 +346,4 @@ async def converse(
 
 def _description(call: Call, direction: str = "sendrecv") -> bytes:
     address, port = call.media.get_extra_info("sockname")[:2]
-    return description(address, port, direction)
+    return description(call.phone.hidden or address, port, direction)
