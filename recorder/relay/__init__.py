@@ -2,6 +2,7 @@
 
     protocol    the messages between broker and worker, read and checked
     latch       where a telephone behind a NAT sends from
+    reports     what the parties report of each other's media (RTCP)
     stream      one socket of a call: receive, check, forward, tap
     worker      the process: a plain epoll loop over streams and its control socket
     link        the broker's end of a worker's control socket

@@ -14,6 +14,7 @@ import asyncio
 import errno
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from recorder.relay.protocol import (
     sessions_of,
     tap_of,
 )
+from recorder.relay.reports import REPORTED
 from recorder.relay.rounds import OurAddresses, Way, goes_round, ports_of_ours
 from recorder.relay.sockets import bind
 from recorder.relay.stream import COUNTS
@@ -153,7 +155,7 @@ class MediaBroker:
             except (OrderError, TimeoutError):
                 rows.append({"worker": index, "answers": False})
                 continue
-            kept = {key: told[key] for key in ("calls", "dropped", "locked", *COUNTS)}
+            kept = {key: told[key] for key in ("calls", "dropped", "locked", *REPORTED, *COUNTS)}
             rows.append({"worker": index, "answers": True, **kept, "refusals": worker.refusals})
         return rows
 
@@ -304,11 +306,8 @@ class MediaBroker:
     def _least_busy(self) -> int:
         if not self._workers:
             raise OrderError("no relay worker is running")
-        load = dict.fromkeys(self._workers, 0)
-        for call in self._calls.values():
-            if call.worker in load:
-                load[call.worker] += 1
-        return min(load, key=lambda index: load[index])
+        load = Counter(call.worker for call in self._calls.values())
+        return min(self._workers, key=load.__getitem__)
 
     def _allocate(self, session: int, worker: int, addresses: tuple[str, str], owner: Channel) -> _Call:
         first, first_sockets = self._bind_pair(addresses[0])

@@ -26,6 +26,7 @@ from time import monotonic_ns
 
 from recorder.relay.latch import Latch
 from recorder.relay.protocol import Address
+from recorder.relay.reports import RECEIVER, SENDER
 from recorder.ring import RingWriter
 
 LIMIT = 4096
@@ -71,8 +72,18 @@ def kinds(payload_types: frozenset[int] | None, is_rtp: bool, tapped: frozenset[
     return bytes(table)
 
 
+_REPORTS = bytearray(kinds(None, is_rtp=False))
+"""As kinds: of a socket of RTCP whose reports are read."""
+for _kind in (SENDER, RECEIVER):
+    _REPORTS[_kind] = AUDIO
+
+
 def _nowhere(_packet: memoryview) -> int:
     return 0
+
+
+Tap = Callable[[int, int, int, memoryview], bool]
+"""Sees a packet: session, side, instant in ns, packet."""
 
 
 class Stream:
@@ -96,6 +107,7 @@ class Stream:
         self._tap: RingWriter | None = None
         self._latch: Latch | None = None
         self._learnt_for: tuple[object, ...] = ()
+        self._read: Tap | None = None
         self._is_connected = False
         self._is_drained = False
         self._is_muted = False
@@ -160,6 +172,8 @@ class Stream:
     def route(self) -> Route:
         """The way of this stream's packets as it is now; any other method makes it out of date."""
         receive = self.socket.recv_into if self._is_connected and self._is_drained else self._receive_checked
+        if self._read is not None:
+            return receive, self._deliver, _REPORTS, _RTCP_MINIMUM, self._read, self
         minimum = _RTP_MINIMUM if self._is_rtp else _RTCP_MINIMUM
         tap = None if self._tap is None else self._tap.write
         deliver = self._hush if self._is_muted else self._deliver
@@ -174,6 +188,10 @@ class Stream:
         self._tap = ring
         self._tapped = only
         self._kinds = kinds(self._payload_types, self._is_rtp, only)
+
+    def show(self, read: Tap) -> None:
+        """Show the reports among this stream's RTCP packets to somebody."""
+        self._read = read
 
     def mute(self, is_muted: bool) -> None:
         """Keep this party's audio from the other, or no more. What is heard of it (the tap) stays."""
@@ -260,9 +278,9 @@ class Stream:
 Route = tuple[
     Callable[[bytearray], int],  # receives
     Callable[[memoryview], int],  # delivers
-    bytes,  # kinds of packet
+    bytes | bytearray,  # kinds of packet
     int,  # least length
-    Callable[[int, int, int, memoryview], bool] | None,  # tap
+    Tap | None,
     Stream,
 ]
 

@@ -33,6 +33,7 @@ from recorder.relay.protocol import (
     remotes_of,
     session_of,
 )
+from recorder.relay.reports import Reports, worst
 from recorder.relay.stream import COUNTS, Route, Stream, forward
 from recorder.ring import SIDE_A, SIDE_B, RingWriter
 
@@ -60,6 +61,9 @@ class Call:
         self.a_rtcp = Stream(sockets[1], session, SIDE_A, is_rtp=False)
         self.b_rtp = Stream(sockets[2], session, SIDE_B, is_rtp=True)
         self.b_rtcp = Stream(sockets[3], session, SIDE_B, is_rtp=False)
+        self.reports = Reports()
+        for each in (self.a_rtcp, self.b_rtcp):
+            each.show(self.reports.take)
         self.streams = (self.a_rtp, self.a_rtcp, self.b_rtp, self.b_rtcp)
         for one, other in ((self.a_rtp, self.b_rtp), (self.a_rtcp, self.b_rtcp)):
             one.opposite, other.opposite = other, one
@@ -296,6 +300,7 @@ class Worker:
             "calls": len(self._calls),
             "dropped": self._ring.dropped,
             "locked": self._ring.locked,
+            **worst(call.reports for call in self._calls.values()),
             **dict(zip(COUNTS, map(sum, totals), strict=True)),
         }
 

@@ -59,6 +59,8 @@ async def media_samples(broker: MediaBroker) -> list[Sample]:
                 sample("media_packets_refused_total", row["malformed"], worker, "malformed"),
                 sample("media_packets_refused_total", row["refused"], worker, "payload_type"),
                 sample("media_packets_refused_total", row["excess"], worker, "excess"),
+                sample("media_reported_loss_ratio", row["reported_loss"], worker),
+                sample("media_round_trip_seconds", row["round_trip_ns"] / 1e9, worker),
                 sample("media_socket_errors_total", row["errors"], worker),
                 sample("media_ring_records_dropped_total", row["dropped"], worker),
                 sample("media_ring_locked", row["locked"], worker),
