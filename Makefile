@@ -3,6 +3,7 @@
 # make soak kill   kill -9 at random instants of running calls             ARGS="--kills 100 --seed 7"
 # make soak calls  many calls at once, every one recorded whole            ARGS="--calls 300 --seconds 1800"
 # make soak announce  many calls whose parties are told first, and nothing of before it is kept  ARGS="--calls 1000"
+# make soak private  calls become private at random instants: nothing is left  ARGS="--calls 1000"
 # make fuzz     damaged messages through all of signalling                 N=1000000 SEED=2
 # make guided   the same, guided by coverage (atheris)                     SECONDS=60 SEED=2
 # make coverage how many branches of the parser its tests take
@@ -21,7 +22,7 @@ ARGS ?=
 BIN = .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: interop demo test simulate soak kill calls announce check bench format environment lock manual fuzz guided coverage
+.PHONY: interop demo test simulate soak kill calls announce private check bench format environment lock manual fuzz guided coverage
 
 demo: environment
 	@$(BIN)/python -m demo $(ARGS)
@@ -30,9 +31,9 @@ test: environment
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: environment
-	@$(BIN)/python -m soak $(filter kill calls announce,$(MAKECMDGOALS)) $(ARGS)
+	@$(BIN)/python -m soak $(filter kill calls announce private,$(MAKECMDGOALS)) $(ARGS)
 
-kill calls announce: soak
+kill calls announce private: soak
 	@:
 
 fuzz: environment

@@ -14,6 +14,14 @@ from storage.epochs import GONE
 from storage.model import AuditRow, Certificate, CertificateState, DestroyedDay, Tombstone
 
 METHOD = "day key destroyed and keystore rewritten in a new epoch; objects removed; absence verified"
+WITHDRAWN_METHOD = (
+    "wrapped key removed from row and file; objects removed, absence verified; "
+    "the key service refuses it for ever"
+)
+WITHDRAWN_LIMITS = (
+    "a copy of file and wraps made before opens with the private keys of its purpose and of its deadline's "
+    "day, until the latter is destroyed; the medium may remember what was overwritten"
+)
 OUTSIDE = "outside our control"
 _EXPORTS = frozenset({"clip.export", "clip.download"})
 
@@ -54,6 +62,34 @@ def write(
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Certificate(stone.clip, state, text, at)
+
+
+def write_withdrawn(stone: Tombstone, locations: Sequence[str], leaves: Sequence[AuditRow]) -> Certificate:
+    """Of a clip whose call was withdrawn: it names neither agent, line, purpose nor instant. Provisional, for
+    a copy of file and wraps from before has the key of its deadline's day until that is destroyed.
+    """
+    state = CertificateState.PROVISIONAL
+    document = {
+        "certificate": 1,
+        "state": state,
+        "clip": stone.clip,
+        "day": stone.deadline_day.isoformat(),
+        "reason": stone.reason,
+        "method": WITHDRAWN_METHOD,
+        "limits": WITHDRAWN_LIMITS,
+        "locations": list(locations),
+        "remaining": [],
+        "exports": [{"action": leaf.action, "note": OUTSIDE} for leaf in leaves if leaf.action in _EXPORTS],
+        "witnesses": "none",
+        "software": software(),
+        "proof": [
+            {"seq": leaf.seq, "action": leaf.action, "hash": leaf.hash}
+            for leaf in leaves
+            if leaf.action == "clip.shred"
+        ],
+    }
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Certificate(stone.clip, state, text, stone.at)
 
 
 def software() -> str:

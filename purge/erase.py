@@ -16,12 +16,13 @@ from datetime import date
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from purge.certificate import write
+from purge.certificate import write, write_withdrawn
 from purge.verdict import Reason
 from storage.blobs import Blobs
 from storage.catalog import Catalogue
 from storage.clock import Clock
-from storage.model import By, Certificate, Clip, DestroyedDay, Tombstone
+from storage.errors import StorageError
+from storage.model import AuditRow, By, Certificate, Clip, DestroyedDay, Tombstone
 
 BATCH = 200
 
@@ -49,6 +50,9 @@ class DayKeys(Protocol):
 
     async def past_days(self, today: date) -> Sequence[tuple[str, date]]:
         """The (purpose, deadline day)s before `today` that still have a key. Raises StorageError."""
+
+    async def refuse_clip(self, clip_id: str) -> None:
+        """Never open this clip again, whatever is restored. Idempotent. Raises StorageError."""
 
     async def destroy_days(self, days: Sequence[tuple[str, date]]) -> Sequence[DestroyedDay]:
         """Destroy the keys of these (purpose, deadline day)s in one new epoch and give the evidence, in
@@ -89,6 +93,30 @@ class Eraser:
         for done, batch in _batches(clip_ids):
             await self._catalogue.erasures.condemn(batch, self._by())
             self._tell(Stage.CONDEMNED, done, len(clip_ids))
+
+    async def finish_withdrawn(self) -> list[str]:
+        """Bring the clips of withdrawn calls to their certificates, whatever the clock says: their rows are
+        condemned and without names already. Returns those of which that could not be done yet.
+        """
+        clips = await self._catalogue.withdrawals.left()
+        if not clips:
+            return []
+        written = [clip.id for clip in clips if await asyncio.to_thread(self._blobs.is_written, clip.id)]
+        try:
+            gone, left = await self._remove([clip for clip in clips if clip.id not in written])
+            await self._bury_nameless(gone)
+        except StorageError:
+            return [clip.id for clip in clips]
+        return [*written, *left]
+
+    async def _bury_nameless(self, clips: Sequence[Clip]) -> None:
+        for clip in clips:
+            await self._day_keys.refuse_clip(clip.id)
+        await self._catalogue.withdrawals.overwrite()
+        leaves = await self._catalogue.erasures.leaves([clip.id for clip in clips])
+        stones = [_nameless(clip, leaves[clip.id]) for clip in clips]
+        proofs = [write_withdrawn(it, self._blobs.locations(it.clip), leaves[it.clip]) for it in stones]
+        await self._catalogue.withdrawals.bury(stones, proofs, self._actor)
 
     async def finish(self, past: Sequence[tuple[str, date]] = ()) -> Erased:
         """Bring everything that is condemned to its certificate. Raises StorageError when keys cannot be
@@ -159,6 +187,12 @@ class Eraser:
 
     def _by(self) -> By:
         return By(self._actor, self._clock.now(), Reason.DEADLINE_PASSED)
+
+
+def _nameless(clip: Clip, leaves: Sequence[AuditRow]) -> Tombstone:
+    """`clip`: of a withdrawn call, so that its instants are the beginning of its day."""
+    reason = next(leaf.reason for leaf in leaves if leaf.action == "clip.shred")
+    return Tombstone(clip.id, clip.recording, clip.purpose, clip.deadline_day, reason, clip.opened_at)
 
 
 def _key_object(stone: Tombstone) -> str:

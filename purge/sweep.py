@@ -31,13 +31,16 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run saw and did. When the clock is not trusted, nothing was judged and nothing destroyed."""
+    """What a run saw and did. When the clock is not trusted, nothing was judged, and nothing destroyed whose
+    deadline it is about. `withdrawn`: clips of withdrawn calls that could not be destroyed yet.
+    """
 
     at: datetime
     is_dry_run: bool
     clock: ClockVerdict
     judged: tuple[Judged, ...] = ()
     erased: Erased = NOTHING
+    withdrawn: tuple[str, ...] = ()
 
 
 async def sweep(
@@ -49,24 +52,26 @@ async def sweep(
     actor: str = ACTOR,
     tell: Tell = silent,
 ) -> Report:
-    """Destroy what is due and finish what an earlier run has begun. A dry run only judges.
+    """Destroy what is due and what was withdrawn, and finish what an earlier run has begun. A dry run only
+    judges.
 
     Raises StorageError when catalogue or key service fail; the next run goes on from there.
     """
+    eraser = Eraser(catalogue, blobs, day_keys, clock, actor, tell)
+    withdrawn = () if dry_run else tuple(await eraser.finish_withdrawn())
     seen = await observe(catalogue, clock, actor, dry_run)
     at = seen.witnesses.os_at
     if not seen.verdict.is_trusted:
-        return Report(at, dry_run, seen.verdict)
+        return Report(at, dry_run, seen.verdict, withdrawn=withdrawn)
     judged = [_judged(clip, seen) for clip in await _candidates(catalogue, seen)]
     if dry_run:
         return Report(at, True, seen.verdict, tuple(judged))
-    eraser = Eraser(catalogue, blobs, day_keys, clock, actor, tell)
     await eraser.condemn([each.clip for each in judged if each.verdict.action is Action.DESTROY])
     if (destroying := seen.witnesses.for_destroying()) is None:
-        return Report(at, False, seen.verdict, tuple(judged), await eraser.finish())
+        return Report(at, False, seen.verdict, tuple(judged), await eraser.finish(), withdrawn)
     erased = await eraser.finish(await day_keys.past_days(destroying.date()))
     await catalogue.audit.forget_texts(destroying.date())
-    return Report(at, False, seen.verdict, tuple(judged), erased)
+    return Report(at, False, seen.verdict, tuple(judged), erased, withdrawn)
 
 
 async def _candidates(catalogue: Catalogue, seen: Observation) -> list[Clip]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from recorder.decision import Direction, Kind, Outcome, Reason, Verdict
-from recorder.effects import Effect, Ended, KeepInMind, NoteOutcome, NoteWithheld, Unfinished
+from recorder.effects import Destroy, Effect, Ended, KeepInMind, NoteOutcome, NoteWithheld, Unfinished
 from recorder.leg import Phase
 from recorder.recordings import Recordings
 
@@ -26,7 +26,7 @@ NOBODY = ""
 @dataclass(slots=True)
 class Account:
     """One call's account. `failures`: codes of what failed for the whole call. `is_counted_by`: whether it is
-    by this call that its conversation is counted, if it is kept out.
+    by this call that its conversation is counted, if it is kept out. `destroy`: nothing of it is to be left.
 
     A call that was counted by another pass of its conversation, one on no flagged line and one whose INVITE
     was only challenged leave nothing.
@@ -38,6 +38,7 @@ class Account:
     failures: set[str]
     is_counted_by: Callable[[str], bool]
     kept: Unfinished | None = None
+    destroy: Destroy | None = None
 
     def summary(self, verdict: Verdict, direction: Direction, phase: Phase) -> dict[str, Any]:
         """What may be shown of a running call: never a number, and nothing of a call that is kept out."""
@@ -72,9 +73,11 @@ class Account:
             return [KeepInMind(self.call, None)] if self.kept else []
         if unfinished.kind is not None:
             return [NoteWithheld(ended_at.date(), unfinished.kind, self.call)]
+        if not unfinished.line:
+            return [KeepInMind(self.call, None)]
         details = verdict.details + tuple(sorted(self.failures))
         failures = {it for name in self.recordings.purposes() for it in self.recordings[name].failures}
-        has_audio = self.recordings.have_audio()
+        has_audio = self.recordings.have_audio() and self.destroy is None
         return [
             NoteOutcome(
                 call=self.call,
@@ -84,12 +87,18 @@ class Account:
                 outcome=_ended(verdict.outcome, self.failures | failures, has_audio),
                 reasons=(*(it.value for it in verdict.reasons), *details, *sorted(failures)),
                 seconds=(ended_at - (answered_at or ended_at)).total_seconds(),
-                purposes=self.recordings.purposes(),
+                purposes=() if self.destroy else self.recordings.purposes(),
                 became={name: self._became(name, verdict, details) for name in self._purposes(verdict)},
             )
         ]
 
     def _unfinished(self, verdict: Verdict) -> Unfinished | None:
+        found = self._to_be_noted(verdict)
+        if self.destroy is None:
+            return found
+        return replace(found or Unfinished(self.destroy.day), destroy=self.destroy)
+
+    def _to_be_noted(self, verdict: Verdict) -> Unfinished | None:
         if kind := KEPT_AS_COUNT.get(verdict.kind):
             counts = self.is_counted_by(self.call)
             return Unfinished(self.started_at.date(), kind=kind) if counts else None
@@ -113,7 +122,7 @@ class Account:
         recording = self.recordings.get(purpose)
         failures = recording.failures if recording else set()
         reasons = (*(it.value for it in said), *details, *sorted(failures))
-        has_audio = recording is not None and recording.seconds > 0
+        has_audio = recording is not None and recording.seconds > 0 and self.destroy is None
         return _ended(outcome, self.failures | failures, has_audio), reasons
 
 

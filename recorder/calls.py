@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from recorder.decision import BESIDES, Doubt
-from recorder.effects import Answer, AskForEvidence, CloseMedia, Effect, Forward, Remind
+from recorder.agent_keys import Pressed, Wish
+from recorder.decision import Doubt
+from recorder.effects import Answer, AskForEvidence, CloseMedia, Done, Effect, Forward, Remind
 from recorder.ends import DOUBTS
 from recorder.evidence.statements import Statement
 from recorder.facts import Lots, our_role
+from recorder.feature_codes import FeatureCodes
 from recorder.graph import Taint
 from recorder.keypad import MARGIN, Keypad, Press
 from recorder.policy import Policy
@@ -24,7 +26,8 @@ from recorder.relations import Relations
 from recorder.restored import RestoredCall
 from recorder.said import Heard
 from recorder.session import Session
-from recorder.trunk_legs import SETTLED_AFTER, Dialogs, TrunkLegs, may_be_one
+from recorder.spreading import Spreading
+from recorder.trunk_legs import SETTLED_AFTER, Dialogs, TrunkLegs
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -59,6 +62,8 @@ class Calls:
         self._trunk = TrunkLegs()
         self._dialogs = Dialogs()
         self._keypads: dict[str, Keypad] = {}
+        self._pressed: dict[str, Pressed] = {}
+        self._spreading = Spreading(self._sessions, self._relations, self._trunk)
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._restored)
@@ -82,14 +87,14 @@ class Calls:
         if session is None:
             return self._go_on(event, at)
         self._relations.note(event)
-        effects = self._weigh_company(event.call, at)  # before anything begins
+        effects = self._spreading.weigh_company(event.call, at)  # before anything begins
         if self._trunk.is_disturbed_by(event):
             effects += self._take_back(event.call, at)
         effects += session.on_event(event, at)
-        if isinstance(event, KeysPressed | KeysTaken) and event.sender == our_role(session.facts):
+        if isinstance(event, KeysPressed | KeysTaken):
             effects += self._on_info(event, at)
-        effects += self._spread(event.call, at)
-        effects += self._weigh_company(event.call, at)
+        effects += self._spreading.spread(event.call, at)
+        effects += self._spreading.weigh_company(event.call, at)
         self._note_dialog(event)
         effects += self._let_phones_vouch(event.call, at)
         self._forget(event.call)
@@ -110,7 +115,7 @@ class Calls:
         session = self._sessions.get(call or "")
         if call is None or session is None:
             return []
-        return session.vouch(statement.inside, at) + self._spread(call, at)
+        return session.vouch(statement.inside, at) + self._spreading.spread(call, at)
 
     def on_evidence_lost(self, at: datetime) -> list[Effect]:
         """The source of evidence has fallen silent: nobody says who speaks inside."""
@@ -121,7 +126,7 @@ class Calls:
         self._policy = policy
         effects = [effect for it in self._sessions.values() for effect in it.on_policy(policy, at)]
         for call in self._sessions:
-            effects += self._spread(call, at) + self._weigh_company(call, at)
+            effects += self._spreading.spread(call, at) + self._spreading.weigh_company(call, at)
         for call in self._trunk.all():
             effects += self._let_phone_vouch(call, at)
         return effects
@@ -144,6 +149,21 @@ class Calls:
         session = self._shown(id)
         return session.stop(purposes, at) if session is not None else None
 
+    def pause(self, id: str, at: datetime) -> Done | None:
+        """Somebody wants silence in a call for a while; None as for `stop`."""
+        session = self._shown(id)
+        return session.pause(at) if session is not None else None
+
+    def resume(self, id: str, at: datetime) -> Done | None:
+        """A pause is to be over; None as for `stop`."""
+        session = self._shown(id)
+        return session.resume(at) if session is not None else None
+
+    def make_private(self, id: str, at: datetime) -> Done | None:
+        """A call is private, for good, and so is all that was recorded of it; None as for `stop`."""
+        call = next((call for call, it in self._sessions.items() if it.id == id and it.is_shown), None)
+        return Done((), self._spreading.withdraw(call, "private-code", at)) if call is not None else None
+
     def cut_off(self, at: datetime) -> list[Effect]:
         """The service stops: what is noted of the calls that run."""
         return [effect for it in self._sessions.values() for effect in it.cut_off(at)]
@@ -160,9 +180,11 @@ class Calls:
         return [effect for call in calls for effect in self._take_back(call, at)]
 
     def on_reminder(self, call: str, at: datetime) -> list[Effect]:
-        """Time has gone by since a key was pressed (Remind)."""
+        """Time has gone by since a key was pressed, or a pause began (Remind)."""
+        session = self._sessions.get(call)
+        effects = session.pass_time(at) if session is not None else []
         pad, codes = self._keypads.get(call), self._policy.feature_codes
-        effects = self._heed(call, pad, pad.expire(at, codes), at) if pad and codes else []
+        effects += self._heed(call, pad, pad.expire(at, codes), at) if pad and codes else []
         return effects + self._let_phones_vouch(call, at)
 
     def on_announced(self, call: str, number: int, told: Heard | str, at: datetime) -> list[Effect]:
@@ -183,10 +205,10 @@ class Calls:
         self, number: int, keys: str, pressed_at: datetime, at: datetime, heard_in: str = "rtp"
     ) -> list[Effect]:
         """The capture process has heard keys of our party, in the media of the call with this number. They
-        count also if nobody listens to it any more since.
+        count also if nobody listens to it any more since, and the private code if the call has ended since.
         """
         for call, session in self._sessions.items():
-            if session.number == number:
+            if session.is_of(number):
                 return self._press(call, heard_in, keys, pressed_at, at)
         return []
 
@@ -207,7 +229,7 @@ class Calls:
 
     def _go_on(self, event: Event, at: datetime) -> list[Effect]:
         beside = self._relations.go_on(event)
-        effects = [effect for it in beside for effect in self._weigh_company(it, at)]
+        effects = [effect for it in beside for effect in self._spreading.weigh_company(it, at)]
         call = self._restored.get(event.call)
         if call is None:
             return effects
@@ -228,9 +250,9 @@ class Calls:
         doubts = session.doubt(Doubt.CONSULTATION, at) if self._relations.is_consultation(event) else []
         self._trunk.offer(event)
         others.add(event.call)
-        if self._is_half_of_withheld(event.call, session):
+        if self._spreading.is_half_of_withheld(event.call, session):
             doubts += session.withhold(at)
-        return doubts + self._spread(event.call, at) + session.begin()
+        return doubts + self._spreading.spread(event.call, at) + session.begin()
 
     def _checked(self, event: CallOffered) -> CallOffered:
         """That a call is anchored already is believed of media that we have anchored. Else whoever writes a
@@ -245,81 +267,51 @@ class Calls:
         claimed = replace(said, obstacles=said.obstacles | {Obstacle.CLAIMED})
         return replace(event, already_anchored=False, description=claimed)
 
-    def _spread(self, call: str, at: datetime) -> list[Effect]:
-        """A call that is kept out takes with it what belongs to it. One in which somebody cannot be read may
-        hide just that.
-        """
-        session = self._sessions[call]
-        if session.withholds:
-            self._relations.taint(call, Taint.WITHHELD)
-        if session.is_doubtful:
-            self._relations.taint(call, Taint.UNREADABLE)
-        effects: list[Effect] = []
-        for it in self._relations.untold(call):
-            other, taints = self._sessions[it], self._relations.taints(it)
-            if Taint.WITHHELD in taints and not other.withholds:
-                effects += other.withhold(at)
-            if Taint.UNREADABLE in taints and not other.is_doubtful:
-                effects += other.distrust(at)
-        return effects + self._spread_to_halves(call, session, at)
-
-    def _spread_to_halves(self, call: str, session: Session, at: datetime) -> list[Effect]:
-        if not (session.withholds or session.is_doubtful):
-            return []
-        halves = [self._sessions[it] for it in sorted(self._halves(call, session))]
-        effects: list[Effect] = []
-        if session.withholds:
-            effects += [effect for it in halves for effect in it.withhold(at)]
-        if session.is_doubtful:
-            effects += [effect for it in halves for effect in it.distrust(at)]
-        return effects
-
-    def _weigh_company(self, call: str, at: datetime) -> list[Effect]:
-        """A telephone that speaks in several calls may let all hear each other (a three-way call): as long as
-        somebody is not certain in one, nobody is in the others. To be asked after whatever changes a doubt.
-        """
-        effects: list[Effect] = []
-        everywhere, speaking = self._relations.company(call)
-        uncertain = {
-            it for it in speaking if len(everywhere) > 1 and not self._sessions[it].is_certain(BESIDES)
-        }
-        for it in everywhere:
-            session = self._sessions[it]
-            is_beside = bool(uncertain - {it}) or self._relations.is_beside_strangers(it)
-            if it in speaking and is_beside:  # also again: a doubt may reach back further than before
-                effects += session.doubt(Doubt.COMPANY, at)
-            elif Doubt.COMPANY in session.facts.doubts:
-                effects += session.settle(Doubt.COMPANY, at)
-        return effects
-
-    def _halves(self, call: str, session: Session) -> set[str]:
-        """The calls on the trunk that may be the other half of this one between phones and PBX. A PBX that is
-        no proxy has a dialog of its own on each side.
-        """
-        if call in self._trunk:
-            return set()
-        on_trunk = ((it, self._sessions[it]) for it in self._trunk.all())
-        return {it for it, other in on_trunk if may_be_one(session.facts, other.facts)}
-
-    def _is_half_of_withheld(self, call: str, session: Session) -> bool:
-        if call not in self._trunk:
-            return False
-        inside = (other for it, other in self._sessions.items() if it not in self._trunk and other.withholds)
-        return any(may_be_one(session.facts, other.facts) for other in inside)
-
     def _on_info(self, event: KeysPressed | KeysTaken, at: datetime) -> list[Effect]:
-        """Our party presses keys. On the trunk the PBX has them behind it; what they may do is seen there."""
-        if event.call in self._trunk:
-            return []
+        """A party presses keys."""
+        if event.sender != our_role(self._sessions[event.call].facts):
+            return self._hear_out(event.call, event.keys, at) if isinstance(event, KeysPressed) else []
         if isinstance(event, KeysPressed):
             return self._press(event.call, "info", event.keys, at, at)
         pad = self._keypads.get(event.call)
         return [] if pad is None else self._heed(event.call, pad, pad.taken("info", at), at)
 
     def _press(self, call: str, heard_in: str, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
+        effects = self._obey(call, heard_in, keys, pressed_at, at)
+        return effects + self._suspect(call, heard_in, keys, pressed_at, at)
+
+    def _hear_out(self, call: str, keys: str, at: datetime) -> list[Effect]:
+        """The outside party presses keys: it may object."""
+        if not self._sessions[call].is_objection(keys):
+            return []
+        return self._spreading.withdraw(call, "objection", at)
+
+    def _obey(self, call: str, heard_in: str, keys: str, pressed_at: datetime, at: datetime) -> list[Effect]:
+        """Our party may press what steers the recording. What cannot be granted is let be."""
+        session, effects, policy = self._sessions[call], list[Effect](), self._policy
+        pressed = self._pressed.setdefault(call, Pressed())
+        between = timedelta(seconds=(policy.feature_codes or FeatureCodes()).key_seconds) + MARGIN
+        for wish, since in pressed.press(heard_in, keys, pressed_at, policy.codes, between):
+            match wish:
+                case Wish.PRIVATE:
+                    effects += self._spreading.withdraw(call, "private-code", at)
+                case Wish.PAUSE:
+                    effects += session.pause(at, since).effects
+                case Wish.RESUME:
+                    effects += session.resume(at).effects
+                case Wish.RECORD:
+                    effects += session.request((), at).effects
+        return effects
+
+    def _suspect(
+        self, call: str, heard_in: str, keys: str, pressed_at: datetime, at: datetime
+    ) -> list[Effect]:
+        """It may be a code of the PBX. On the trunk the PBX has it behind it, and what it may do is seen."""
         codes = self._policy.feature_codes
+        if call in self._trunk:
+            return []
         if codes is None:
-            return self._end_for_keys(call, at) + self._weigh_company(call, pressed_at)
+            return self._end_for_keys(call, at) + self._spreading.weigh_company(call, pressed_at)
         pad = self._keypads.setdefault(call, Keypad())
         found = pad.press(heard_in, keys, pressed_at, codes, on_the_way=heard_in == "info")
         return self._heed(call, pad, found, at)
@@ -338,9 +330,9 @@ class Calls:
         """From the first key of what may be a code nobody knows who speaks, until it turns out to be none."""
         session, codes = self._sessions[call], self._policy.feature_codes
         if press is Press.NOTHING:
-            return session.settle(Doubt.KEYS, at) + self._weigh_company(call, at)
+            return session.settle(Doubt.KEYS, at) + self._spreading.weigh_company(call, at)
         since = pad.since or at
-        effects = session.doubt(Doubt.KEYS, since) + self._weigh_company(call, since)
+        effects = session.doubt(Doubt.KEYS, since) + self._spreading.weigh_company(call, since)
         if press is Press.PERHAPS and codes is not None:
             effects.append(Remind(call, codes.key_seconds + 2 * MARGIN.total_seconds()))
         return effects
@@ -379,7 +371,7 @@ class Calls:
         if is_sure and not self._trunk.is_settled(call, at):
             return []
         inside = phone.facts.inside if phone is not None and is_sure else None
-        return self._sessions[call].vouch(inside, at) + self._spread(call, at)
+        return self._sessions[call].vouch(inside, at) + self._spreading.spread(call, at)
 
     def _shown(self, id: str) -> Session | None:
         return next((it for it in self._sessions.values() if it.id == id and it.is_shown), None)
@@ -392,6 +384,7 @@ class Calls:
             self._dialogs.forget(call)
             self._relations.forget(call)
             self._keypads.pop(call, None)
+            self._pressed.pop(call, None)
             self._anchors.pop(call, None)
             passes = self._passes[session.conversation]
             passes.discard(call)

@@ -1,12 +1,13 @@
-"""Whether a call is recorded, and why: the vocabulary of the decision and the way opinions are weighed.
+"""Whether a call is recorded, and why: what is known of it, and the way opinions are weighed.
 
 Rules (`recorder.rules`) look at the facts of a call and give opinions. An opinion is a reason; what a
-reason does is one row of `EFFECTS`. Every rule is asked. One veto outweighs all permits, and a purpose is
-recorded only if every permit names it. Silence refrains. Neither rules nor opinions have an order.
+reason does is one row of `EFFECTS` (`recorder.reasons`). Every rule is asked. One veto outweighs all permits,
+and a purpose is recorded only if every permit names it. Silence refrains. Neither rules nor opinions have an
+order.
 
 `decide` is pure. The session replaces the facts at every event, decides afresh and acts on the difference.
 What is said of the parties only grows during a call (identities are united, disturbances are kept), so a veto
-is never taken back. Doubts and newcomers come and go: they make wait, and no more than that.
+is never taken back. Doubts, newcomers and pauses come and go: they make wait, and no more than that.
 """
 
 from __future__ import annotations
@@ -17,7 +18,35 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from recorder.reasons import CONCERNS_ALL, EFFECTS, NEVER, WITHHELD, Action, Effect, Kind, Outcome, Reason
 from recorder.said import Heard, Rung
+
+__all__ = [
+    "BESIDES",
+    "EFFECTS",
+    "NEVER",
+    "WITHHELD",
+    "Action",
+    "CallFacts",
+    "Direction",
+    "Doubt",
+    "Effect",
+    "Kind",
+    "Newcomer",
+    "Opinion",
+    "Outcome",
+    "PurposeVerdict",
+    "Reason",
+    "Rule",
+    "Rules",
+    "Verdict",
+    "Vouching",
+    "Withdrawn",
+    "decide",
+]
+
+Withdrawn = Literal["private-code", "objection"]
+"""By whom a call was taken out of our hands: our own party, or the other one."""
 
 
 class Direction(StrEnum):
@@ -36,82 +65,6 @@ class Vouching(StrEnum):
     IMPOSSIBLE = "impossible"
     AWAITED = "awaited"
     GIVEN = "given"
-
-
-class Action(StrEnum):
-    """What is to be done for one purpose, the strongest first. Only RECORD lets audio into a clip."""
-
-    REFRAIN = "refrain"
-    HOLD = "hold"
-    ANNOUNCE = "announce"
-    RECORD = "record"
-
-
-class Kind(StrEnum):
-    """What sort of call it is, the strongest first."""
-
-    PRIVATE = "private"
-    EMERGENCY = "emergency"
-    PRIVILEGED = "privileged"
-    RELATED = "related"
-    INTERNAL = "internal"
-    UNLISTED = "unlisted"
-    UNAPPROVED = "unapproved"
-    UNCERTAIN = "uncertain"
-    BUSINESS = "business"
-
-
-class Outcome(StrEnum):
-    """What the ledger says of a call if nothing changes any more, the strongest first.
-
-    none: nothing was wanted from this call. suppressed: on a flagged line, and kept out for a reason.
-    failed: wanted and not possible, worth an alarm. pending: it may still be recorded. recording: it is.
-    """
-
-    NONE = "none"
-    SUPPRESSED = "suppressed"
-    FAILED = "failed"
-    PENDING = "pending"
-    RECORDING = "recording"
-
-
-class Reason(StrEnum):
-    """Codes; prose is made where they are shown."""
-
-    PRIVATE_PREFIX = "private-prefix"
-    EMERGENCY_NUMBER = "emergency-number"
-    EXCLUDED = "excluded"
-    WITHHELD_ELSEWHERE = "withheld-elsewhere"
-    INTERNAL_CALL = "internal-call"
-    BETWEEN_US = "between-our-own-numbers"
-    NO_AGENT = "no-enrolled-agent"
-    AGENT_ONLY_CLAIMED = "agent-only-claimed"
-    SEVERAL_AGENTS = "several-agents"
-    ANOTHER_OF_US = "another-number-on-our-side"
-    NO_LINE = "no-flagged-line"
-    AGENT_NOT_ON_LINE = "agent-not-on-line"
-    UNAPPROVED = "scheme-not-approved"
-    INSIDE_ANONYMOUS = "inside-party-anonymous"
-    OUTSIDE_UNKNOWN = "outside-party-unknown"
-    FEATURE_CODE = "feature-code"
-    NO_EVIDENCE = "no-evidence"
-    NO_EVIDENCE_SOURCE = "no-evidence-source"
-    ALREADY_ANCHORED = "already-anchored"
-    STOPPED = "stopped"
-    DISTURBED = "disturbed"
-    DOUBTFUL = "doubtful"
-    NEWCOMER = "newcomer-unknown"
-    OBSTACLE = "obstacle"
-    FAILURE = "failure"
-    NOT_PERMITTED = "not-permitted-by-every-line"
-    NOBODY_TOLD = "outside-party-not-told"
-    ANNOUNCEMENT_UNAVAILABLE = "announcement-unavailable"
-    ANNOUNCEMENT_BLOCKED = "announcement-blocked"
-    NOT_TOLD_YET = "outside-party-not-told-yet"
-    NOT_SAMPLED = "not-sampled"
-    NOT_REQUESTED = "not-requested"
-    NOT_ANSWERED = "not-answered"
-    LINE_ALLOWS = "line-allows"
 
 
 class Doubt(StrEnum):
@@ -138,71 +91,6 @@ class Newcomer(NamedTuple):
         return f"Newcomer({self.side!r}, {self.header!r})"
 
 
-class Effect(NamedTuple):
-    """What a reason does to the purposes it concerns."""
-
-    action: Action
-    kind: Kind
-    outcome: Outcome
-
-
-EFFECTS: Mapping[Reason, Effect] = MappingProxyType(
-    {
-        # never: the call is not ours to keep                                         KSF 2.1, 3.9
-        Reason.PRIVATE_PREFIX: Effect(Action.REFRAIN, Kind.PRIVATE, Outcome.NONE),
-        Reason.EMERGENCY_NUMBER: Effect(Action.REFRAIN, Kind.EMERGENCY, Outcome.NONE),
-        Reason.EXCLUDED: Effect(Action.REFRAIN, Kind.PRIVILEGED, Outcome.NONE),
-        Reason.WITHHELD_ELSEWHERE: Effect(Action.REFRAIN, Kind.RELATED, Outcome.NONE),
-        # outside the scheme                                                          KSF 1.3, 3.2
-        Reason.INTERNAL_CALL: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
-        Reason.BETWEEN_US: Effect(Action.REFRAIN, Kind.INTERNAL, Outcome.NONE),
-        Reason.NO_AGENT: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
-        Reason.SEVERAL_AGENTS: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
-        Reason.ANOTHER_OF_US: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
-        Reason.NO_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
-        Reason.AGENT_NOT_ON_LINE: Effect(Action.REFRAIN, Kind.UNLISTED, Outcome.NONE),
-        Reason.UNAPPROVED: Effect(Action.REFRAIN, Kind.UNAPPROVED, Outcome.SUPPRESSED),
-        # not yet certain who speaks                                                  never-record: 1
-        Reason.AGENT_ONLY_CLAIMED: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
-        Reason.INSIDE_ANONYMOUS: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
-        Reason.OUTSIDE_UNKNOWN: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
-        Reason.FEATURE_CODE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
-        Reason.NO_EVIDENCE: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
-        Reason.NO_EVIDENCE_SOURCE: Effect(Action.REFRAIN, Kind.UNCERTAIN, Outcome.SUPPRESSED),
-        Reason.DOUBTFUL: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
-        Reason.NEWCOMER: Effect(Action.HOLD, Kind.UNCERTAIN, Outcome.PENDING),
-        # a business call, and something in the way
-        Reason.ALREADY_ANCHORED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.NONE),
-        Reason.STOPPED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        Reason.DISTURBED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        Reason.OBSTACLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.FAILED),
-        Reason.FAILURE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.FAILED),
-        Reason.NOT_PERMITTED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        # the outside party is told before recording starts                           KSF 6.6
-        Reason.NOBODY_TOLD: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        Reason.ANNOUNCEMENT_UNAVAILABLE: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        Reason.ANNOUNCEMENT_BLOCKED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        Reason.NOT_TOLD_YET: Effect(Action.ANNOUNCE, Kind.BUSINESS, Outcome.PENDING),
-        # the purpose does not want every call                                        KSF p. 3, 3.5
-        Reason.NOT_SAMPLED: Effect(Action.REFRAIN, Kind.BUSINESS, Outcome.SUPPRESSED),
-        Reason.NOT_REQUESTED: Effect(Action.HOLD, Kind.BUSINESS, Outcome.SUPPRESSED),
-        # early media belongs to nobody yet; the winning answer decides
-        Reason.NOT_ANSWERED: Effect(Action.HOLD, Kind.BUSINESS, Outcome.PENDING),
-        Reason.LINE_ALLOWS: Effect(Action.RECORD, Kind.BUSINESS, Outcome.RECORDING),
-    }
-)
-
-WITHHELD = frozenset(
-    {Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.RELATED, Kind.INTERNAL, Kind.UNLISTED}
-)
-"""The verdicts of these kinds name no line, no agent and no purpose, so that nobody can write them down."""
-
-NEVER = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED, Kind.RELATED, Kind.INTERNAL})
-"""The kinds of calls that are never recorded again once they were of this kind, whatever follows."""
-
-_CONCERNS_ALL = frozenset({Kind.PRIVATE, Kind.EMERGENCY, Kind.PRIVILEGED})
-
-
 BESIDES = frozenset({Doubt.CONSULTATION, Doubt.COMPANY})
 """Doubts that rest on other calls: they say nothing of who speaks in this one."""
 
@@ -226,7 +114,8 @@ class CallFacts(NamedTuple):
     was `settled` who our own side and the other one were.
     `draws`: by purpose a whole number below scheme.SAMPLE_SCALE, drawn by lot whatever else is known.
     `requested`: the purposes for which somebody has asked; `stopped`: those that somebody has ended for
-    good, None for the whole call.
+    good, None for the whole call. `paused`: somebody wants silence for a while; `withdrawn`: nothing of
+    it may be kept, for good.
     `told`: what the present outside party has been told; `untold`: files that it has not heard whole, and why
     not, as a code.
     """
@@ -252,6 +141,8 @@ class CallFacts(NamedTuple):
     draws: Mapping[str, int] = MappingProxyType({})
     requested: frozenset[str] = frozenset()
     stopped: frozenset[str] | None = frozenset()
+    paused: bool = False
+    withdrawn: Withdrawn | None = None
     hearsay: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     rung: frozenset[Rung] = frozenset()
     fork: str | None = None
@@ -331,16 +222,16 @@ class Verdict:
         call among us, or one of us besides the agent who is not listed.
         """
         is_of_agent = Reason.ANOTHER_OF_US in self.reasons and Reason.NO_AGENT not in self.reasons
-        return self.kind in _CONCERNS_ALL or Reason.BETWEEN_US in self.reasons or is_of_agent
+        return self.kind in CONCERNS_ALL or Reason.BETWEEN_US in self.reasons or is_of_agent
 
     def recorded(self) -> tuple[str, ...]:
         """The names of the purposes to record for, sorted."""
         return tuple(sorted(name for name, it in self.purposes.items() if it.action is Action.RECORD))
 
     def because_of(self, reason: Reason, alone: bool = False) -> set[str]:
-        """The purposes of which this is a reason, or the only one."""
-        found = self.purposes.items()
-        return {name for name, it in found if reason in it.reasons and not (alone and len(it.reasons) > 1)}
+        """The purposes of which this is a reason, or the only one but for a pause, which passes."""
+        found = {name: {*it.reasons} for name, it in self.purposes.items() if reason in it.reasons}
+        return {name for name, reasons in found.items() if not alone or reasons <= {reason, Reason.PAUSED}}
 
 
 # Where each stands: the strongest first.

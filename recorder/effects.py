@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 from recorder.announcement import Hearer
+from recorder.decision import Withdrawn
 from sip_hooks.address import Family
 from sip_hooks.events import Anchor
 
@@ -137,13 +138,27 @@ class NoteWithheld:
 
 
 @dataclass(frozen=True, slots=True)
+class Destroy:
+    """Nothing of these calls may be left: no recording, and no row that names anybody. `day`: of the call."""
+
+    calls: tuple[str, ...]
+    day: date
+    reason: Withdrawn
+
+
+@dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A running call as it will have to be noted; of one that is kept out only the `kind`, and the day."""
+    """A running call as it will have to be noted; of one that is kept out only the `kind`, and the day.
+
+    `destroy`: what has to be destroyed, should that not be done yet. A call without `line` and `kind` is not
+    noted at all.
+    """
 
     since: datetime | date
     line: str = ""
     agent: str = ""
     kind: Literal["private", "privileged"] | None = None
+    destroy: Destroy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +183,16 @@ Effect: TypeAlias = (
     | NoteOutcome
     | NoteWithheld
     | KeepInMind
+    | Destroy
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of an order about a whole call: `refused` says why nothing was done, in reason codes."""
+
+    refused: tuple[str, ...]
+    effects: list[Effect]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,15 @@ class Ends:
         ]
 
     def codecs(self) -> dict[str, list[list[Any]]]:
-        """Payload type, name and clock rate, for each side, in the words of the capture process."""
+        """Payload type, name and clock rate, for each side, in the words of the capture process. What is a
+        key to anybody is audio to nobody: keys are never kept.
+        """
         sides = dict(zip("ab", self._pair(), strict=True))
+        keys = {it for end in sides.values() if end for it in end.telephone_events}
         return {
-            side: [[it.payload_type, _name(it), it.rate] for it in end.codecs] if end else []
+            side: [[it.payload_type, _name(it), it.rate] for it in end.codecs if it.payload_type not in keys]
+            if end
+            else []
             for side, end in sides.items()
         }
 

@@ -57,7 +57,8 @@ _Place: TypeAlias = Literal["inside", "outside"]
 
 class Lots:
     """What the passes of one conversation have in common: a lot for each purpose, drawn once, whatever else
-    speaks for or against; and which of them counts the conversation, should it be kept out.
+    speaks for or against; which of them counts the conversation, should it be kept out; and what we call each
+    of them (`passes`), those that are over too.
 
     `draw(n)` returns a whole number below n, each as likely as any other.
     """
@@ -66,6 +67,7 @@ class Lots:
         self._draw = draw
         self._drawn: dict[str, int] = {}
         self._counted_by: str | None = None
+        self.passes: set[str] = set()
 
     def drawn(self, purposes: Iterable[str]) -> Mapping[str, int]:
         """The lots of these purposes and of all before; those that were not drawn yet are drawn now."""

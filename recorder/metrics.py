@@ -64,6 +64,7 @@ METRICS = (
     Metric("recordings_running", _G, "signalling", "Recordings in progress; one for each purpose of a call."),
     Metric("ledger_notes_lost_total", _C, "signalling", "Outcomes of calls that could not be written down."),
     Metric("ledger_notes_waiting", _G, "signalling", "Outcomes of calls that wait for the catalogue."),
+    Metric("calls_not_destroyed", _G, "signalling", "Withdrawn calls that the catalogue still names."),
     Metric("evidence_connected", _G, "signalling", "1 while somebody says who speaks inside the PBX."),
     Metric("evidence_statements_total", _C, "signalling", "What was said of calls on the trunk side."),
     Metric("evidence_losses_total", _C, "signalling", "How often that source was lost."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from recorder.agent_keys import Wish
 from recorder.decision import CallFacts, Rules, Vouching
 from recorder.feature_codes import FeatureCodes
 from sip_hooks.address import Family
@@ -39,6 +40,12 @@ class Policy:
     """Whether that source is our own: what is known of the same dialog between phone and PBX."""
     feature_codes: FeatureCodes | None = None
     """The PBX's codes; None: nobody has said which there are, so any key may be one."""
+    longest_pause: timedelta = timedelta(minutes=3)
+    """After that a pause that somebody asked for ends by itself."""
+    codes: Mapping[str, Wish] = field(default_factory=dict)
+    """What an agent may press during a call, and what that asks for."""
+    objections: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By purpose, the keys by which the outside party objects."""
     announcements: Mapping[str, Announcement] = field(default_factory=dict)
     """By purpose; none of those for which an exemption says why the outside party knows already."""
 
@@ -52,6 +59,10 @@ class Policy:
         ]
 
     def hears_keys(self, facts: CallFacts) -> bool:
+        """Whether a key that our side presses in an answered call may be a code, the PBX's or ours."""
+        return self.heeds_keys(facts) or (facts.answered and bool(self.codes))
+
+    def heeds_keys(self, facts: CallFacts) -> bool:
         """Whether a key that our side presses in an answered call may be a code of the PBX."""
         codes, is_seen = self.feature_codes, facts.vouching is Vouching.NOT_NEEDED
         return facts.answered and is_seen and (codes is None or bool(codes.pressed()))

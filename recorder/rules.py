@@ -282,6 +282,17 @@ def _not_stopped(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.STOPPED, purposes=facts.stopped)
 
 
+def _not_withdrawn(facts: CallFacts) -> Iterator[Opinion]:
+    """KSF 3.9: the agent has said that it is private. The other party has objected."""
+    if facts.withdrawn is not None:
+        yield Opinion(Reason(facts.withdrawn))
+
+
+def _not_paused(facts: CallFacts) -> Iterator[Opinion]:
+    if facts.paused:
+        yield Opinion(Reason.PAUSED)
+
+
 def _undisturbed(facts: CallFacts) -> Iterator[Opinion]:
     if facts.disturbances:
         yield Opinion(Reason.DISTURBED, details=tuple(sorted(facts.disturbances)))
@@ -301,7 +312,9 @@ CALL_RULES: Rules = (
     _inside_vouched_for,
     _answered,
     _anchored_once,
+    _not_withdrawn,
     _not_stopped,
+    _not_paused,
     _undisturbed,
     _possible,
 )

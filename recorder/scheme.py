@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
+from recorder.agent_keys import NO_KEYS, AgentKeys
 from recorder.feature_codes import FeatureCodes, has_all_of
 from recorder.numbering import Numbering
 
@@ -28,8 +29,10 @@ _BY_DEFAULT: Mapping[str, Any] = {
     "sample": 0,
     "feature_codes": None,
     "rooms": (),
+    "agent_keys": asdict(NO_KEYS),
     "announcement_sha256": "",
     "announcement_to_agent": True,
+    "objection_key": "",
 }
 """Not written in the canonical form: what was signed before there were such fields stays signed."""
 
@@ -40,7 +43,8 @@ class Purpose:
 
     `mode`: every call, a sample drawn by lot (`sample` of SAMPLE_SCALE calls), or the calls for which
     somebody asks while they run. `announcement`: a sound file, of which `announcement_sha256` says, in
-    hexadecimal, which content it has: another sound is another scheme.
+    hexadecimal, which content it has: another sound is another scheme. `objection_key`: whoever is told may
+    press it, and then the call is not recorded.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Purpose:
     sample: int = 0
     announcement_sha256: str = ""
     announcement_to_agent: bool = True
+    objection_key: str = ""
 
     @property
     def retention(self) -> timedelta:
@@ -97,7 +102,7 @@ class Scheme:
     """All of it. `private_prefix` is what an agent dials before a private call (KSF 3.9).
 
     `feature_codes`: the PBX's; None if nobody has said which there are. `rooms`: patterns of the conference
-    rooms in which everybody may be recorded.
+    rooms in which everybody may be recorded. `agent_keys`: what an agent may press during a call.
     """
 
     numbering: Numbering
@@ -109,6 +114,7 @@ class Scheme:
     version: int = 1
     feature_codes: FeatureCodes | None = None
     rooms: tuple[str, ...] = ()
+    agent_keys: AgentKeys = NO_KEYS
 
     def purpose(self, name: str) -> Purpose:
         """Raises KeyError for a name that the scheme does not have."""
@@ -136,6 +142,7 @@ def parse(document: bytes) -> Scheme:
     try:
         raw = json.loads(document)
         codes, rooms = raw.pop("feature_codes", None), tuple(raw.pop("rooms", ()))
+        agent_keys = _made(AgentKeys, raw.pop("agent_keys", {}))
         scheme = Scheme(
             numbering=_made(Numbering, raw.pop("numbering")),
             purposes=tuple(_made(Purpose, it) for it in raw.pop("purposes")),
@@ -144,6 +151,7 @@ def parse(document: bytes) -> Scheme:
             exclusions=tuple(_made(Exclusion, it) for it in raw.pop("exclusions")),
             feature_codes=None if codes is None else _made(FeatureCodes, codes),
             rooms=rooms,
+            agent_keys=agent_keys,
             **raw,
         )
         same = canonical(scheme) == document
@@ -158,7 +166,8 @@ def is_stricter(approved: Scheme, current: Scheme) -> bool:
     """Whether the current scheme only takes away from the approved one, and so may act before it is ratified.
 
     Allowed: more exclusions, numbers or aliases of them; shorter retention; fewer lines, agents, numbers,
-    purposes, conference rooms; more feature codes; a sample in place of every call, or a smaller one.
+    purposes, conference rooms; more feature codes; a code by which an agent makes a call private, or pauses
+    it; a sample in place of every call, or a smaller one.
     Anything else, a changed word included, needs a new signature. A removed line may have stood in the way of
     something; therefore both schemes are asked until the change is ratified (GateStatus.in_force).
     """
@@ -171,6 +180,7 @@ def is_stricter(approved: Scheme, current: Scheme) -> bool:
         and _only_fewer(current.exclusions, approved.exclusions, "name", _narrower_exclusion)
         and has_all_of(current.feature_codes, approved.feature_codes)
         and set(current.rooms) <= set(approved.rooms)
+        and current.agent_keys.only_adds_to(approved.agent_keys)
     )
 
 
@@ -212,8 +222,11 @@ def _narrower_purpose(approved: Purpose, current: Purpose) -> bool:
         listeners=tuple(sorted(current.listeners)),
         mode=approved.mode,
         sample=approved.sample,
+        objection_key=approved.objection_key,
     ) == replace(approved, listeners=tuple(sorted(approved.listeners)))
-    return alike and current.retention_days <= approved.retention_days and _more_seldom(approved, current)
+    may_object = approved.objection_key in ("", current.objection_key)
+    is_shorter = current.retention_days <= approved.retention_days
+    return alike and may_object and is_shorter and _more_seldom(approved, current)
 
 
 def _more_seldom(approved: Purpose, current: Purpose) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from recorder.agent_keys import AgentKeys
 from recorder.feature_codes import DIALLED, PRESSED, FeatureCodes
 from recorder.scheme import SAMPLE_SCALE, Agent, Exclusion, Line, Purpose, Scheme, scheme_hash
 
@@ -13,6 +14,7 @@ def render(scheme: Scheme) -> str:
     sections = (
         _heading(f"Scheme {scheme_hash(scheme)}"),
         _general(scheme),
+        _agent_keys(scheme.agent_keys),
         _feature_codes(scheme.feature_codes),
         *(_purpose(it) for it in sorted(scheme.purposes, key=lambda it: it.name)),
         *(_line(it) for it in sorted(scheme.lines, key=lambda it: it.name)),
@@ -41,6 +43,14 @@ def _general(scheme: Scheme) -> Iterator[str]:
     )
 
 
+def _agent_keys(keys: AgentKeys) -> Iterator[str]:
+    yield "What an agent may press during a call"
+    yield f"  the call is private: what was recorded is destroyed  {keys.private or '-'}"
+    yield f"  the recording pauses, for at most {keys.pause_seconds} s             {keys.pause or '-'}"
+    yield f"  it goes on                                           {keys.resume or '-'}"
+    yield f"  it is recorded for the purposes on demand            {keys.record or '-'}"
+
+
 def _feature_codes(codes: FeatureCodes | None) -> Iterator[str]:
     """Whoever answers one is unknown; and so is who speaks after one was pressed during a call."""
     if codes is None:
@@ -66,10 +76,11 @@ def _purpose(purpose: Purpose) -> Iterator[str]:
 
 
 def _announcement(purpose: Purpose) -> str:
+    objects = f"; who presses {purpose.objection_key} is not recorded" if purpose.objection_key else ""
     if not (purpose.announcement or purpose.announcement_sha256) and purpose.announcement_to_agent:
-        return "-"
+        return f"-{objects}"
     who = "both parties hear it" if purpose.announcement_to_agent else "the other party hears it"
-    return f"{purpose.announcement} (SHA-256 {purpose.announcement_sha256 or '-'}); {who}"
+    return f"{purpose.announcement} (SHA-256 {purpose.announcement_sha256 or '-'}); {who}{objects}"
 
 
 def _mode(purpose: Purpose) -> str:

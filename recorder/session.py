@@ -1,9 +1,8 @@
 """One call: events become facts, facts a verdict, and the difference to the verdict before becomes effects.
 
 Nothing here reads a clock, draws chance or waits. The signalling process feeds events in and carries the
-effects out, in order. A call is anchored at its first offer or never. How far its recording has come is a
-phase of `recorder.leg`, whose table says what a verdict makes of it: each purpose is recorded from the answer
-on, or from when somebody asks; a doubt pauses them all, and a veto ends them all for good.
+effects out, in order. A call is anchored at its first offer or never. What a verdict makes of its recordings
+is the business of `recorder.course`.
 """
 
 from __future__ import annotations
@@ -13,15 +12,18 @@ from datetime import datetime
 from typing import Any
 
 from recorder.account import CHALLENGES, Account
+from recorder.agent_keys import Wish
 from recorder.announcing import Announcing
-from recorder.decision import WITHHELD, CallFacts, Doubt, Kind, Reason, decide
-from recorder.effects import Answer, CloseMedia, Effect, Forward, OpenMedia
+from recorder.course import Course
+from recorder.decision import WITHHELD, CallFacts, Doubt, Reason, Withdrawn
+from recorder.effects import Answer, CloseMedia, Destroy, Done, Effect, Forward, OpenMedia, Remind
 from recorder.ends import DOUBTS, Ends
 from recorder.facts import Lots, disturbed, first_facts, our_role, told, vouched
-from recorder.leg import TABLE, Phase, wanted, word
+from recorder.judgement import Judgement
 from recorder.policy import Policy
 from recorder.said import Heard
 from recorder.taping import Taping
+from recorder.wishes import against_pausing, against_recording, against_resuming
 from sip_hooks.events import (
     Anchor,
     CallAnswered,
@@ -50,10 +52,10 @@ class Session:
         this call by, in recordings, in the ledger and on the screen; drawn, so that it tells nothing.
         """
         self._lots = lots
-        self._policy = policy
         self._new_id = new_id
         self._call = offered.call
         self.id = new_id(16).hex()
+        lots.passes.add(self.id)
         self.conversation = offered.conversation
         self._started_at = offered.at
         self._answered_at: datetime | None = None
@@ -62,15 +64,14 @@ class Session:
         # An earlier pass has led the media to us in an IP version that the callee does not speak.
         self._is_bridge = offered.already_anchored and offered.families[0] != offered.families[1]
         draws = lots.drawn(policy.retention)
-        self._facts = first_facts(offered, policy.approved, withheld, draws, policy.is_trunk_witnessed)
-        self._verdict = decide(self._facts, policy.rules)
-        self._alone = self._verdict  # whatever other calls say
-        self._media: Anchor | None = None
+        facts = first_facts(offered, policy.approved, withheld, draws, policy.is_trunk_witnessed)
+        self._judgement = Judgement(facts, policy)
         self._ends = Ends()
         self._taping = Taping(self.id, offered.at, self._ends, new_id)
         self._recordings = self._taping.recordings
-        self._announcing = Announcing(offered.call, self._ends)
-        self._phase = Phase.HOLD
+        announcing = Announcing(offered.call, self._ends)
+        self._course = Course(self._judgement, self._ends, self._taping, announcing)
+        self._paused_until: datetime | None = None
         self._account = Account(self.id, offered.at, self._recordings, set(), lots.is_counted_by)
         self._was_challenged = self._is_abandoned = self._reported = False
 
@@ -79,20 +80,21 @@ class Session:
         """The number that relay and capture know the call by; None when its media passes us by."""
         return self._taping.number if self._ended_at is None else None
 
+    def is_of(self, number: int) -> bool:
+        """Whether its media has this number, or had while it ran."""
+        return self._taping.number == number
+
     @property
     def withholds(self) -> bool:
         """What this pass shows itself keeps the whole conversation out (`Verdict.concerns_all`)."""
-        return self._verdict.concerns_all and not self._facts.withheld_elsewhere
+        return self._judgement.verdict.concerns_all and not self._judgement.facts.withheld_elsewhere
 
     def is_certain(self, besides: frozenset[Doubt]) -> bool:
         """Whether all who speak in it are known, and may be recorded, whatever `besides` is doubtful."""
         # Where media passes us by nobody hears what is pressed.
-        if self._taping.number is None and self._policy.hears_keys(self._facts):
+        if self._taping.number is None and self._judgement.policy.heeds_keys(self._judgement.facts):
             return False
-        own = self._facts.doubts - besides
-        facts = self._facts if own == self._facts.doubts else self._facts._replace(doubts=own)
-        self._alone = verdict = decide(facts, self._policy.rules, self._alone)
-        return verdict.kind is Kind.BUSINESS and Reason.DISTURBED not in verdict.reasons
+        return self._judgement.is_certain(besides)
 
     @property
     def hears_keys(self) -> bool:
@@ -102,17 +104,17 @@ class Session:
     @property
     def facts(self) -> CallFacts:
         """What is known of it now."""
-        return self._facts
+        return self._judgement.facts
 
     @property
     def is_doubtful(self) -> bool:
         """Whether somebody could not be read, in this pass or in another."""
-        return Disturbance.UNREADABLE.value in self._facts.disturbances
+        return Disturbance.UNREADABLE.value in self._judgement.facts.disturbances
 
     @property
     def is_shown(self) -> bool:
         """Whether anything of this call may be shown while it runs: nothing of one that is kept out."""
-        return self._verdict.kind not in WITHHELD
+        return self._judgement.verdict.kind not in WITHHELD
 
     @property
     def is_over(self) -> bool:
@@ -125,18 +127,20 @@ class Session:
 
     def summary(self) -> dict[str, Any]:
         """As Account.summary."""
-        return self._account.summary(self._verdict, self._facts.direction, self._phase)
+        return self._account.summary(
+            self._judgement.verdict, self._judgement.facts.direction, self._course.phase
+        )
 
     def begin(self) -> list[Effect]:
         """What to do with the INVITE: let it go on, or first ask for media ports."""
-        return [self._first(), *self._account.keep(self._verdict)]
+        return [self._first(), *self._account.keep(self._judgement.verdict)]
 
     def _first(self) -> Effect:
-        if not self._verdict.anchor and not self._is_bridge:
-            return Forward(self._call, self._verdict.strip, None)
-        if not set(self._families) <= self._policy.media_addresses.keys():
-            self._fail("no-media-address")
-            return Forward(self._call, self._verdict.strip, None)
+        if not self._judgement.verdict.anchor and not self._is_bridge:
+            return Forward(self._call, self._judgement.verdict.strip, None)
+        if not set(self._families) <= self._judgement.policy.media_addresses.keys():
+            self._judgement.fail("no-media-address")
+            return Forward(self._call, self._judgement.verdict.strip, None)
         self._taping.number = int.from_bytes(self._new_id(8)) >> 1
         return OpenMedia(self._call, self._taping.number, self._families)
 
@@ -144,12 +148,13 @@ class Session:
         """The relay's ports shown to caller and callee, or None: the call goes on without us."""
         if ports is None:
             self._taping.number = None
-            self._fail("no-media-ports")
-            return [Forward(self._call, self._verdict.strip, None)]
-        to_caller, to_callee = (self._policy.media_addresses[it] for it in self._families)
+            self._judgement.fail("no-media-ports")
+            return [Forward(self._call, self._judgement.verdict.strip, None)]
+        to_caller, to_callee = (self._judgement.policy.media_addresses[it] for it in self._families)
         assert self._taping.number is not None
-        self._media = Anchor((to_caller, ports[0]), (to_callee, ports[1]), self._taping.number)
-        return [Forward(self._call, self._verdict.strip, self._media)]
+        media = Anchor((to_caller, ports[0]), (to_callee, ports[1]), self._taping.number)
+        self._course.is_anchored = True
+        return [Forward(self._call, self._judgement.verdict.strip, media)]
 
     def on_event(self, event: Event, at: datetime) -> list[Effect]:
         """Take in one event of this call and return what it makes necessary."""
@@ -166,7 +171,9 @@ class Session:
             self._learn(event)
         # Else the ACK carries the answer.
         is_described = self._taping.number is None or self._ends.are_known()
-        self._facts = self._facts._replace(answered=self._answered_at is not None and is_described)
+        self._judgement.facts = self._judgement.facts._replace(
+            answered=self._answered_at is not None and is_described
+        )
         return effects + self._decide(at)
 
     def _learn(self, event: Event) -> None:
@@ -175,18 +182,22 @@ class Session:
             self._answered_at = event.at
         if isinstance(event, (CallAnswered, MediaKept)):
             self._look_at_media()
-        self._facts = told(self._facts, event)
+        self._judgement.facts = told(self._judgement.facts, event)
 
     def abandon(self, at: datetime) -> list[Effect]:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
         self._is_abandoned = True
         self._account.failures.add("internal-error")  # not decided afresh: that may be what cannot be done
-        return self._taping.listen(False, self._facts) + self._suppress(at)
+        return self._taping.listen(False, self._judgement.facts) + self._course.suppress(at)
 
     def cut_off(self, at: datetime) -> list[Effect]:
         """The service stops while this call runs."""
         self._account.failures.add("service-stopped")
-        return [] if self._reported else self._account.close(self._verdict, self._answered_at, at, False)
+        return (
+            []
+            if self._reported
+            else self._account.close(self._judgement.verdict, self._answered_at, at, False)
+        )
 
     def resume_media(self) -> list[Effect]:
         """The media broker was out of reach and has shut every tap."""
@@ -197,57 +208,105 @@ class Session:
 
         A purpose is begun if every other rule permits it now; a request that is refused is forgotten.
         """
-        asked = sorted(set(purposes) or self._verdict.because_of(Reason.NOT_REQUESTED))
-        refused = {purpose: reasons for purpose in asked if (reasons := self._against(purpose))}
+        asked = sorted(set(purposes) or self._judgement.verdict.because_of(Reason.NOT_REQUESTED))
+        refused = {
+            purpose: reasons
+            for purpose in asked
+            if (reasons := against_recording(purpose, self._course.standing()))
+        }
         granted = frozenset(asked) - refused.keys()
         if not granted:
             return Answer((), refused, [])
-        self._facts = self._facts._replace(requested=self._facts.requested | granted)
+        self._judgement.facts = self._judgement.facts._replace(
+            requested=self._judgement.facts.requested | granted
+        )
         return Answer(tuple(sorted(granted)), refused, self._decide(at))
 
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
         """Somebody ends the recording for good, for these purposes or as a whole; the horizon is dropped."""
-        before, named = self._facts.stopped, frozenset(purposes)
-        self._facts = self._facts._replace(stopped=before | named if named and before is not None else None)
+        before, named = self._judgement.facts.stopped, frozenset(purposes)
+        self._judgement.facts = self._judgement.facts._replace(
+            stopped=before | named if named and before is not None else None
+        )
         return self._decide(at)
+
+    def pause(self, at: datetime, since: datetime | None = None) -> Done:
+        """Somebody wants silence, from `since` on. It ends by itself, and asking again makes it no longer."""
+        if refused := against_pausing(self._course.standing()):
+            return Done(refused, [])
+        limit = self._judgement.policy.longest_pause
+        self._paused_until = at + limit
+        self._judgement.facts = self._judgement.facts._replace(paused=True)
+        return Done((), [*self._decide(since or at), Remind(self._call, limit.total_seconds())])
+
+    def resume(self, at: datetime) -> Done:
+        """Nobody wants silence any more; whatever else is in the way stays there."""
+        if refused := against_resuming(self._course.standing()):
+            return Done(refused, [])
+        self._paused_until = None
+        self._judgement.facts = self._judgement.facts._replace(paused=False)
+        return Done((), self._decide(at))
+
+    def pass_time(self, at: datetime) -> list[Effect]:
+        """So much time has gone by: a pause may be over."""
+        if self._paused_until is None:
+            return []
+        left = (self._paused_until - at).total_seconds()
+        return self.resume(at).effects if left <= 0 else [Remind(self._call, left)]
+
+    def withdraw(self, why: Withdrawn, at: datetime) -> list[Effect]:
+        """Nothing of it may be kept, from its beginning on and for good."""
+        if self._judgement.facts.withdrawn in (why, "private-code"):
+            return []
+        self._judgement.facts = self._judgement.facts._replace(withdrawn=why)
+        destroy = Destroy(tuple(sorted(self._lots.passes)), self._started_at.date(), why)
+        self._account.destroy = destroy
+        return [*self._taping.discard(), *self._decide(at), destroy]
+
+    def is_objection(self, keys: str) -> bool:
+        """Whether by one of these keys the outside party, which has been told or is being told, objects."""
+        verdict, objections = self._judgement.verdict, self._judgement.policy.objections
+        concerned = {*verdict.purposes, *self._recordings.purposes()}
+        meant = {key for name in concerned for key in objections.get(name, ())}
+        return self._judgement.facts.answered and not meant.isdisjoint(keys)
 
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
-        self._facts = self._facts._replace(withheld_elsewhere=True)
+        self._judgement.facts = self._judgement.facts._replace(withheld_elsewhere=True)
         return self._decide(at)
 
     def distrust(self, at: datetime) -> list[Effect]:
         """In another pass of the same conversation somebody cannot be read."""
-        self._facts = disturbed(self._facts, Disturbance.UNREADABLE, ())
+        self._judgement.facts = disturbed(self._judgement.facts, Disturbance.UNREADABLE, ())
         return self._decide(at)
 
     def doubt(self, doubt: Doubt, at: datetime) -> list[Effect]:
         """It is not certain any more who speaks: nothing is taken until this is settled."""
-        self._facts = self._facts._replace(doubts=self._facts.doubts | {doubt})
+        self._judgement.facts = self._judgement.facts._replace(doubts=self._judgement.facts.doubts | {doubt})
         return self._decide(at)
 
     def settle(self, doubt: Doubt, at: datetime) -> list[Effect]:
         """There is positive evidence that this doubt is over."""
-        self._facts = self._facts._replace(doubts=self._facts.doubts - {doubt})
+        self._judgement.facts = self._judgement.facts._replace(doubts=self._judgement.facts.doubts - {doubt})
         return self._decide(at)
 
     def vouch(self, inside: frozenset[str] | None, at: datetime) -> list[Effect]:
         """A source of evidence says who speaks inside; None: nobody says so any more."""
-        self._facts = vouched(self._facts, inside)
+        self._judgement.facts = vouched(self._judgement.facts, inside)
         return self._decide(at)
 
     def on_policy(self, policy: Policy, at: datetime) -> list[Effect]:
         """Another policy is in force from now on."""
-        self._policy = policy
+        self._judgement.policy = policy
         draws = self._lots.drawn(policy.retention)
-        self._facts = self._facts._replace(approved=policy.approved, draws=draws)
+        self._judgement.facts = self._judgement.facts._replace(approved=policy.approved, draws=draws)
         return self._decide(at)
 
     def on_announced(self, number: int, became: Heard | str, at: datetime) -> list[Effect]:
         """What became of an announcement (Play): it was heard whole, or why not."""
         if self._ended_at is not None:
             return []
-        self._facts = self._announcing.over(number, became, self._facts)
+        self._course.announced(number, became)
         return self._decide(at)
 
     def on_capture(self, message: Mapping[str, Any]) -> list[Effect]:
@@ -264,22 +323,21 @@ class Session:
         more will be heard. Else it goes on where it was.
         """
         return (
-            self._taping.on_capture_back(is_restarted, self._facts, self._policy) + self._report_when_done()
+            self._taping.on_capture_back(is_restarted, self._judgement.facts, self._judgement.policy)
+            + self._report_when_done()
         )
 
-    def _fail(self, failure: str) -> None:
-        self._facts = self._facts._replace(failures=self._facts.failures | {failure})
-        self._verdict = decide(self._facts, self._policy.rules, self._verdict)
-
     def _on_untouched(self) -> list[Effect]:
-        self._fail("not-anchored")
-        number, self._taping.number, self._media = self._taping.number, None, None
+        self._judgement.fail("not-anchored")
+        number, self._taping.number, self._course.is_anchored = self._taping.number, None, False
         return [] if number is None else [CloseMedia(number)]
 
     def _on_media(self, event: MediaNegotiated) -> list[Effect]:
         if event.obstacles:
             found = frozenset(it.value for it in event.obstacles)
-            self._facts = self._facts._replace(obstacles=self._facts.obstacles | found)
+            self._judgement.facts = self._judgement.facts._replace(
+                obstacles=self._judgement.facts.obstacles | found
+            )
         if self._taping.number is None:
             return []
         self._ends.learn(event)
@@ -288,100 +346,26 @@ class Session:
 
     def _look_at_media(self) -> None:
         """Somebody on hold hears music, or somebody else; and media that goes elsewhere goes to whom?"""
-        found = self._ends.doubts(our_role(self._facts), self._answered_at is not None)
-        self._facts = self._facts._replace(doubts=self._facts.doubts - DOUBTS | found)
+        found = self._ends.doubts(our_role(self._judgement.facts), self._answered_at is not None)
+        self._judgement.facts = self._judgement.facts._replace(
+            doubts=self._judgement.facts.doubts - DOUBTS | found
+        )
 
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
-        self._verdict = decide(self._facts, self._policy.rules, self._verdict)
-        heard = self._taping.listen(self._is_heard(), self._facts)
-        return [*heard, *self._act(at), *self._account.keep(self._verdict)]
+        self._judgement.decide()
+        heard = self._taping.listen(self._is_heard(), self._judgement.facts)
+        return [*heard, *self._course.follow(self.number, at), *self._account.keep(self._judgement.verdict)]
 
     def _is_heard(self) -> bool:
-        """Whether the keys of our telephone matter: beside other calls also if nothing is kept any more."""
-        is_out = self._verdict.kind in WITHHELD or Reason.DISTURBED in self._verdict.reasons
-        return self._policy.hears_keys(self._facts) and not is_out and not self._is_abandoned
-
-    def _act(self, at: datetime) -> list[Effect]:
-        self._look_for_media()
-        effects = self._announce() + self._end_stopped(at)
-        before, phase = self._phase, TABLE[self._phase][word(self._verdict)]
-        if phase is Phase.SUPPRESSED:
-            return effects + self._suppress(at)
-        self._phase = phase
-        if phase is Phase.PAUSED:  # also again: a doubt may reach back to before the one that paused it
-            return effects + self._taping.pause(self._facts, self._policy, at)
-        if phase is Phase.RECORDING and before is Phase.PAUSED:
-            effects += self._taping.resume(self._facts, self._policy, at)
-        return effects + self._follow_purposes(at)
-
-    def _announce(self) -> list[Effect]:
-        """Tell the outside party what it has to know before anything is recorded."""
-        is_for_good, number = self._phase is Phase.SUPPRESSED, self.number if self._media else None
-        waiting = () if is_for_good else self._verdict.because_of(Reason.NOT_TOLD_YET, alone=True)
-        before = self._facts
-        self._facts, effects = self._announcing.follow(waiting, before, self._policy, number)
-        self._verdict = decide(self._facts, self._policy.rules, self._verdict)
-        return effects if self._facts is before else effects + self._announce()
-
-    def _follow_purposes(self, at: datetime) -> list[Effect]:
-        """What is to be recorded now and is not begins; what is not permitted any more takes all with it."""
-        if self._phase not in (Phase.ELIGIBLE, Phase.RECORDING):
-            return []
-        now = self._verdict.recorded()
-        if set(self._recordings.running()) - set(now):
-            return self._suppress(at)
-        new = tuple(purpose for purpose in now if purpose not in self._recordings)
-        if not new:
-            return []
-        self._phase = Phase.RECORDING
-        return self._taping.begin(new, self._verdict, self._facts, self._policy, at)
-
-    def _look_for_media(self) -> None:
-        """What is wanted of media that does not pass through us, or cannot be kept, has failed."""
-        if wanted(self._verdict) and self._media is None:
-            self._fail("not-anchored")
-        elif wanted(self._verdict) and (obstacle := self._ends.obstacle(self._recordings.purposes())):
-            self._facts = self._facts._replace(obstacles=self._facts.obstacles | {obstacle})
-            self._verdict = decide(self._facts, self._policy.rules, self._verdict)
-
-    def _end_stopped(self, at: datetime) -> list[Effect]:
-        """Those recordings end that nothing but somebody's wish ends; the call's others may go on."""
-        lost = self._verdict.because_of(Reason.STOPPED, alone=True) & set(self._recordings.running())
-        if not lost or self._facts.stopped is None:
-            return []
-        effects = self._taping.stop(sorted(lost), at)
-        if not self._recordings.running():
-            self._phase = Phase.HOLD
-        return effects
-
-    def _suppress(self, at: datetime) -> list[Effect]:
-        """For good."""
-        self._phase = Phase.SUPPRESSED
-        hushed = self._announcing.stop()
-        if not self._recordings.running():
-            return hushed
-        return hushed + self._taping.taint(
-            self._verdict.reasons[0].value if self._verdict.reasons else "unlisted", at
-        )
-
-    def _against(self, purpose: str) -> tuple[str, ...]:
-        """Why this purpose is not recorded, although somebody asks for it; nothing if it is, or may be."""
-        if purpose in self._recordings.running():
-            return ()
-        if self._phase is Phase.SUPPRESSED or purpose in self._recordings:
-            return ("stopped-before",)
-        asked = self._facts._replace(requested=self._facts.requested | {purpose})
-        verdict = decide(asked, self._policy.rules)
-        found = verdict.purposes.get(purpose)
-        if found is None:
-            return (Reason.NOT_PERMITTED.value,)
-        if purpose not in wanted(verdict):
-            return tuple(it.value for it in found.reasons) + verdict.details
-        if self._media is None:
-            return ("not-anchored",)
-        obstacle = self._ends.obstacle(self._recordings.purposes())
-        return () if obstacle is None else (obstacle,)
+        """Whether the keys of our telephone matter: beside other calls also if nothing is kept any more, and
+        for the private code as long as there may be something to destroy.
+        """
+        policy, verdict, facts = self._judgement.policy, self._judgement.verdict, self._judgement.facts
+        is_out = verdict.kind in WITHHELD or Reason.DISTURBED in verdict.reasons
+        is_kept = facts.withdrawn != "private-code" and bool(self._recordings.purposes())
+        is_private = Wish.PRIVATE in policy.codes.values() and (is_kept or verdict.kind not in WITHHELD)
+        return policy.hears_keys(facts) and (is_private or not is_out) and not self._is_abandoned
 
     def _on_end(self, event: CallEnded) -> list[Effect]:
         self._ended_at = event.at
@@ -395,4 +379,6 @@ class Session:
         if self._ended_at is None or not self._recordings.are_ended() or self._reported:
             return []
         self._reported = True
-        return self._account.close(self._verdict, self._answered_at, self._ended_at, self._was_challenged)
+        return self._account.close(
+            self._judgement.verdict, self._answered_at, self._ended_at, self._was_challenged
+        )

@@ -37,6 +37,7 @@ class Taping:
         self._ends = ends
         self._new_id = new_id
         self._paused_at: datetime | None = None
+        self._is_discarded = False
         self._keys: _Listened | None = None
         self._heard_under: dict[str, dict[str, str]] | None = None  # the SRTP keys of what is listened to
 
@@ -104,6 +105,15 @@ class Taping:
         self.recordings.end()
         return [self._tap("none"), self._tell("taint", reason=reason, ended_at=at.isoformat())]
 
+    def discard(self) -> list[Effect]:
+        """Destroy all that was recorded, and keep nothing more."""
+        if not self.recordings.purposes():
+            return []
+        self._is_discarded = True
+        shut = [self._tap("none")] if self.recordings.running() else []
+        self.recordings.end()
+        return [*shut, self._tell("discard")]
+
     def stop(self, purposes: Iterable[str], at: datetime) -> list[Effect]:
         """These recordings end, the others go on."""
         ids = [self.recordings.stop(purpose) for purpose in purposes]
@@ -139,6 +149,8 @@ class Taping:
     def on_capture_back(self, is_restarted: bool, facts: CallFacts, policy: Policy) -> list[Effect]:
         """Capture can be reached again; what it does not know any more begins in a new part."""
         self.recordings.on_capture_back(is_restarted)
+        if self._is_discarded:  # the order may have been lost
+            return [self._tell("discard")]
         running = self.recordings.running()
         if not running:
             return []

@@ -12,6 +12,7 @@ from sip_hooks.sdp import Obstacle
 REASONS: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.PRIVATE_PREFIX: "the agent dialled the private prefix",
+        Reason.PRIVATE_CODE: "the agent said during the call that it is private",
         Reason.EMERGENCY_NUMBER: "an emergency number",
         Reason.EXCLUDED: "somebody in the call is never recorded ([[exclusions]])",
         Reason.WITHHELD_ELSEWHERE: "another leg of the same conversation is kept out",
@@ -30,6 +31,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.NO_EVIDENCE: "nobody says who speaks inside the PBX now",
         Reason.NO_EVIDENCE_SOURCE: "nobody can say who speaks inside the PBX ([trunk] evidence)",
         Reason.ALREADY_ANCHORED: "the call crosses us twice and is recorded at the other crossing",
+        Reason.OBJECTION: "the other party objected to being recorded",
         Reason.STOPPED: "somebody stopped the recording",
         Reason.DISTURBED: "something happened after which it is not certain who speaks",
         Reason.DOUBTFUL: "it was not certain who speaks",
@@ -44,6 +46,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.NOT_TOLD_YET: "the other party has to hear the announcement to its end first",
         Reason.NOT_SAMPLED: "the lot was not drawn",
         Reason.NOT_REQUESTED: "nobody has asked for it",
+        Reason.PAUSED: "somebody has paused the recording for a while",
         Reason.NOT_ANSWERED: "it is not answered",
         Reason.LINE_ALLOWS: "the line allows it and nothing speaks against it",
     }
@@ -119,8 +122,12 @@ FAILURES: Mapping[str, str] = MappingProxyType(
         "storage-too-slow": "the storage was too slow",
         "disk-full": "the disk was full",
         "disk-low": "the disk was nearly full",
+        "paused-before": "it is paused already, and asking again makes the pause no longer",
+        "not-paused": "it is not paused",
+        "not-recorded": "it is not recorded, and will not be",
         "stopped-before": "it was stopped before, and a recording is never taken up again",
         "order-refused": "capture did not understand the order; see the log",
+        "withdrawn": "nothing of the call may be kept",
         "tainted": "the call had to be kept out by then",
         "session-in-use": "capture had the number of the call already; see the log",
         "too-large": "the call's names were too long for capture",

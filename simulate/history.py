@@ -70,6 +70,8 @@ TURNS: tuple[Turn, ...] = (
     keys.presses_feature_code,
     keys.presses_feature_code,
     keys.presses_keys,
+    keys.becomes_private,
+    keys.pauses,
     keys.other_presses,
     keys.presses_around_a_hold,
     keys.beside,
@@ -81,6 +83,10 @@ TURNS: tuple[Turn, ...] = (
     transfers.taken_over,
     transfers.three_way,
 )
+
+
+LATEST_SECONDS = 0.8
+"""By then everything that came before the end has been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ def happen(
     if talk is not None and talk.is_up:
         world.wait(world.witness.lateness if talk.is_on_trunk else 0.0)
         turns.hang_up(talk)
-    world.wait(0.2)
+    world.wait(LATEST_SECONDS)
     return judged(world, tuple(steps))
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from simulate.dialogue import Dialog, Word
 from simulate.openings import Talk
-from simulate.people import CUSTOMERS, KEY_SECONDS, NEVER
+from simulate.people import CUSTOMERS, KEY_SECONDS, NEVER, PAUSE_SECONDS
 from simulate.transfers import consult, end
-from simulate.turns import HOLDS, hold, resumes, settle
+from simulate.turns import HOLDS, hang_up, hold, holds, refreshes, resumes, settle
 from simulate.world import World
 
 CODES = ("##", "*2")
@@ -83,9 +83,43 @@ def presses_keys(talk: Talk) -> None:
     _choose(talk.world, talk.phone, talk.leg)
 
 
+def becomes_private(talk: Talk) -> None:
+    """The agent says that the call is private: not a frame of it may be left, whatever comes until its end.
+    What is joined to it from then on is kept out as well, so nothing is.
+    """
+    press(talk.world, talk.phone, "*77")
+    talk.world.note(talk.leg, "barred", False)
+    if talk.is_up and talk.world.chances(0.6):
+        talk.world.choose(refreshes, holds)(talk)
+    if talk.is_up:
+        hang_up(talk)
+
+
+def pauses(talk: Talk) -> None:
+    """The agent pauses the recording, as for card data, and resumes it, or lets it end by itself: not a frame
+    from the last key of the code on. How soon it goes on is owed to nobody.
+    """
+    world, began = talk.world, talk.world.link.now
+    press(world, talk.phone, "*7", talk.shows("perhaps"))
+    press(world, talk.phone, "8", talk.shows("doubt"))
+    world.wait(world.choose(0.5, 3.0, 20.0))
+    if world.chances(0.2):
+        press(world, talk.phone, "*78")
+    is_by_itself = world.chances(0.3)
+    world.wait(began + PAUSE_SECONDS - world.link.now if is_by_itself else 0.0)
+    for word in talk.shows("clear"):
+        world.note(*word[:3])
+    if is_by_itself:
+        world.wait(PAUSE_SECONDS)
+    else:
+        press(world, talk.phone, "*79")
+        world.wait(1.0)
+    world.note(talk.leg, "harmless", False)
+
+
 def other_presses(talk: Talk) -> None:
     """The other party presses what would be a code: the PBX takes none from there."""
-    press(talk.world, talk.far, talk.world.choose("1", "#", *CODES))
+    press(talk.world, talk.far, talk.world.choose("1", "#", "*77", "*78", *CODES))
 
 
 def presses_around_a_hold(talk: Talk) -> None:

@@ -13,7 +13,7 @@ from recorder.policy import Announcement, Policy
 from recorder.rules import compile_rules
 
 Kind = Literal["agent", "customer", "privileged", "unlisted"]
-HORIZON_SECONDS, TRUNK_HORIZON_SECONDS, KEY_SECONDS = 2.0, 5.0, 30.0
+HORIZON_SECONDS, TRUNK_HORIZON_SECONDS, KEY_SECONDS, PAUSE_SECONDS = 2.0, 5.0, 30.0, 60.0
 
 SCHEME = """\
 [[listeners]]
@@ -33,6 +33,12 @@ internal = ["200-299", "600-609", "700-709", "+31201234230"]
 
 [private]
 prefix = "*31"
+in_call_code = "*77"
+
+[pause]
+code = "*78"
+resume_code = "*79"
+limit = "60 s"
 
 [feature_codes]
 pickup = ["*8"]
@@ -182,5 +188,7 @@ def _policy(text: str) -> Policy:
         horizon,
         {4: "10.0.0.1"},
         feature_codes=scheme.feature_codes,
+        codes=scheme.agent_keys.wishes(),
+        longest_pause=timedelta(seconds=PAUSE_SECONDS),
         is_trunk_witnessed=True,
     )

@@ -14,6 +14,7 @@ from recorder.calls import Calls
 from recorder.effects import (
     AskForEvidence,
     CloseMedia,
+    Destroy,
     Effect,
     Forward,
     KeepInMind,
@@ -208,11 +209,11 @@ class Proxy:
             case NoteOutcome() | NoteWithheld():
                 self._tell("effect", effect)
                 self.notes.append(effect)
-            case SetRemote() | KeepInMind():
+            case SetRemote() | KeepInMind() | Destroy():
                 pass
 
     def _answer(self, message: dict[str, Any]) -> None:
-        """What capture tells, a moment later."""
+        """What capture tells, a moment later: after the keys that came before the order."""
         if message["op"] == "begin":
             said = [
                 {"event": "opened", "recording": row["recording"], "clip": "c" * 32}
@@ -221,10 +222,13 @@ class Proxy:
         elif message["op"] in ("finish", "taint", "stop"):
             ended = [id for id, clip in self.media.clips.items() if clip.session == message["session"]]
             said = [{"event": "sealed", "recording": message.get("recording", id)} for id in ended]
+        elif message["op"] == "discard":
+            ended = [id for id, clip in self.media.clips.items() if clip.session == message["session"]]
+            said = [{"event": "discarded", "recording": id} for id in ended]
         else:
             return
         for each in said:
-            self._link.later(0.01, partial(self._captured, each))
+            self._link.later(max(0.0, self._told_at - self._link.now) + 0.01, partial(self._captured, each))
 
     def _captured(self, message: dict[str, Any]) -> None:
         self._carry_out(self.calls.on_capture(message))

@@ -97,8 +97,9 @@ class Media:
                 self._cut(found, since.total_seconds(), now)
             case "listen":
                 self._listened[session] = message["side"], frozenset(message["payload_types"])
-            case "taint":
+            case "taint" | "discard" as end:
                 self._end(found, now)
+                self._forget(session if end == "discard" else None)
             case "stop":
                 self._end([self.clips[message["recording"]]], now)
             case "finish":
@@ -107,6 +108,12 @@ class Media:
                 pass
             case unknown:
                 raise ValueError(f"the model of capture knows no {unknown!r}")
+
+    def _forget(self, session: int | None) -> None:
+        """What was kept of the whole call, sealed or not: the catalogue destroys that."""
+        for clip in self.clips.values():
+            if clip.session == session:
+                clip.kept = []
 
     def _finish(self, session: int, now: float) -> None:
         found = self._of(session)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from recorder import decision, numbering, session
+from recorder import decision, judgement, numbering
 from sip_hooks import headers, sdp, uri
 
 PURE: tuple[Callable[..., Any], ...] = (
@@ -67,4 +67,4 @@ def remember_decisions() -> None:
             found = decided[key] = decide(facts, rules)
         return found
 
-    setattr(session, decide.__name__, remembered)
+    setattr(judgement, decide.__name__, remembered)

@@ -1,4 +1,4 @@
-"""`make soak kill`, `calls` and `announce`: a report as JSON; the exit status is 0 when everything held."""
+"""`make soak kill`, `calls`, `announce`, `private`: a report as JSON; exit status 0 when all held."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from soak import announce, beside, calls, kill
+from soak import announce, beside, calls, kill, private
 
 
 def main() -> int:
@@ -39,6 +39,11 @@ def main() -> int:
     telling.add_argument("--beside", type=int, default=40, help="each other, at once")
     telling.add_argument("--seed", type=int, default=1)
     telling.set_defaults(work=_announce)
+    hushing = runs.add_parser("private", help="calls become private at random instants")
+    hushing.add_argument("--calls", type=int, default=1000)
+    hushing.add_argument("--agents", type=int, default=8, help="that call at once")
+    hushing.add_argument("--seed", type=int, default=1)
+    hushing.set_defaults(work=_private)
     wanted = parser.parse_args()
     work: Callable[[Path, argparse.Namespace], dict[str, Any]] = wanted.work
     with tempfile.TemporaryDirectory(prefix="doelband-soak-") as directory:
@@ -58,6 +63,10 @@ def _calls(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
 
 def _announce(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     return announce.run(directory, announce.Plan(wanted.calls, wanted.beside, wanted.seed))
+
+
+def _private(directory: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    return private.run(directory, private.Plan(wanted.calls, wanted.seed, wanted.agents))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ half-way (https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#sqlite-transact
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from storage.errors import Conflict, Corrupt, DiskFull, Unavailable
 from storage.tables import SCHEMA_REVISION
 
 _BUSY_SECONDS = 15
+_CHECKPOINT_SECONDS = 0.2
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",  # first: the next one may already have to wait
     "PRAGMA journal_mode = WAL",
@@ -79,6 +82,15 @@ class Database:
                 async with self._writing.begin() as connection:
                     yield connection
 
+    async def empty_log(self) -> None:
+        """Bring all that is committed into the file itself and leave nothing in the log beside it. Raises
+        Unavailable while a reader is in its way.
+        """
+        async with self._turn:
+            is_busy = await asyncio.to_thread(_checkpoint, self.path)
+        if is_busy:
+            raise Unavailable("empty the catalogue's log", "somebody reads it; it is tried again")
+
     async def _migrate(self) -> None:
         async with self.read() as connection:
             if await connection.run_sync(_revision) == SCHEMA_REVISION:
@@ -120,6 +132,15 @@ def _prepare(path: Path) -> None:
         raise Unavailable(
             f"open the catalogue {path}", f"give the service's user the directory ({error.strerror})"
         ) from error
+
+
+def _checkpoint(path: Path) -> bool:
+    """Whether somebody was in the way; not waited for long, since nobody writes meanwhile."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_CHECKPOINT_SECONDS)) as connection:
+            return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+    except sqlite3.Error:
+        return True
 
 
 def _on_connect(connection: Any, record: object) -> None:

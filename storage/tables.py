@@ -31,7 +31,7 @@ from sqlalchemy import (
 from storage.lifecycle import State
 from storage.model import ApprovalKind, Became, CertificateState, Ending, Outcome, Withheld
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -192,6 +192,13 @@ withheld_count = Table(
     Column("day", Date, primary_key=True),
     Column("kind", Word(Withheld), primary_key=True),
     Column("count", Integer, nullable=False),
+)
+
+withdrawn = Table(
+    "withdrawn",
+    metadata,
+    _id("call", primary_key=True),
+    Column("day", Date, nullable=False),
 )
 
 destroyed_day = Table(

@@ -6,6 +6,7 @@ finish      what arrived until the end is committed, the clip is sealed as `comp
             last second, that is the end: it may have been a code, and nobody has said so yet
 taint, stop what is held is overwritten, the clip ends where it was last certain
 codec       audio that cannot be kept: as a taint, and reported as failed
+discard     what is held is overwritten, and what was written is destroyed
 suspension  signalling has gone: packets are held, none is committed, until it comes back or time is up
 pause       what arrived before is held, nothing is kept of what arrives until the resume, and from then on
             what is held is committed in its time (`horizon`); the clip has a mark at both instants, and
@@ -214,6 +215,10 @@ class CapturedRecording:
         end = self._timeline.end
         self._write(self._timeline.close(end))
         await self._seal(reason, self._instant(end), failed)
+
+    async def discard(self) -> None:
+        """Destroy what was committed, too. What was held has been dropped (`drop`)."""
+        await self._track.discard()
 
     async def break_off(self, opened: asyncio.Task[None]) -> None:
         """Something went wrong that nobody foresaw: drop what is held, keep what was committed."""

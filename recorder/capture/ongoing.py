@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
+
+import structlog
 
 from recorder.capture.call import CapturedRecording
-from recorder.channel import Channel
+from recorder.capture.orders import refusals
+from recorder.channel import Channel, Message
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -30,3 +37,18 @@ class Ongoing:
         self.owner = client
         self.recording.is_suspended = False
         self.recording.tell_opened()
+
+
+async def see_to_end(recording: CapturedRecording, end: Coroutine[Any, Any, None]) -> None:
+    """See a recording to its end; it is told of, whatever happens."""
+    try:
+        await end
+    except Exception as error:
+        log.error("a recording could not be ended", error=type(error).__name__)
+        recording.give_up()
+
+
+def refuse(client: Channel, message: Message, reason: str) -> None:
+    """Tell of an order that it is not carried out."""
+    for event in refusals(message, reason):
+        client.send(event)

@@ -14,12 +14,14 @@
     stop     session, recording, reason, ended_at
                                          one of its recordings ends: drop what is held of it, seal
     taint    session, reason, ended_at   it must not be recorded: drop what is held, seal
+    discard  session                     nothing of it may be kept: drop what is held, destroy what is written
 
 `srtp` is null, or the suite, key (master key and salt) and mki of each side, a and b, in hexadecimal.
 
 Events back to whoever gave the order: `hello` (run: differs after a restart), then for each recording
-`opened`, and at the end `sealed` or `failed` (recording, clip, part, seconds, bytes, reason). What cannot be
-carried out is `refused` (session, error); a `begin`'s recordings have `failed` then, if they can be read.
+`opened`, and at the end `sealed`, `failed` or `discarded` (recording, clip, part, seconds, bytes, reason).
+What cannot be carried out is `refused` (session, error); a `begin`'s recordings have `failed` then, if they
+can be read.
 `keys` (session, keys, at, heard_in) tells of a call that is listened to.
 """
 

@@ -2,8 +2,8 @@
 
 It serves signalling over `capture.sock`. When that connection drops, its calls are held, and nothing of
 them is committed, for a grace period: the same `begin` again goes on with the same part; without it they
-end where they were last certain. Each recording of a call begins and may end by itself; a taint is of the
-whole call: all its recordings end, and a later `begin` for it is refused.
+end where they were last certain. Each recording of a call begins and may end by itself; taint and discard
+end them all, and a later `begin` for the call is refused.
 
 What nobody foresaw costs the call in which it happened, or what was tapped since the last beat, and never the
 process. It is logged by its type alone: a message could quote what it must not.
@@ -27,7 +27,7 @@ import structlog
 
 from recorder.capture.call import CapturedRecording
 from recorder.capture.keys import Keys
-from recorder.capture.ongoing import Ongoing
+from recorder.capture.ongoing import Ongoing, refuse, see_to_end
 from recorder.capture.orders import (
     Begin,
     OrderError,
@@ -35,7 +35,6 @@ from recorder.capture.orders import (
     codecs_of,
     ending_of,
     instant_of,
-    refusals,
     session_of,
     told_of,
 )
@@ -200,15 +199,15 @@ class Capture:
         except OrderError as error:
             log.error("order refused", why=str(error))
             if operation == "begin":
-                _refuse(client, message, "order-refused")
+                refuse(client, message, "order-refused")
             else:
                 client.send({"event": "refused", "session": message.get("session"), "error": str(error)})
         except Exception as error:  # what nobody foresaw: nothing more of this call is recorded
             log.error("order not carried out", error=type(error).__name__)
-            for running in self._of(session_of(message)):
-                self._break_off(running, error)
+            for it in self._of(session_of(message)):
+                self._break_off(it, error)
             if operation == "begin":
-                _refuse(client, message, "internal")
+                refuse(client, message, "internal")
 
     def _carry_out(self, client: Channel, message: Message) -> None:
         acts = {
@@ -218,6 +217,7 @@ class Capture:
             "finish": self._finish,
             "stop": self._stop,
             "taint": self._taint,
+            "discard": self._discard,
         }
         operation = message.get("op")
         self._drain()  # what came before an order is of before it: its keys, whoever listened, what was kept
@@ -242,11 +242,11 @@ class Capture:
             found = self._running.get(begin.session, {})
             known = found.get(begin.plan.recording_id)
             if begin.session in self._tainted:
-                _refuse(client, message | {"recordings": [row]}, "tainted")
+                refuse(client, message | {"recordings": [row]}, "tainted")
             elif known is not None and known.purpose == begin.plan.purpose:
                 known.go_on(client)
             elif known is not None or begin.plan.purpose in {it.purpose for it in found.values()}:
-                _refuse(client, message | {"recordings": [row]}, "session-in-use")
+                refuse(client, message | {"recordings": [row]}, "session-in-use")
             else:
                 self._start(client, begin)
 
@@ -291,7 +291,7 @@ class Capture:
         for running in self._of(ending.session):
             self._forget(running)
             end = running.recording.finish(ended_at, self._now_ns(), running.opened)
-            self._spawn(_ended(running.recording, end))
+            self._spawn(see_to_end(running.recording, end))
 
     def _stop(self, message: Message) -> None:
         ending = ending_of(message)
@@ -301,11 +301,24 @@ class Capture:
 
     def _taint(self, message: Message) -> None:
         ending = ending_of(message)
-        self._tainted[ending.session] = None
-        if len(self._tainted) > REMEMBERED_TAINTS:
-            del self._tainted[next(iter(self._tainted))]
+        self._bar(ending.session)
         for running in self._of(ending.session):
             self._cut(running, ending.reason or "tainted")
+
+    def _discard(self, message: Message) -> None:
+        session = session_of(message)
+        self._bar(session)
+        for it in self._of(session):
+            self._forget(it)
+            it.recording.drop()
+            self._spawn(see_to_end(it.recording, it.recording.discard()))
+        self._drain()  # what of it is still in the rings is overwritten now
+
+    def _bar(self, session: int) -> None:
+        """A later `begin` for this call is refused."""
+        self._tainted[session] = None
+        if len(self._tainted) > REMEMBERED_TAINTS:
+            del self._tainted[next(iter(self._tainted))]
 
     def _cut(self, running: Ongoing, reason: str, failed: bool = False) -> None:
         if not self._forget(running):
@@ -313,12 +326,12 @@ class Capture:
         running.recording.drop()
         self._drain()  # what of it is still in the rings is overwritten now
         end = running.recording.cut(reason, running.opened, failed)
-        self._spawn(_ended(running.recording, end))
+        self._spawn(see_to_end(running.recording, end))
 
     def _break_off(self, running: Ongoing, error: Exception) -> None:
         log.error("a recording was broken off", error=type(error).__name__)
         self._forget(running)
-        self._spawn(_ended(running.recording, running.recording.break_off(running.opened)))
+        self._spawn(see_to_end(running.recording, running.recording.break_off(running.opened)))
 
     def _of(self, session: int) -> list[Ongoing]:
         return list(self._running.get(session, {}).values())
@@ -380,17 +393,3 @@ class Capture:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-async def _ended(recording: CapturedRecording, end: Coroutine[Any, Any, None]) -> None:
-    """See a recording to its end; it is told of, whatever happens."""
-    try:
-        await end
-    except Exception as error:
-        log.error("a recording could not be ended", error=type(error).__name__)
-        recording.give_up()
-
-
-def _refuse(client: Channel, message: Message, reason: str) -> None:
-    for event in refusals(message, reason):
-        client.send(event)

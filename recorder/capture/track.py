@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from storage.errors import DiskFull, NoDayKey, Refused, StorageError
+from storage.errors import DiskFull, IllegalStep, NoDayKey, Refused, StorageError
 from storage.records import Record
 from storage.vault import ClipPlan
 
@@ -51,6 +51,8 @@ class Clip(Protocol):
 
     async def finish(self, reason: str, ended_at: datetime, counts: Mapping[str, int]) -> Sealed: ...
 
+    async def discard(self) -> None: ...
+
 
 class ClipVault(Protocol):
     """What capture needs of the vault."""
@@ -83,6 +85,8 @@ class Track:
         except Exception as error:
             self._fail(reason_of(error), _why(error))
         else:
+            if self._is_over:  # it was discarded meanwhile
+                await self._clip.discard()
             self.tell_opened()
 
     def tell_opened(self) -> None:
@@ -121,6 +125,10 @@ class Track:
                 return
             try:
                 sealed = await self._clip.finish(reason, ended_at, counts or {})
+            except IllegalStep:  # its call was withdrawn, or it was condemned in another way
+                self._is_over = True
+                self._event("discarded", reason="discarded", seconds=0, bytes=0)
+                return
             except Exception as error:
                 self._fail(reason_of(error), _why(error))
                 return
@@ -128,6 +136,16 @@ class Track:
             event = "failed" if failed else "sealed"
             rest = {"seconds": sealed.seconds, "bytes": sealed.size, "chunks": sealed.chunks}
             self._event(event, reason=reason, **rest)
+
+    async def discard(self) -> None:
+        """Destroy what was written; nothing is told of it but that."""
+        if self._is_over:
+            return
+        self._is_over = True
+        async with self._lock:
+            if self._clip is not None:
+                await self._clip.discard()
+        self._event("discarded", reason="discarded", seconds=0, bytes=0)
 
     def give_up(self) -> None:
         """Fail for a reason that nobody foresaw; what was written stays as after a crash."""

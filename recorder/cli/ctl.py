@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from recorder import control
-from recorder.cli import ctl_calls
+from recorder.cli import ctl_silence
 from recorder.cli.options import DEFAULT, ConfigPath
 from recorder.cli.output import Json, complain, show
 from recorder.cli.reloads import exit_of, reload, words
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-app.add_typer(ctl_calls.app, name="calls")
+app.add_typer(ctl_silence.app, name="calls")
 
 UNCHANGED = "nothing was reloaded: the running configuration stays as it was"
 

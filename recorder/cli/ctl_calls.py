@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from recorder.config import load
 from recorder.service import places
 from recorder.words import in_words
 from storage.errors import NotFound
+from storage.model import By
 
 app = typer.Typer(
     help="Calls that run.", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
@@ -128,11 +130,11 @@ async def _one(signalling: Any, given: str) -> dict[str, Any]:
     found = {it["call"]: it for it in await running(signalling)}
     call = whole_id("call", given, list(found))
     if call not in found:
-        raise _missing(call)
+        raise missing(call)
     return found[call]
 
 
-async def _named(installation: Installation, given: str, purposes: list[str]) -> str:
+async def named(installation: Installation, given: str, purposes: list[str]) -> str:
     """The call's identifier. Raises NotFound, also for a purpose that neither call nor configuration has."""
     found = await _one(places.signalling(installation.config), given)
     known = sorted({*installation.config.purposes, *found["purposes"], *found.get("by_purpose", {})})
@@ -149,12 +151,12 @@ async def _record(
 ) -> dict[str, Any]:
     """The audit row comes first: who asked stands there whatever the answer is."""
     signalling = places.signalling(installation.config)
-    call = await _named(installation, given, purposes)
+    call = await named(installation, given, purposes)
     by = installation.by(person, ",".join(purposes) or "every-purpose-on-demand")
-    await installation.catalogue.audit.append(by, "call.record", call)
+    await leaf(installation, by, "call.record", call)
     answer = await control.ask(signalling, {"op": "record", "call": call, "purposes": purposes})
     if not answer["found"]:
-        raise _missing(call)
+        raise missing(call)
     return {"call": call, "recorded": answer["recorded"], "refused": answer["refused"]}
 
 
@@ -165,17 +167,25 @@ async def _stop(
     from storage.errors import StorageError
 
     signalling = places.signalling(installation.config)
-    call = await _named(installation, given, purposes)
+    call = await named(installation, given, purposes)
     answer = await control.ask(signalling, {"op": "stop", "call": call, "purposes": purposes})
     if not answer["found"]:
-        raise _missing(call)
+        raise missing(call)
     by = installation.by(person, ",".join(purposes) or "every-purpose")
     try:
-        await installation.catalogue.audit.append(by, "call.stop", call)
+        await leaf(installation, by, "call.stop", call)
     except StorageError:
         return {"call": call, "stopped": answer["stopped"], "is_logged": False}
     return {"call": call, "stopped": answer["stopped"], "is_logged": True}
 
 
-def _missing(call: str) -> NotFound:
+async def leaf(installation: Installation, by: By, action: str, call: str) -> None:
+    """Note who did something to a running call. Which call stands in the text, which goes if the call is
+    withdrawn: the log itself cannot forget.
+    """
+    await installation.catalogue.audit.append(replace(by, text=call), action, "running-call")
+
+
+def missing(call: str) -> NotFound:
+    """There is no such call."""
     return NotFound(f"find call {call}", "it does not run; `doelband ctl calls list` shows those that do")

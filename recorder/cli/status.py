@@ -55,6 +55,8 @@ def _print(value: dict[str, Any]) -> None:
     }
     if lost := value["signalling"].get("notes_lost"):
         shown["ledger"] = f"{lost} calls may be missing from it; see the log of signalling"
+    if waiting := value["signalling"].get("not_destroyed"):
+        shown["withdrawn"] = f"{waiting} calls are not destroyed yet: the catalogue cannot be written"
     if "evidence" in value["signalling"]:
         shown["trunk side"] = trunk_side(value["signalling"])
     if value["processes"]:

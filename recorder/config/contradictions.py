@@ -209,8 +209,15 @@ def _purposes(config: Config) -> Found:
             yield key, 'a sample needs its size; write sample = "5 %"'
         if purpose.mode != "sample" and purpose.sample:
             yield (*key, "sample"), 'only a sample has a size; write mode = "sample", or take this key away'
+
+
+def _announcements(config: Config) -> Found:
+    for name, purpose in config.purposes.items():
+        key = ("purposes", name)
         if purpose.announcement_sha256 and not purpose.announcement:
             yield (*key, "announcement_sha256"), "is of no file; write announcement, or take this key away"
+        if purpose.objection_key and not purpose.announcement:
+            yield (*key, "objection_key"), "nobody tells the other party of it; write announcement"
         if purpose.announcement and purpose.announcement_exemption:
             yield key, "has both an announcement and an exemption from it; write the one that applies"
 
@@ -298,6 +305,7 @@ _CHECKS: tuple[Callable[[Config], Found], ...] = (
     _extensions,
     _references,
     _purposes,
+    _announcements,
     _exclusions,
     _private,
     _directories,

@@ -1,12 +1,13 @@
-"""The PBX's feature codes and the permitted conference rooms in the configuration file."""
+"""The PBX's feature codes, ours, and the permitted conference rooms in the configuration file."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from recorder.config.values import Section, Texts, like, to_tuple
+from recorder.config.values import Section, Texts, like, to_pause, to_tuple
 from recorder.feature_codes import FeatureCodes
 
 _LONGEST_WAIT = 30
@@ -35,6 +36,34 @@ class FeatureCodesSection(Section):
 
     def values(self) -> FeatureCodes:
         return FeatureCodes(**self.model_dump())
+
+
+_Code = Annotated[str, like(r"[0-9*#A-D]{2,8}", "2 to 8 keys: digits, *, #, A to D")]
+
+
+class Pause(Section):
+    """What an agent presses before card data, and after it. `limit`: a pause ends by itself then."""
+
+    code: _Code | None = Field(default=None, examples=['code = "*78"'])
+    resume_code: _Code | None = Field(default=None, examples=['resume_code = "*79"'])
+    limit: Annotated[timedelta, BeforeValidator(to_pause)] = Field(
+        default=timedelta(minutes=3), examples=['limit = "180 s"']
+    )
+
+
+class OnDemand(Section):
+    """What an agent presses to have a call recorded for the purposes on demand."""
+
+    code: _Code | None = Field(default=None, examples=['code = "*76"'])
+
+
+class Private(Section):
+    """What an agent dials before a private call, and what it presses when one has become private."""
+
+    prefix: Annotated[str, like(r"[0-9*#]{1,8}", "1 to 8 digits, * or #")] = Field(
+        examples=['prefix = "*31"']
+    )
+    in_call_code: _Code | None = Field(default=None, examples=['in_call_code = "*77"'])
 
 
 class Conferences(Section):

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from recorder import numbering, scheme, sounds
-from recorder.config.features import Conferences, FeatureCodesSection
+from recorder.agent_keys import AgentKeys
+from recorder.config.features import Conferences, FeatureCodesSection, OnDemand, Pause, Private
 from recorder.config.trunk import Trunk
 from recorder.config.values import (
     Address,
@@ -175,12 +176,6 @@ class NumberingSection(Section):
         return numbering.Numbering(**self.model_dump())
 
 
-class Private(Section):
-    prefix: Annotated[str, like(r"[0-9*#]{1,8}", "1 to 8 digits, * or #")] = Field(
-        examples=['prefix = "*31"']
-    )
-
-
 class Line(Section):
     name: Name = Field(examples=['name = "service"'])
     description: Text = Field(examples=['description = "Customer service"'])
@@ -215,6 +210,9 @@ class Purpose(Section):
         Field(default=None, examples=["announcement_sha256 = what `sha256sum` says of the file"])
     )
     announcement_to_agent: bool = Field(default=True, examples=["announcement_to_agent = false"])
+    objection_key: Annotated[str, like(r"[0-9*#]", "one key: a digit, * or #")] | None = Field(
+        default=None, examples=['objection_key = "9"']
+    )
     listeners: SomeTexts = Field(examples=['listeners = ["coach"]'])
     _base: Path = PrivateAttr(default=Path())
 
@@ -290,6 +288,8 @@ class Config(Section):
     media: Media = Field(examples=["a section [media] with address and ports"])
     numbering: NumberingSection = Field(default=NumberingSection(), examples=["a section [numbering]"])
     private: Private = Field(examples=["a section [private] with prefix"])
+    pause: Pause = Field(default=Pause(), examples=["a section [pause] with code and resume_code"])
+    on_demand: OnDemand = Field(default=OnDemand(), examples=["a section [on_demand] with code"])
     feature_codes: FeatureCodesSection | None = Field(default=None, examples=["a section [feature_codes]"])
     conferences: Conferences = Field(default=Conferences(), examples=["a section [conferences] with rooms"])
     purposes: dict[Name, Purpose] = Field(default={}, examples=["a section [purposes.coaching]"])
@@ -320,6 +320,17 @@ class Config(Section):
             exclusions=tuple(scheme.Exclusion(**it.model_dump()) for it in self.exclusions),
             feature_codes=self.feature_codes.values() if self.feature_codes else None,
             rooms=self.conferences.rooms,
+            agent_keys=self.agent_keys(),
+        )
+
+    def agent_keys(self) -> AgentKeys:
+        """What an agent may press during a call."""
+        return AgentKeys(
+            private=self.private.in_call_code or "",
+            pause=self.pause.code or "",
+            resume=self.pause.resume_code or "",
+            record=self.on_demand.code or "",
+            pause_seconds=int(self.pause.limit.total_seconds()),
         )
 
 

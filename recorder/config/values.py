@@ -81,6 +81,14 @@ def to_horizon(value: object) -> object:
     return seconds
 
 
+def to_pause(value: object) -> object:
+    """Whole seconds."""
+    seconds = _duration(value, ("s",))
+    if not timedelta(seconds=10) <= seconds <= timedelta(minutes=30) or seconds % timedelta(seconds=1):
+        raise ValueError("a pause ends after 10 s to 1800 s")
+    return seconds
+
+
 def _duration(value: object, units: tuple[str, ...]) -> timedelta:
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or match[2] not in units:

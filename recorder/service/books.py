@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import structlog
 
 from recorder.config import Config
-from recorder.effects import KeepInMind, NoteOutcome, NoteWithheld, Unfinished
+from recorder.effects import Destroy, KeepInMind, NoteOutcome, NoteWithheld, Unfinished
 from recorder.service import places
 from recorder.service.unfinished import UnfinishedCalls
 from storage.catalog import Catalogue
@@ -27,14 +28,27 @@ GATE_SECONDS = 1.0
 FLUSH_SECONDS = 2.0
 
 
+Note: TypeAlias = NoteOutcome | NoteWithheld | Destroy
+
+
+async def nobody() -> None:
+    """There is no purge to be told."""
+
+
 class Books:
     """A queue of notes and the task that writes them, in order; what is written needs no longer be kept in
     mind.
     """
 
-    def __init__(self, unfinished: UnfinishedCalls | None = None) -> None:
+    def __init__(
+        self, unfinished: UnfinishedCalls | None = None, urge: Callable[[], Awaitable[None]] = nobody
+    ) -> None:
+        """`urge`: lets the purge know that there is something to destroy."""
         self._unfinished = unfinished
-        self._notes: asyncio.Queue[NoteOutcome | NoteWithheld] = asyncio.Queue(WAITING)
+        self._notes: asyncio.Queue[Note] = asyncio.Queue()
+        self._withdrawn: Counter[str] = Counter()  # calls that have to be destroyed, and are not yet
+        self._over: set[str] = set()  # those of them that nothing else is to be noted of
+        self._urge = urge
         self._lost = 0
         self.outcomes: Counter[str] = Counter()
         """Ended calls. What was withheld is not counted here: when it happened is nobody's business."""
@@ -44,6 +58,11 @@ class Books:
     def waiting(self) -> int:
         """Notes that are not written yet."""
         return self._notes.qsize()
+
+    @property
+    def to_be_destroyed(self) -> int:
+        """How many calls are withdrawn of which not every row is rid of names yet."""
+        return len(self._withdrawn)
 
     @property
     def lost(self) -> int:
@@ -65,21 +84,25 @@ class Books:
             writing.cancel()
             await catalogue.close()
 
-    def note(self, note: NoteOutcome | NoteWithheld | KeepInMind) -> None:
-        """Take a note; never waits."""
+    def note(self, note: Note | KeepInMind) -> None:
+        """Take a note; never waits. That something is to be destroyed is never lost."""
         if isinstance(note, KeepInMind):
             self._keep(note.call, note.unfinished)
             return
         if isinstance(note, NoteOutcome):
             self.outcomes[note.outcome] += 1
             self.reasons.update((note.outcome, reason) for reason in note.reasons)
-        try:
-            self._notes.put_nowait(note)
-        except asyncio.QueueFull:
+        if isinstance(note, Destroy):
+            self._withdrawn.update(note.calls)
+        elif self._notes.qsize() >= WAITING:
             self._lost += 1
+            return
+        self._notes.put_nowait(note)
 
     def _keep(self, call: str, unfinished: Unfinished | None) -> None:
-        if self._unfinished is not None:
+        if unfinished is None and call in self._withdrawn:
+            self._over.add(call)
+        elif self._unfinished is not None:
             self._unfinished.keep(call, unfinished)
 
     async def settle(self, catalogue: Catalogue) -> None:
@@ -105,18 +128,44 @@ class Books:
         """
         while True:
             note = await self._notes.get()
-            while (error := await _attempt(catalogue, note)) is not None:
-                log.error("call ledger not written", error=type(error).__name__, lost=self.lost)
-                if not isinstance(error, Unavailable):
-                    self._lost += 1
-                    break
-                await asyncio.sleep(RETRY_SECONDS)
-            self._keep(note.call, None)
+            if isinstance(note, Destroy):
+                await self._destroy(catalogue, note)
+            else:
+                await self._write(catalogue, note)
             self._notes.task_done()
+
+    async def _write(self, catalogue: Catalogue, note: NoteOutcome | NoteWithheld) -> None:
+        while (error := await _attempt(catalogue, note)) is not None:
+            log.error("call ledger not written", error=type(error).__name__, lost=self.lost)
+            if not isinstance(error, Unavailable):
+                self._lost += 1
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        self._keep(note.call, None)
+
+    async def _destroy(self, catalogue: Catalogue, note: Destroy) -> None:
+        """Until it is done, whatever the database says."""
+        while (error := await _withdraw(catalogue, note)) is not None:
+            log.error("a withdrawn call is not destroyed yet; trying again", error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+        self._withdrawn -= Counter(note.calls)
+        for call in self._over - self._withdrawn.keys():
+            self._over.discard(call)
+            self._keep(call, None)
+        with contextlib.suppress(Exception):  # else it looks by itself, within a minute
+            await self._urge()
 
     async def flush(self) -> None:
         """Wait until everything noted so far is written."""
         await self._notes.join()
+
+
+async def _withdraw(catalogue: Catalogue, note: Destroy) -> Exception | None:
+    try:
+        await catalogue.withdrawals.withdraw(note.calls, note.day, note.reason)
+    except Exception as error:
+        return error
+    return None
 
 
 async def _attempt(catalogue: Catalogue, note: NoteOutcome | NoteWithheld) -> Exception | None:

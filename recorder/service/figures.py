@@ -22,6 +22,7 @@ def ledger_samples(books: Books) -> list[Sample]:
     return [
         sample("ledger_notes_lost_total", books.lost),
         sample("ledger_notes_waiting", books.waiting),
+        sample("calls_not_destroyed", books.to_be_destroyed),
         *counted("calls_total", dict.fromkeys(OUTCOMES, 0) | books.outcomes),
         *counted("call_reasons_total", books.reasons),
     ]

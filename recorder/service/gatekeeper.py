@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import structlog
 
+from recorder import agent_keys
 from recorder.config import Config
 from recorder.feature_codes import joined
 from recorder.gate import Approval, GateReason, GateStatus, authority, judge_approvals
@@ -47,6 +50,9 @@ class Gate:
             horizon=max(before.horizon, changed.horizon),
             trunk_horizon=max(before.trunk_horizon, changed.trunk_horizon),
             feature_codes=joined((before.feature_codes, changed.feature_codes)),
+            codes=agent_keys.joined((before.codes, changed.codes)),
+            longest_pause=max(before.longest_pause, changed.longest_pause),
+            objections=_either(before.objections, changed.objections),
         )
         return replace(self, reason=RELOADED, policy=policy)
 
@@ -98,12 +104,25 @@ def _policy(config: Config, scheme: Scheme, in_force: tuple[Scheme, ...], approv
         is_trunk_witnessed=trunk is not None and trunk.evidence != "none",
         do_phones_vouch=trunk is not None and trunk.evidence == "phones",
         feature_codes=joined(it.feature_codes for it in in_force),
+        codes=agent_keys.joined(it.agent_keys.wishes() for it in in_force),
+        longest_pause=max(timedelta(seconds=it.agent_keys.pause_seconds) for it in in_force),
+        objections=_either(*(_objections(it) for it in in_force)),
         announcements={
             it.name: Announcement(it.announcement_sha256, it.announcement_to_agent)
             for it in scheme.purposes
             if it.announcement_sha256
         },
     )
+
+
+def _objections(scheme: Scheme) -> dict[str, frozenset[str]]:
+    return {it.name: frozenset({it.objection_key}) for it in scheme.purposes if it.objection_key}
+
+
+def _either(*several: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """By purpose, the keys of any of them."""
+    names = {name for one in several for name in one}
+    return {name: frozenset().union(*(one.get(name, ()) for one in several)) for name in names}
 
 
 def explain(reason: str, declared: bool = False) -> str:

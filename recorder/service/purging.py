@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,27 +39,26 @@ async def run(config: Config, notifier: Notifier) -> None:
     catalogue = await Catalogue.open(places.catalogue(config))
     blobs, door = Blobs(places.clips(config)), KeyDoor(places.keys(config))
     clock, reserve = SystemClock(config.clock.offset_file), places.reserve(config)
-    record = Record()
-    server = await control.serve(places.purge(config), record.answer)
+    record, urged = Record(), asyncio.Event()
+    server = await control.serve(places.purge(config), record.answering(urged))
     notifier.ready("first sweep")
     said = "first sweep"
     telling = asyncio.create_task(keep_telling(notifier, lambda: said))
     while not stop.is_set():
         pause = SWEEP_SECONDS
+        urged.clear()
         try:
             await asyncio.to_thread(_tend, reserve)
             report = await sweep(catalogue, blobs, door, clock)
             record.add(report)
             said = _report(report)
+            pause = RETRY_SECONDS if report.withdrawn else pause
         except StorageError as error:
             record.failures += 1
             log.error("the purge could not finish, trying again", error=str(error))
             said = f"could not finish, trying again: {error}"
             pause = RETRY_SECONDS
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            continue
+        await _first_of(stop, urged, pause)
     telling.cancel()
     notifier.stopping()
     server.close()
@@ -80,11 +80,22 @@ class Record:
         self.destroyed += len(report.erased.buried)
         if not report.clock.is_trusted:
             self.distrusted += 1
-        elif report.erased.left:
+        elif report.erased.left or report.withdrawn:
             self.failures += 1
         else:
             self.done += 1
             self.succeeded_at = report.at
+
+    def answering(self, urged: asyncio.Event) -> Callable[[control.Message], control.Message]:
+        """`answer`, and for signalling, which says that something was withdrawn: a sweep now."""
+
+        def answer(question: control.Message) -> control.Message:
+            if question.get("op") != "sweep":
+                return self.answer(question)
+            urged.set()
+            return {"ok": True}
+
+        return answer
 
     def answer(self, question: control.Message) -> control.Message:
         """To whoever asks for the metrics."""
@@ -99,6 +110,14 @@ class Record:
                 *counted("purge_sweeps_total", results),
             ]
         )
+
+
+async def _first_of(stop: asyncio.Event, urged: asyncio.Event, seconds: float) -> None:
+    """Wait for either, or for so long."""
+    waiting = {asyncio.create_task(it.wait()) for it in (stop, urged)}
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for it in waiting:
+        it.cancel()
 
 
 def _tend(reserve: Reserve) -> None:
@@ -123,6 +142,8 @@ def _report(report: Report) -> str:
             remedy="set the clock right, or let two people run `doelband purge confirm-clock`",
         )
         return f"waits: the clock is not believed ({why})"
+    if report.withdrawn:
+        log.error("withdrawn clips are not destroyed yet, trying again", clips=len(report.withdrawn))
     destroyed, left = len(report.erased.buried), len(report.erased.left)
     if destroyed or left:
         log.info("destroyed", clips=destroyed, left=left)

@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from recorder.config import Config
 from recorder.effects import (
     AskForEvidence,
     CloseMedia,
+    Destroy,
     Effect,
     Forward,
     KeepInMind,
@@ -46,6 +48,7 @@ from recorder.rules import Directory, compile_rules
 from recorder.scheme import Scheme
 from recorder.service import gatekeeper, places
 from recorder.service.announcer import Announcer
+from recorder.service.asked import Asked
 from recorder.service.books import Books
 from recorder.service.figures import ledger_samples, sip_samples
 from recorder.service.listening import encryption, settings
@@ -64,6 +67,7 @@ log = structlog.get_logger()
 
 RESTORE_SECONDS = 0.5
 """What the broker has to say what is left of calls in progress."""
+URGE_SECONDS = 2.0
 FORGET_SECONDS = 5.0
 """How soon media that was closed is named no more; its ports rest much longer."""
 
@@ -84,6 +88,7 @@ class Signalling:
         self._catalogue: Catalogue | None = None
         self._clock = SystemClock(config.clock.offset_file)
         self._calls = Calls(gate.policy, secrets.token_bytes, secrets.randbelow)
+        self._asked = Asked(self._calls, self._carry_out, self._clock.now)
         self._tasks: set[asyncio.Task[None]] = set()
         self._media = MediaClient(places.media(config), self._claim_media)
         self._announcer = Announcer(config, self._media, self._clock.now)
@@ -207,6 +212,7 @@ class Signalling:
                 "capture_connected": self._capture.is_up,
                 **self._witnesses.status(),
                 "notes_lost": self._books.lost,
+                "not_destroyed": self._books.to_be_destroyed,
                 "overloaded": self._transport.is_shedding(),
                 "refused": dict(self._transport.engine.overload.refused),
                 "counters": dict(self._transport.engine.counters),
@@ -217,35 +223,7 @@ class Signalling:
             rows = self._calls.summaries()
             shown = [row | {"started_at": row["started_at"].isoformat()} for row in rows]
             return {"ok": True, "calls": shown}
-        if message.get("op") == "record":
-            return self._request(str(message.get("call")), message.get("purposes"))
-        if message.get("op") == "stop":
-            return self._stop_recording(str(message.get("call")), message.get("purposes"))
-        return {"ok": False, "error": "unknown question"}
-
-    def _request(self, call: str, purposes: Any) -> control.Message:
-        """`found`: whether there is such a call. `refused`: by purpose, why it is not recorded."""
-        names = [str(it) for it in purposes] if isinstance(purposes, list) else []
-        answer = self._calls.request(call, names, self._clock.now())
-        if answer is None:
-            return {"ok": True, "found": False}
-        self._carry_out(answer.effects)
-        refused = {purpose: list(reasons) for purpose, reasons in answer.refused.items()}
-        return {"ok": True, "found": True, "recorded": list(answer.recorded), "refused": refused}
-
-    def _stop_recording(self, call: str, purposes: Any) -> control.Message:
-        """`stopped`: the purposes that were being recorded, and are no more."""
-        names = [str(it) for it in purposes] if isinstance(purposes, list) else []
-        before = self._purposes(call)
-        effects = self._calls.stop(call, names, self._clock.now())
-        if effects is None:
-            return {"ok": True, "found": False}
-        self._carry_out(effects)
-        return {"ok": True, "found": True, "stopped": sorted(before - self._purposes(call))}
-
-    def _purposes(self, call: str) -> set[str]:
-        """The purposes for which a call is being recorded."""
-        return {name for row in self._calls.summaries() if row["call"] == call for name in row["purposes"]}
+        return self._asked.answer(message)
 
     def _recorded(self) -> set[str]:
         return {row["call"] for row in self._calls.summaries() if row["state"] == "recording"}
@@ -322,7 +300,7 @@ class Signalling:
                 self._media.close(number)
             case TellCapture(message):
                 self._tell_capture(message)
-            case NoteOutcome() | NoteWithheld() | KeepInMind():
+            case NoteOutcome() | NoteWithheld() | KeepInMind() | Destroy():
                 self._books.note(effect)
 
     def _tell_capture(self, message: control.Message) -> None:
@@ -372,6 +350,11 @@ class Signalling:
         task.add_done_callback(self._tasks.discard)
 
 
+async def _urge(purge: Path) -> None:
+    async with asyncio.timeout(URGE_SECONDS):
+        await control.ask(purge, {"op": "sweep"})
+
+
 async def run(config: Config, path: Path, notifier: Notifier) -> None:
     """The whole process, until SIGTERM or SIGINT. SIP comes first; the gate is shut meanwhile. SIGHUP reads
     the configuration file at `path` again.
@@ -379,7 +362,7 @@ async def run(config: Config, path: Path, notifier: Notifier) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    books = Books(UnfinishedCalls(places.unfinished(config)))
+    books = Books(UnfinishedCalls(places.unfinished(config)), partial(_urge, places.purge(config)))
     signalling = Signalling(config, books, gatekeeper.shut(config))
     reloader = Reloader(config, path, signalling.follow)
     server = await control.serve(places.signalling(config), reloader.answering(signalling.answer))

@@ -2,6 +2,7 @@
 
 One small file a call in the runtime directory, in memory where that is a tmpfs. It says since when the call
 runs, on which line and by which agent, or of a call that is kept out only its kind and day; never a number.
+It also says what is to be destroyed and may not be yet.
 It goes when the call's end has been noted. What a former run of this process left behind was cut off.
 """
 
@@ -10,10 +11,11 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from recorder.effects import Unfinished
+from recorder.effects import Destroy, Unfinished
 from storage.catalog import Catalogue
 from storage.errors import Conflict
 from storage.model import Became, CallOutcome, Outcome, Withheld
@@ -75,11 +77,13 @@ class UnfinishedCalls:
         """
         noted = 0
         for call, unfinished in list(self._left.items()):
+            if unfinished is not None and (order := unfinished.destroy) is not None:
+                await catalogue.withdrawals.withdraw(order.calls, order.day, order.reason)
             if unfinished is None:
                 self.lost += 1
             elif unfinished.kind is not None:
                 await catalogue.calls.withhold(_day(unfinished.since), Withheld(unfinished.kind))
-            elif isinstance(unfinished.since, datetime):
+            elif isinstance(unfinished.since, datetime) and unfinished.line:
                 noted += await _note(catalogue, call, unfinished.since, unfinished.line, unfinished.agent)
             self.forget(call)
             del self._left[call]
@@ -91,9 +95,11 @@ class UnfinishedCalls:
     def _read(self, path: Path) -> Unfinished | None:
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
+            destroy = _to_destroy(said.get("destroy"))
             if "kind" in said:
-                return Unfinished(date.fromisoformat(said["day"]), kind=said["kind"])
-            return Unfinished(datetime.fromisoformat(said["since"]), said["line"], said["agent"])
+                return Unfinished(date.fromisoformat(said["day"]), kind=said["kind"], destroy=destroy)
+            since = datetime.fromisoformat(said["since"])
+            return Unfinished(since, said["line"], said["agent"], destroy=destroy)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -114,10 +120,19 @@ async def _note(catalogue: Catalogue, call: str, started_at: datetime, line: str
 
 
 def _written(unfinished: Unfinished) -> str:
-    if unfinished.kind is not None:
-        return json.dumps({"kind": unfinished.kind, "day": _day(unfinished.since).isoformat()})
+    order, text = unfinished.destroy, dict[str, object]()
+    if order is not None:
+        text["destroy"] = {"calls": order.calls, "day": order.day.isoformat(), "reason": order.reason}
+    if unfinished.kind is not None or not unfinished.line:
+        return json.dumps({"kind": unfinished.kind, "day": _day(unfinished.since).isoformat(), **text})
     since = unfinished.since.isoformat()
-    return json.dumps({"since": since, "line": unfinished.line, "agent": unfinished.agent})
+    return json.dumps({"since": since, "line": unfinished.line, "agent": unfinished.agent, **text})
+
+
+def _to_destroy(said: Any) -> Destroy | None:
+    if said is None:
+        return None
+    return Destroy(tuple(said["calls"]), date.fromisoformat(said["day"]), said["reason"])
 
 
 def _day(since: datetime | date) -> date:

@@ -18,6 +18,7 @@ from storage.catalog.clock import ClockWitnesses
 from storage.catalog.erasures import Erasures
 from storage.catalog.grants import Grants
 from storage.catalog.holdings import Holdings
+from storage.catalog.withdrawals import Withdrawals
 from storage.database import Database
 
 __all__ = ["Catalogue"]
@@ -33,6 +34,7 @@ class Catalogue:
         self.approvals = Approvals(database)
         self.calls = Calls(database)
         self.erasures = Erasures(database)
+        self.withdrawals = Withdrawals(database)
         self.clock = ClockWitnesses(database)
         self.holdings = Holdings(database)
         self.audit = AuditLog(database)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, replace
+from datetime import UTC, date
 
 from sqlalchemy import ColumnElement, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.audit import Entry, append
 from storage.database import Database
-from storage.errors import NotFound
+from storage.errors import NotFound, Refused
 from storage.lifecycle import UNFINISHED, State, Step, after
 from storage.model import By, Clip, ClipFilter, NewClip, Sealing
-from storage.tables import clip, recording
+from storage.tables import clip, recording, withdrawn
 
 EVERYTHING = ClipFilter()
 LIVE = tuple(it for it in State if it is not State.ERASED)
@@ -31,19 +31,22 @@ class Clips:
     async def begin(self, new: NewClip, by: By) -> None:
         """Make the row that must be durable before the clip's first byte: wrap, deadline, OPEN.
 
-        Raises Conflict when the clip, or this part of its recording, exists already.
+        Raises Conflict when the clip, or this part of its recording, exists already, Refused("withdrawn")
+        when nothing of its call may be kept.
         """
         row = asdict(new)
         owner = {"id": new.recording, **{field: row.pop(field) for field in _RECORDING_FIELDS}}
         async with self._database.write() as connection:
+            if await is_withdrawn(connection, new.call):
+                raise Refused("withdrawn", f"begin clip {new.id}", "nothing of its call may be kept")
             await connection.execute(upsert(recording).values(owner).on_conflict_do_nothing())
             await connection.execute(insert(clip).values(row | {"state": State.OPEN, "opened_at": by.at}))
-            await append(connection, [Entry(by, "clip.open", new.id)])
+            await append(connection, [Entry(of_the_day(by), "clip.open", new.id)])
 
     async def seal(self, clip_id: str, sealing: Sealing, by: By) -> Clip:
         """The clip is finished and on the disk. Raises NotFound, IllegalStep."""
         values = {**asdict(sealing), "sealed_at": by.at}
-        return await self._step(clip_id, Step.SEAL, by, values)
+        return await self._step(clip_id, Step.SEAL, of_the_day(by), values)
 
     async def step(self, clip_id: str, step: Step, by: By) -> Clip:
         """PAUSE, RESUME or SHRED. Raises NotFound, IllegalStep."""
@@ -106,6 +109,20 @@ class Clips:
             )
             await append(connection, [Entry(by, f"clip.{step}", clip_id)])
             return await one(connection, clip_id)
+
+
+def of_the_day(by: By) -> By:
+    """A leaf of a clip's beginning or end says no more than the day: the row knows the instant, and forgets
+    it when the call is withdrawn. The log cannot.
+    """
+    at = by.at.astimezone(UTC)
+    return replace(by, at=at.replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+async def is_withdrawn(connection: AsyncConnection, call: str) -> bool:
+    """Whether nothing of this call may be recorded any more."""
+    query = select(withdrawn.c.call).where(withdrawn.c.call == call)
+    return (await connection.execute(query)).first() is not None
 
 
 def joined() -> Select[tuple[object, ...]]:

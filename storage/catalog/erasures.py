@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.audit import Entry, append
 from storage.catalog.clips import joined
+from storage.catalog.withdrawals import NOBODY
 from storage.database import Database
 from storage.errors import NotFound
 from storage.lifecycle import State, Step, after
 from storage.model import AuditRow, By, Certificate, Clip, DestroyedDay, Tombstone
-from storage.tables import audit, certificate, clip, destroyed_day, tombstone
+from storage.tables import audit, certificate, clip, destroyed_day, recording, tombstone
 
 
 class Erasures:
@@ -37,8 +38,11 @@ class Erasures:
             await append(connection, [Entry(by, "clip.shred", each) for each in fresh])
 
     async def condemned(self) -> list[Clip]:
-        """ERASING: what a purge has begun and not yet buried."""
-        query = joined().where(clip.c.state == State.ERASING).order_by(clip.c.id)
+        """ERASING: what a purge has begun and not yet buried. Those of withdrawn calls have no day of their
+        own whose key could go (`Withdrawals.left`).
+        """
+        query = joined().where(clip.c.state == State.ERASING, recording.c.purpose != NOBODY)
+        query = query.order_by(clip.c.id)
         async with self._database.read() as connection:
             return [Clip(**row) for row in (await connection.execute(query)).mappings()]
 

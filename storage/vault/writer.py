@@ -18,7 +18,7 @@ from storage.catalog import Catalogue
 from storage.catalog.calls import RECOVERED
 from storage.clipfile import CloseRecord, Cut, SealedWriter, truncated_close_record
 from storage.clock import Clock
-from storage.errors import StorageError, Unavailable, WriteFailed
+from storage.errors import IllegalStep, StorageError, Unavailable, WriteFailed
 from storage.model import By, Clip, Ending, NewClip, Sealing
 from storage.records import End, Parties, Record, encode
 from storage.reserve import Reserve
@@ -51,7 +51,11 @@ class Sealer:
         cut, close_record = Cut(sealed.chunks, sealed.size, sealed.sha256), sealed.close_record()
         with suppress(StorageError):  # the row is what counts
             await asyncio.to_thread(self.blobs.put_close, self.clip_id, close_record)
-        return await self._seal(Ending.COMPLETE, cut, close_record, reason, seconds)
+        try:
+            return await self._seal(Ending.COMPLETE, cut, close_record, reason, seconds)
+        except IllegalStep:  # condemned meanwhile: whoever removes its files may have been here before
+            await asyncio.to_thread(self.blobs.remove, [self.clip_id])
+            raise
 
     async def recovered(self, closed: CloseRecord, close_record: bytes) -> Clip:
         """A whole clip whose close record never reached its row. How long it plays is not known any more."""
@@ -153,6 +157,17 @@ class ClipWriter:
             self._close()
             seconds = max(0.0, (ended_at - self._new.started_at).total_seconds())
             return await self._sealer.complete(sealed, reason, seconds)
+
+    async def discard(self) -> None:
+        """Destroy it: no byte of it is left here, and K2 is gone. Its row is for `Withdrawals`.
+
+        Raises Unavailable when the directory cannot be synced.
+        """
+        async with self._turn:
+            self._sealed = None
+            self._pending.clear()
+            self._close()
+            await asyncio.to_thread(self._blobs.remove, [self.clip_id])
 
     def _writing(self) -> SealedWriter:
         if self._sealed is None:

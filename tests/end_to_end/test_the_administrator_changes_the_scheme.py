@@ -178,7 +178,10 @@ def test_a_recording_stopped_by_hand_ends_while_the_call_goes_on_and_is_written_
     office.sealed(len(office.clips()))
     place = f"file:{office.directory / 'storage' / 'catalogue.db'}?mode=ro"
     with contextlib.closing(sqlite3.connect(place, uri=True)) as database:
-        rows = database.execute("SELECT actor FROM audit WHERE action = 'call.stop' AND object = ?", (call,))
+        rows = database.execute(
+            "SELECT actor FROM audit JOIN audit_body USING (seq) WHERE action = 'call.stop' AND body = ?",
+            (call,),
+        )
         assert [row[0].split()[0] for row in rows] == ["anna"]
     ended = until(lambda: office.ask("explain", call), lambda it: it.status == 0, PATIENCE_SECONDS)
     assert ended.value["outcome"] == "recorded"  # until it was stopped: there is a clip

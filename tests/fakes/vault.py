@@ -29,6 +29,7 @@ class FakeClip:
     counts: Mapping[str, int] = field(default_factory=dict)
     flushes: int = 0
     failing: Exception | None = None
+    is_discarded: bool = False
 
     @property
     def part(self) -> int:
@@ -44,6 +45,10 @@ class FakeClip:
 
     def has_flushed(self, times: int) -> bool:
         return self.flushes == times
+
+    async def discard(self) -> None:
+        self.is_discarded = True
+        self.records.clear()
 
     async def finish(self, reason: str, ended_at: datetime, counts: Mapping[str, int]) -> FakeSealed:
         self._check()

@@ -32,6 +32,10 @@ class KeysOnDisk:
         with Keyring.load(self.places) as ring:
             return ring.past_days(today)
 
+    async def refuse_clip(self, clip_id: str) -> None:
+        with Keyring.load(self.places) as ring:
+            ring.refuse_clip(clip_id)
+
     async def destroy_days(self, days: Sequence[tuple[str, date]]) -> Sequence[DestroyedDay]:
         self.asked.append(list(days))
         with Keyring.load(self.places) as ring:

@@ -168,7 +168,8 @@ OUTSIDE = {"number": "0612345678", "pattern": "14020", "feature": "*8", "interna
 DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
 SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
 NEWCOMER = Newcomer("outside", "p-asserted-identity", frozenset({"queue"}))
-MORE = (*SWITCHES, "elsewhere", "stopped", "unvouched", "doubt", "newcomer", "forward")
+WISHES = ("stopped", "private code", "objection", "paused")
+MORE = (*SWITCHES, *WISHES, "elsewhere", "unvouched", "doubt", "newcomer", "forward")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,12 @@ class Case:
             withheld_elsewhere="elsewhere" in self.on,
             obstacles=frozenset({"ice"} if "obstacle" in self.on else ()),
             stopped=None if "stopped" in self.on else frozenset(),
+            withdrawn="private-code"
+            if "private code" in self.on
+            else "objection"
+            if "objection" in self.on
+            else None,
+            paused="paused" in self.on,
             disturbances=frozenset({"refer"} if "disturbed" in self.on else ()),
             doubts=frozenset({Doubt.TRANSFER} if "doubt" in self.on else ()),
             newcomers=frozenset({NEWCOMER} if "newcomer" in self.on else ()),
@@ -217,6 +224,8 @@ def every_case() -> list[Case]:
 
 
 def withheld(case: Case) -> Kind | None:
+    if "private code" in case.on:
+        return Kind.PRIVATE
     if case.outbound and case.dialled == "private":
         return Kind.PRIVATE
     if case.outbound and case.dialled == "emergency":
@@ -234,7 +243,7 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
     """Kind, strip, action for the purpose with an exemption (None: no purposes at all), outcome."""
     kind = withheld(case)
     if kind is not None:
-        return kind, 3 if kind is Kind.PRIVATE else 0, None, Outcome.NONE
+        return kind, 3 if case.outbound and case.dialled == "private" else 0, None, Outcome.NONE
     certain = case.outside in ("number", "pattern") or (not case.outbound and "anonymous" in case.on)
     uncertain = not certain or (case.outbound and "anonymous" in case.on)
     uncertain = uncertain or not case.on.isdisjoint({"unvouched", "doubt", "newcomer"})
@@ -244,12 +253,14 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
     kind = kind if "approved" in case.on else Kind.UNAPPROVED
     if "already" in case.on:
         return kind, 0, Action.REFRAIN, Outcome.NONE
-    if forwards or case.on & {"disturbed", "stopped"} or "approved" not in case.on:
+    if forwards or case.on & {"disturbed", "stopped", "objection"} or "approved" not in case.on:
         return kind, 0, Action.REFRAIN, Outcome.SUPPRESSED
     if case.on & {"obstacle", "failure"}:
         return kind, 0, Action.REFRAIN, Outcome.FAILED
     if uncertain or "answered" not in case.on:
         return kind, 0, Action.HOLD, Outcome.PENDING
+    if "paused" in case.on:
+        return kind, 0, Action.PAUSE, Outcome.PENDING
     return kind, 0, Action.RECORD, Outcome.RECORDING
 
 

@@ -316,7 +316,7 @@ def test_one_message_of_a_telephone_with_many_calls_has_each_of_them_weighed_but
         asked += 1
         return decide(*about)
 
-    monkeypatch.setattr("recorder.session.decide", counted)
+    monkeypatch.setattr("recorder.judgement.decide", counted)
     site.tell(CallDisturbed(f"{0:032d}", Disturbance.HOLD, ()))
     assert many <= asked <= 4 * many
 

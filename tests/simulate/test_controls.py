@@ -14,6 +14,8 @@ from recorder.decision import CallFacts, Rule
 from recorder.facts import disturbed
 from recorder.policy import Policy
 from recorder.rules import _Lookup
+from recorder.spreading import Spreading
+from recorder.taping import Taping
 from recorder.trunk_legs import TrunkLegs
 from simulate import branching, keys, openings, transfers, trunk, turns, uncertain
 from simulate.history import Opening, Turn, happen, seeded
@@ -42,6 +44,7 @@ RULES: dict[str, tuple[Opening, Sequence[Turn]]] = {
     "_inside_known": (uncertain.hidden_inside, QUIET),
     "_answered": (openings.customer_calls, QUIET),
     "_not_stopped": (openings.customer_calls, [turns.stops]),
+    "_not_paused": (openings.customer_calls, [keys.pauses]),
     "_undisturbed": (openings.customer_calls, [transfers.taken_over]),
     "certain": (openings.customer_calls, [transfers.blind]),
     "feature_codes": (uncertain.forwards, QUIET),
@@ -50,8 +53,10 @@ RULES: dict[str, tuple[Opening, Sequence[Turn]]] = {
     "_inside_vouched_for": (trunk.trunk_brings, [trunk.goes_on]),
 }
 
-UNSEEN = {"_anchored_once"}
-"""It lets a conversation be accounted for once; the pass that it concerns has no agent at its end."""
+UNSEEN = {"_anchored_once", "_not_withdrawn"}
+"""The first lets a conversation be accounted for once; the pass that it concerns has no agent at its end. The
+second lets nothing begin in a call that is withdrawn: what has begun there is destroyed and never begun anew.
+"""
 
 HEADERS: dict[str, Opening] = {
     "from": openings.customer_calls,
@@ -162,6 +167,16 @@ def test_a_first_key_that_is_forgotten_with_the_horizon_is_missed(monkeypatch: p
     assert is_caught(openings.customer_calls, [keys.presses_feature_code], in_force=hasty)
 
 
+def test_a_private_code_that_nobody_heeds_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spreading, "withdraw", lambda *_: [])
+    assert is_caught(openings.customer_calls, [keys.becomes_private])
+
+
+def test_a_pause_that_is_not_told_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Taping, "pause", lambda *_: [])
+    assert is_caught(openings.customer_calls, [keys.pauses])
+
+
 def test_keys_whose_time_is_never_over_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Calls, "on_reminder", lambda *_: [])
     assert is_caught(openings.customer_calls, [keys.presses_keys])
@@ -171,14 +186,14 @@ def test_keys_whose_time_is_never_over_are_noticed(monkeypatch: pytest.MonkeyPat
 def test_what_becomes_of_keys_in_one_call_and_not_in_the_one_beside_it_is_noticed(
     entry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weigh, act = Calls._weigh_company, getattr(Calls, entry)
+    weigh, act = Spreading.weigh_company, getattr(Calls, entry)
 
     def alone(self: Calls, *arguments: Any) -> Any:
-        monkeypatch.setattr(Calls, "_weigh_company", lambda *_: [])
+        monkeypatch.setattr(Spreading, "weigh_company", lambda *_: [])
         try:
             return act(self, *arguments)
         finally:
-            monkeypatch.setattr(Calls, "_weigh_company", weigh)
+            monkeypatch.setattr(Spreading, "weigh_company", weigh)
 
     monkeypatch.setattr(Calls, entry, alone)
     assert is_caught(openings.customer_calls, [keys.beside])
