@@ -293,3 +293,17 @@ def test_the_same_facts_and_rules_are_not_judged_again_and_others_always_are() -
     assert decide(FACTS, others, before).kind is Kind.PRIVILEGED
     withheld = FACTS._replace(withheld_elsewhere=True)
     assert decide(withheld, rules, before).asked == (withheld, rules)
+
+
+def test_what_a_reason_keeps_from_being_recorded_and_what_it_keeps_alone() -> None:
+    permit = Opinion(Reason.LINE_ALLOWS, COACHING | EVIDENCE, line="orders", agent="a-1")
+    against = Opinion(Reason.NOT_REQUESTED), Opinion(Reason.NOT_TOLD_YET, EVIDENCE)
+    verdict = decide(FACTS, saying(permit, *against))
+    assert verdict.because_of(Reason.NOT_REQUESTED) == COACHING | EVIDENCE
+    assert verdict.because_of(Reason.NOT_REQUESTED, alone=True) == COACHING
+    assert verdict.because_of(Reason.STOPPED) == set()
+
+
+def test_a_permit_that_names_neither_purpose_nor_line_nor_agent_adds_none() -> None:
+    verdict = decide(FACTS, saying(Opinion(Reason.LINE_ALLOWS), Opinion(Reason.LINE_ALLOWS, COACHING)))
+    assert (verdict.recorded(), verdict.line, verdict.agent) == (("coaching",), None, None)

@@ -137,6 +137,13 @@ def test_whom_we_call_cannot_say_that_an_agent_calls() -> None:
     assert Reason.AGENT_ONLY_CLAIMED in decide(facts, RULES).reasons
 
 
+def test_a_room_is_what_the_contact_of_its_focus_calls_it_and_nothing_else_in_the_invite() -> None:
+    said = (*heard(("from", "queue"), ("contact", "850"), role="caller"), *heard(("request-uri", AGENT)))
+    event = replace(offered("queue", AGENT, Side.PBX), identities=said)
+    for cause, rooms in ((Disturbance.CONFERENCE, {"850"}), (Disturbance.HOLD, set())):
+        assert first_facts(replace(event, disturbances=(cause,)), True, False, {}).rooms == rooms
+
+
 def test_a_call_in_which_hundreds_are_named_is_in_doubt_and_weighs_no_more_of_them() -> None:
     facts = CallFacts(Direction.INBOUND)
     for number in range(1000):
