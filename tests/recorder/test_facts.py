@@ -124,6 +124,19 @@ def test_a_fork_that_rang_has_not_said_whose_telephone_answers() -> None:
     assert not decide(answered(facts, "t", ()), RULES).recorded()
 
 
+@pytest.mark.parametrize("is_called", [True, False])
+def test_a_phone_that_rings_with_the_contact_of_whoever_called_says_nothing_of_its_own(
+    is_called: bool,
+) -> None:
+    if is_called:
+        facts = offer(("request-uri", AGENT), ("to", AGENT))
+    else:
+        said = (*heard(("from", AGENT), role="caller"), *heard(("to", "+31612345678")))
+        facts = first_facts(replace(offered(AGENT, "+31612345678"), identities=said), True, False, {})
+    facts = rung(facts, "t", heard(("contact", "+31612345678" if is_called else AGENT)))
+    assert decide(answered(facts, "t", ())._replace(answered=True), RULES).recorded()
+
+
 def test_what_is_vouched_for_is_no_claim() -> None:
     event = replace(offered("+31612345678", AGENT, Side.TRUNK), identities=heard(*OPAQUE))
     facts = first_facts(event, True, False, {}, is_trunk_witnessed=True)
