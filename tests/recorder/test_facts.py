@@ -7,12 +7,22 @@ from dataclasses import replace
 import pytest
 
 from recorder.decision import CallFacts, Direction, Kind, Reason, decide
-from recorder.facts import MOST_NAMES, answered, disturbed, first_facts, rung, vouched, with_identities
+from recorder.facts import (
+    MOST_NAMES,
+    answered,
+    disturbed,
+    first_facts,
+    rung,
+    vouched,
+    with_identities,
+    with_newcomers,
+)
+from recorder.said import Heard
 from sip_hooks.events import Disturbance, Side
 from sip_hooks.identity import Identity, Role, identities
 from sip_hooks.message import parse
 from tests.recorder.test_rules import RULES
-from tests.recorder.test_session import offered
+from tests.recorder.test_session import END, START, offered
 
 
 @pytest.mark.parametrize("header", ["diversion", "history-info", "referred-by", "refer-to", "ext", "target"])
@@ -40,6 +50,7 @@ def test_an_extension_behind_a_number_is_vetoed(line: str) -> None:
 
 
 AGENT = "201"
+HEARD = Heard("ab" * 32, START, END)
 
 
 def heard(*said: tuple[str, str], role: Role = "callee") -> tuple[Identity, ...]:
@@ -135,6 +146,55 @@ def test_a_phone_that_rings_with_the_contact_of_whoever_called_says_nothing_of_i
         facts = first_facts(replace(offered(AGENT, "+31612345678"), identities=said), True, False, {})
     facts = rung(facts, "t", heard(("contact", "+31612345678" if is_called else AGENT)))
     assert decide(answered(facts, "t", ())._replace(answered=True), RULES).recorded()
+
+
+def test_whoever_answers_under_the_agents_own_number_is_one_of_us() -> None:
+    said = (*heard(("from", AGENT), role="caller"), *heard(("to", "+31612345678")))
+    facts = first_facts(replace(offered(AGENT, "+31612345678"), identities=said), True, False, {})
+    facts = answered(facts, "t", heard(("p-asserted-identity", AGENT)))
+    assert Reason.INTERNAL_CALL in decide(facts, RULES).reasons
+
+
+CUSTOMER, QUEUE = ("p-asserted-identity", "+31687654321"), ("from", "queue")
+
+
+def connected(*said: tuple[str, str], role: Role = "caller") -> CallFacts:
+    """A queue has connected a customer, of whom this is said now; before, something was announced."""
+    facts = first_facts(
+        replace(
+            offered("queue", AGENT, Side.PBX),
+            identities=(*heard(QUEUE, role="caller"), *heard(("request-uri", AGENT))),
+        ),
+        True,
+        False,
+        {},
+    )
+    facts = with_newcomers(answered(facts, "t", ()), heard(CUSTOMER, role="caller"))
+    return with_newcomers(facts._replace(told=frozenset({HEARD})), heard(*said, role=role))
+
+
+def test_a_header_that_has_said_all_along_who_was_there_first_brings_nobody_back() -> None:
+    """A From stays as it was when somebody else is connected; only what says so anew is followed."""
+    assert {(it.side, it.header) for it in connected(QUEUE, CUSTOMER).newcomers} == {("outside", CUSTOMER[0])}
+
+
+def test_who_comes_into_the_call_on_one_side_brings_nobody_back_on_the_other() -> None:
+    """And who is new on our side has not to be told what the other party was told."""
+    was_there = connected((CUSTOMER[0], AGENT), role="callee")
+    assert {it.side for it in was_there.newcomers} == {"outside"}
+    colleague = connected((CUSTOMER[0], "202"), role="callee")
+    assert {it.side for it in colleague.newcomers} == {"outside", "inside"}
+    assert colleague.told == {HEARD}
+    assert connected((CUSTOMER[0], "+31612345678")).told == set()
+
+
+@pytest.mark.parametrize(("header", "is_new"), [("contact", False), ("p-asserted-identity", True)])
+def test_a_name_at_another_host_is_somebody_else_unless_it_only_says_where_to_reach_it(
+    header: str, is_new: bool
+) -> None:
+    facts = with_identities(offer(("request-uri", AGENT)), (Identity("caller", "contact", "jan", "jan@one"),))
+    facts = with_newcomers(answered(facts, "t", ()), (Identity("caller", header, "jan", "jan@two"),))
+    assert bool(facts.newcomers) is is_new
 
 
 def test_what_is_vouched_for_is_no_claim() -> None:
