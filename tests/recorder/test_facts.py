@@ -188,12 +188,20 @@ def test_who_comes_into_the_call_on_one_side_brings_nobody_back_on_the_other() -
     assert connected((CUSTOMER[0], "+31612345678")).told == set()
 
 
-@pytest.mark.parametrize(("header", "is_new"), [("contact", False), ("p-asserted-identity", True)])
-def test_a_name_at_another_host_is_somebody_else_unless_it_only_says_where_to_reach_it(
-    header: str, is_new: bool
+@pytest.mark.parametrize(
+    ("header", "name", "is_new"),
+    [
+        ("contact", "jan", False),  # which only says where to reach it
+        ("p-asserted-identity", "jan", True),
+        ("p-asserted-identity", "+31612345678", False),  # a number is the same at every host
+        ("p-asserted-identity", "+31612345679", True),
+    ],
+)
+def test_a_name_at_another_host_is_somebody_else_and_a_number_is_not(
+    header: str, name: str, is_new: bool
 ) -> None:
     facts = with_identities(offer(("request-uri", AGENT)), (Identity("caller", "contact", "jan", "jan@one"),))
-    facts = with_newcomers(answered(facts, "t", ()), (Identity("caller", header, "jan", "jan@two"),))
+    facts = with_newcomers(answered(facts, "t", ()), (Identity("caller", header, name, f"{name}@two"),))
     assert bool(facts.newcomers) is is_new
 
 
