@@ -136,15 +136,12 @@ class Taping:
         return [self._tell("codecs", codecs=self._ends.codecs(), srtp=self._ends.srtp())]
 
     def reopen(self) -> list[Effect]:
-        """The broker has shut every tap."""
-        if self._is_open():
-            return [self._tap("all")]
-        return [self._tap("none")] if self.hears_keys else []
+        """The broker has shut every tap. Where keys were listened to they have been missed: see `Calls`."""
+        return [self._tap("all")] if self._is_open() else []
 
     def shut_if_idle(self) -> list[Effect]:
         """Capture has given a recording up: nobody listens any more, perhaps."""
-        is_idle = not self.recordings.running() and self.number is not None
-        return [self._tap("none")] if is_idle else []
+        return [] if self.recordings.running() else [self._tap("none")]
 
     def on_capture_back(self, is_restarted: bool, facts: CallFacts, policy: Policy) -> list[Effect]:
         """Capture can be reached again; what it does not know any more begins in a new part."""

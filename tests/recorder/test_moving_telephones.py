@@ -111,3 +111,28 @@ def test_a_call_from_before_a_restart_may_be_of_a_telephone_that_moved() -> None
     site.tell(MOVED, CallRestored(BEFORE, None))
     there = CallDisturbed(BEFORE, Disturbance.IDENTITY_CHANGED, (contact("caller", "201", ELSEWHERE),))
     assert site.tell(there) == PAUSED
+
+
+def test_a_call_from_before_a_restart_is_forgotten_when_it_is_over() -> None:
+    """And of one that nobody knows nothing is noted."""
+    site = Telephones()
+    site.speaks("a", "one")
+    there = CallDisturbed(BEFORE, Disturbance.IDENTITY_CHANGED, (contact("caller", "201", "one"),))
+    assert site.relations.go_on(there) == [] and not site.relations.is_beside_strangers("a")
+    site.relations.restore(BEFORE)
+    assert site.relations.go_on(there) == ["a"] and site.relations.is_beside_strangers("a")
+    assert site.relations.go_on(CallEnded(BEFORE, END, "bye", 200)) == ["a"]
+    assert site.relations.go_on(there) == [] and not site.relations.is_beside_strangers("a")
+
+
+def test_of_two_calls_from_before_a_restart_the_last_one_ends_the_doubt() -> None:
+    site = Telephones()
+    site.speaks("a", "one")
+    for call in ("x", "y"):
+        site.relations.restore(call)
+        site.relations.go_on(
+            CallDisturbed(call, Disturbance.IDENTITY_CHANGED, (contact("caller", "201", "one"),))
+        )
+    for call, is_beside in (("x", True), ("y", False)):
+        site.relations.go_on(CallEnded(call, END, "bye", 200))
+        assert site.relations.is_beside_strangers("a") is is_beside

@@ -273,6 +273,12 @@ def test_the_end_of_the_call_seals_and_gives_the_ports_back() -> None:
     assert made.is_over
 
 
+def test_a_capture_that_is_started_anew_begins_nothing_in_a_call_that_is_over() -> None:
+    made = recording()
+    made.on_event(CallEnded(CALL, END, "bye", 200), END)
+    assert of_kind(made.on_capture_back(True), TellCapture) == []
+
+
 def test_a_recording_that_failed_is_told_as_failed() -> None:
     made = recording()
     made.on_capture({"event": "failed", "recording": made.recordings()[0], "reason": "no-day-key"})

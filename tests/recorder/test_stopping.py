@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from recorder.config import parse
 from recorder.effects import Effect, NoteOutcome, Tap, TellCapture
+from recorder.facts import Lots
 from recorder.rules import compile_rules
+from recorder.session import Session
 from sip_hooks.events import CallEnded
 from tests.recorder.schemes import CONFIGURATION
 from tests.recorder.test_session import (
@@ -17,12 +20,12 @@ from tests.recorder.test_session import (
     PORTS,
     anchored,
     answered,
+    lowest,
     negotiated,
     of_kind,
     offered,
     policy,
     recording,
-    session,
 )
 
 
@@ -51,19 +54,37 @@ def test_a_call_that_was_stopped_before_its_answer_is_not_recorded() -> None:
     assert of_kind(made.on_event(answered(), ANSWER), Tap) == []
 
 
-def test_one_purpose_is_stopped_and_the_other_goes_on() -> None:
+def both() -> Any:
+    """A call that is recorded for two purposes."""
     text = CONFIGURATION.replace('purposes = ["coaching"]', 'purposes = ["coaching", "training"]')
     start, end = text.index("[purposes.coaching]"), text.index("[[lines]]")
     second = text[start:end].replace("[purposes.coaching]", "[purposes.training]")
     scheme = parse(text[:end] + second + text[end:], "test.toml", Path("/")).scheme()
-    both = {it.name: it.retention for it in scheme.purposes}
-    made = session(offered("201", "+31612345678"), policy(rules=compile_rules(scheme), retention=both))
+    retention = {it.name: it.retention for it in scheme.purposes}
+    in_force, drawn = policy(rules=compile_rules(scheme), retention=retention), count(1)
+    made = Session(
+        offered("201", "+31612345678"), in_force, lambda size: next(drawn).to_bytes(size), Lots(lowest)
+    )
     made.begin()
     made.media_opened(PORTS)
     made.on_event(negotiated(), ANSWER)
     made.on_event(answered(), ANSWER)
+    return made
+
+
+def test_one_recording_that_capture_gave_up_leaves_the_tap_to_the_other() -> None:
+    made = both()
+    for recording, taps in zip(made.recordings(), ([], ["none"]), strict=True):
+        failed = {"event": "failed", "recording": recording, "reason": "disk-full"}
+        assert [it.level for it in of_kind(made.on_capture(failed), Tap)] == taps
+
+
+def test_one_purpose_is_stopped_and_the_other_goes_on() -> None:
+    made = both()
     assert made.summary()["purposes"] == ["coaching", "training"]
-    (order,) = of_kind(stopped(made, "training"), TellCapture)
+    effects = stopped(made, "training")
+    (order,) = of_kind(effects, TellCapture)
+    assert of_kind(effects, Tap) == []
     assert (order.message["op"], order.message["recording"]) == ("stop", made.recordings()[1])
     assert made.summary()["purposes"] == ["coaching"]
     last = stopped(made, "coaching")
