@@ -74,8 +74,8 @@ def both() -> Any:
 
 def test_one_recording_that_capture_gave_up_leaves_the_tap_to_the_other() -> None:
     made = both()
-    for recording, taps in zip(made.recordings(), ([], ["none"]), strict=True):
-        failed = {"event": "failed", "recording": recording, "reason": "disk-full"}
+    for id, taps in zip(made.recordings(), ([], ["none"]), strict=True):
+        failed = {"event": "failed", "recording": id, "reason": "disk-full"}
         assert [it.level for it in of_kind(made.on_capture(failed), Tap)] == taps
 
 
