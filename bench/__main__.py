@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import machine, measure, overload, relay, signalling
+from bench import machine, measure, media, overload, relay, signalling
 from bench.processes import BenchError
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,6 +26,15 @@ def _relay(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
     loads = tuple(replace(it, seconds=wanted.seconds) for it in relay.LOADS)
     result = measure.measure(relay.PEERS, measure.Plan(loads, wanted.rounds, wanted.lock), tell)
     return relay.ratios(result), result.value()
+
+
+def _media(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    loads = tuple(replace(it, seconds=wanted.seconds) for it in media.LOADS)
+    before = _before(wanted)
+    result = measure.measure(media.PEERS, measure.Plan(loads, wanted.rounds, wanted.lock), tell)
+    if before is not None:
+        result = measure.Result.read(before).and_then(result)
+    return media.ratios(result), result.value()
 
 
 def _signalling(wanted: argparse.Namespace, tell: Callable[[str], None]) -> Report:
@@ -57,6 +66,7 @@ def _overload(_: argparse.Namespace, tell: Callable[[str], None]) -> Report:
 
 
 BENCHMARKS: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Report]] = {
+    "media": _media,
     "overload": _overload,
     "relay": _relay,
     "signalling": _signalling,
@@ -76,7 +86,7 @@ def main() -> int:
         "--behind", action="store_true", help="signalling: do not go before other work of the machine"
     )
     parser.add_argument(
-        "--add", action="store_true", help="signalling: add the rounds to those that were run before"
+        "--add", action="store_true", help="media, signalling: add the rounds to those that were run before"
     )
     wanted = parser.parse_args()
     console = Console(stderr=True, highlight=False)

@@ -6,9 +6,10 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.processes import BenchError, cpu_seconds, pinned
 
@@ -33,6 +34,8 @@ class Run:
 
     `sent`, `received`, `strange` count packets from first to last, warm-up included. A packet is strange when
     it comes back changed, on the wrong side or from the wrong port. `late_us_p99`: how late it was sent.
+    `recorded`: of those that were sent, how many are on the disk, whole. `ending_cpu_ms_per_call`: what it
+    takes to end a call and its recording.
     """
 
     calls: int
@@ -46,6 +49,8 @@ class Run:
     delay_us_p50: int
     delay_us_p99: int
     late_us_p99: int
+    recorded: int = 0
+    ending_cpu_ms_per_call: float = 0.0
 
     @property
     def lost(self) -> int:
@@ -55,6 +60,11 @@ class Run:
     def row(self) -> dict[str, object]:
         """For JSON."""
         return {**asdict(self), "lost": self.lost}
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Run:
+        """What `row` made."""
+        return cls(**{name: value for name, value in row.items() if name != "lost"})
 
 
 class Generator:

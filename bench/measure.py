@@ -12,14 +12,14 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.load import Load, Run, generator
 from bench.peers import Peer, Site
-from bench.processes import BenchError, build, scheduling
+from bench.processes import BenchError, build, cpu_seconds, scheduling
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ _MEDIANS = (
     "delay_us_p50",
     "delay_us_p99",
     "generator_core_percent",
+    "ending_cpu_ms_per_call",
 )
 
 
@@ -50,6 +51,23 @@ class Result:
     runs: Mapping[str, Mapping[int, list[Run]]]
     load_averages: list[float]
 
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Result:
+        """What `value` made."""
+        runs = {
+            peer: {int(calls): [Run.read(row) for row in rows] for calls, rows in loads.items()}
+            for peer, loads in value["runs"].items()
+        }
+        return cls(runs, value["load_averages"])
+
+    def and_then(self, later: Result) -> Result:
+        """The rounds of both."""
+        runs = {
+            peer: {calls: [*rows, *later.runs[peer][calls]] for calls, rows in loads.items()}
+            for peer, loads in self.runs.items()
+        }
+        return Result(runs, [*self.load_averages, *later.load_averages])
+
     def value(self) -> dict[str, object]:
         """For JSON."""
         return {
@@ -58,6 +76,7 @@ class Result:
             "medians": self._each(lambda runs: {name: self._median(runs, name) for name in _MEDIANS}),
             "lost": self._each(lambda runs: sum(run.lost for run in runs)),
             "strange": self._each(lambda runs: sum(run.strange for run in runs)),
+            "not_recorded": self._each(lambda runs: sum(run.sent - run.recorded for run in runs)),
             "runs": self._each(lambda runs: [run.row() for run in runs]),
         }
 
@@ -104,7 +123,11 @@ def once(peer: Peer, load: Load) -> Run:
         with generator(build("generator", directory), GENERATOR_CORE, load) as source:
             site = Site(PEER_CORE, GENERATOR_CORE, load.calls, source.ends, directory)
             with peer(site) as running:
-                return source.measure(running.ports, running.pids)
+                run = source.measure(running.ports, running.pids)
+                used = cpu_seconds(running.pids)
+                running.end_calls()
+                ending = 1e3 * (cpu_seconds(running.pids) - used) / load.calls
+                return replace(run, recorded=running.recorded(), ending_cpu_ms_per_call=ending)
 
 
 def turned(turns: Sequence[T], number: int) -> Iterator[T]:

@@ -37,10 +37,14 @@ def build(name: str, directory: Path) -> Path:
     return program
 
 
+FIRST = 10
+"""The priority that goes before all other work of the machine."""
+
+
 @functools.cache
-def scheduling() -> tuple[str, ...]:
+def scheduling(priority: int = FIRST) -> tuple[str, ...]:
     """The command that puts a program before all other work of the machine, where that is allowed."""
-    first = ("chrt", "--fifo", "10")
+    first = ("chrt", "--fifo", str(priority))
     return first if output_of(*first, "true") is not None else ()
 
 
@@ -51,15 +55,16 @@ def pinned(
     pass_fds: Iterable[int] = (),
     log: Path | None = None,
     first: bool = True,
+    priority: int = FIRST,
 ) -> Iterator[subprocess.Popen[str]]:
     """A program that runs on one core only, its streams as pipes, or its words in `log`. `first`: where
-    that is allowed it goes before all other work of the machine.
+    that is allowed it goes before all other work of the machine, those of a lower `priority` included.
     """
     with contextlib.ExitStack() as stack:
         output = subprocess.PIPE if log is None else stack.enter_context(log.open("w"))
         process = stack.enter_context(
             subprocess.Popen(
-                [*(scheduling() if first else ()), "taskset", "--cpu-list", str(core), *command],
+                [*(scheduling(priority) if first else ()), "taskset", "--cpu-list", str(core), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=None if log is None else subprocess.STDOUT,

@@ -51,5 +51,10 @@ class Drift:
         self._owed -= step
         return step
 
+    @property
+    def is_due(self) -> bool:
+        """Whether places may move with the next step."""
+        return bool(self._owed) or self._has_seen_enough()
+
     def _has_seen_enough(self) -> bool:
         return self._began is not None and self._latest - self._began >= WINDOW and self._count >= FEW

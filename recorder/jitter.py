@@ -27,14 +27,16 @@ class Jitter:
 
     def note(self, transits: Iterable[int]) -> None:
         """Arrivals less timestamps, in order of arrival."""
+        last, now, most, total, count = self._last, self._now, self.most, self._sum, self._count
         for transit in transits:
-            difference = abs(transit - self._last) if self._last is not None else 0
-            self._last = transit
+            difference = abs(transit - last) if last is not None else 0
+            last = transit
             if difference <= _JUMP:
-                self._now += (difference - self._now) * _GAIN
-            self._sum += self._now
-            self._count += 1
-            self.most = max(self.most, self._now)
+                now += (difference - now) * _GAIN
+                most = now if now > most else most
+            total += now
+            count += 1
+        self._last, self._now, self.most, self._sum, self._count = last, now, most, total, count
 
     def add(self, other: Jitter) -> None:
         """Count another source's in."""

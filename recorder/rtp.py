@@ -1,10 +1,11 @@
-"""RTP packets (RFC 3550 §5.1): headers, one by one or a batch at once, and counters that wrap."""
+"""RTP packets (RFC 3550 §5.1): headers, packets that are alike, and counters that wrap."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 FIXED_BYTES = 12
 _FIXED = struct.Struct("!BBHII")
 _EXTENSION = struct.Struct("!HH")
-_PLAIN = 0x80  # version 2, no padding, no extension, no contributing sources
+PLAIN = 0x80  # version 2, no padding, no extension, no contributing sources
 
 
 class RtpError(ValueError):
@@ -58,37 +59,28 @@ def _after_extension(packet: bytes | bytearray | memoryview, start: int) -> int:
     return int(start + _EXTENSION.size + 4 * _EXTENSION.unpack_from(packet, start)[1])
 
 
-def parse_batch(packets: NDArray[np.uint8], lengths: NDArray[Any]) -> list[Header | None]:
-    """Headers of packets, shape (n, width), of the given lengths; None for those that `parse` refuses.
-
-    What is the same for all is read by columns; only packets with options are read one by one.
+class Many(NamedTuple):
+    """Packets of one source, type and length with nothing but a fixed header, in the order in which they
+    came; payloads (n, octets).
     """
-    if not len(packets):
-        return []
-    fixed = np.ascontiguousarray(packets[:, :FIXED_BYTES])
-    words = fixed.view(">u4")
-    columns = zip(
-        fixed[:, 0].tolist(),
-        (fixed[:, 1] & 0x7F).tolist(),
-        (words[:, 0] & 0xFFFF).tolist(),
-        words[:, 1].tolist(),
-        words[:, 2].tolist(),
-        lengths.tolist(),
-        strict=True,
-    )
-    return [
-        Header(kind, sequence, timestamp, ssrc, FIXED_BYTES, length)
-        if first == _PLAIN and length >= FIXED_BYTES
-        else _parse_or_none(memoryview(packets[index][:length]))
-        for index, (first, kind, sequence, timestamp, ssrc, length) in enumerate(columns)
-    ]
 
+    payload_type: int
+    ssrc: int
+    sequences: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    payloads: NDArray[np.uint8]
+    advance: int = 0
+    """Where it is not 0: numbers rise by 1, timestamps by this, and neither wraps."""
 
-def _parse_or_none(packet: memoryview) -> Header | None:
-    try:
-        return parse(packet)
-    except RtpError:
-        return None
+    def each(self, arrivals: NDArray[np.int64]) -> Iterator[tuple[int, Header, bytearray]]:
+        """One by one: arrival, header, and payload, which is overwritten here."""
+        end = FIXED_BYTES + self.payloads.shape[1]
+        columns = (arrivals.tolist(), self.sequences.tolist(), self.timestamps.tolist(), self.payloads)
+        for arrival, sequence, timestamp, payload in zip(*columns, strict=True):
+            audio = bytearray(payload.tobytes())
+            payload[:] = 0
+            header = Header(self.payload_type, sequence, timestamp, self.ssrc, FIXED_BYTES, end)
+            yield arrival, header, audio
 
 
 class Unwrapper:

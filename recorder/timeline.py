@@ -15,202 +15,153 @@ later ones look like decides where an earlier one belongs:
                 belongs wholly before it is late and dropped.
 
 Ticks that no packet covers become gaps.
+
+Packets come one by one or in blocks. What is true of nearly every block of nearly every call, that each
+packet follows the one before it, is found out for all its packets at once, and they stay together until they
+are written. A block of which it is not true is taken apart, and its packets go the way of single ones: the
+outcome is the same for both ways.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from recorder.drift import Drift
+import numpy as np
+
 from recorder.jitter import Jitter
-from recorder.rtp import Unwrapper
+from recorder.packets import Block, Column, Packet, Silence, joined
+from recorder.runs import MAX_BEHIND, OVERTAKEN, TOLERANCE, Run
+from storage.frames import Frames, frames, in_order
 from storage.records import CLOCK_RATE, LEGS, Audio, Gap, Quality
 
-TOLERANCE = CLOCK_RATE // 4
-"""250 ms in ticks."""
+__all__ = ["MAX_BEHIND", "MAX_SOURCES", "OVERTAKEN", "TOLERANCE", "Block", "Packet", "Silence", "Timeline"]
+
+Placed = Audio | Gap | Frames
 
 MAX_SOURCES = 8
 """How many SSRCs of a leg are remembered while they are silent; one that comes back later begins anew."""
-
-MAX_BEHIND = 500
-"""So many later packets tell where one belongs: ten seconds. To look at all would cost a flood's square."""
-
-OVERTAKEN = CLOCK_RATE // 10
-"""By so many ticks a packet may arrive behind one that was sent later: 100 ms."""
-
-MAX_SEQUENCE_JUMP = 3000
-"""Beyond this a sender has begun anew (RFC 3550 §A.1, MAX_DROPOUT)."""
-
-
-class Silence(NamedTuple):
-    """What must not be kept of one source: its packets from one RTP timestamp up to another."""
-
-    ssrc: int
-    begin: int
-    end: int
-
-    def holds(self, ssrc: int, timestamp: int) -> bool:
-        """Whether a packet lies in it."""
-        length = (self.end - self.begin) % 0x100000000
-        return ssrc == self.ssrc and (timestamp - self.begin) % 0x100000000 <= length
-
-
-@dataclass(slots=True)
-class Packet:
-    """One audio packet. `arrival`, and `span`, how long its payload lasts, in ticks of the clip's clock;
-    `timestamp` in those of an RTP clock of `rate` Hz.
-
-    A packet without payload is one that must not be kept: it counts as received and leaves a gap.
-    """
-
-    arrival: int
-    ssrc: int
-    sequence: int
-    timestamp: int
-    payload_type: int
-    payload: bytearray = field(repr=False)
-    span: int
-    rate: int = CLOCK_RATE
-
-    def wipe(self) -> None:
-        """Overwrite the audio."""
-        self.payload[:] = bytes(len(self.payload))
-
-
-class _Run:
-    """Packets of one SSRC without a break in its numbering, by one clock (RFC 7160)."""
-
-    def __init__(self, packet: Packet) -> None:
-        self._sequences = Unwrapper(16, packet.sequence)
-        self._timestamps: Unwrapper | None = None  # those of what is kept
-        self._rate = packet.rate
-        self._anchor: tuple[int, int] | None = None  # timestamp, position
-        self._drift = Drift()
-        self.jitter = Jitter()
-        self.held: dict[int, tuple[int, Packet]] = {}  # by sequence: timestamp, packet
-        self.received = 0
-        self._first = packet.sequence
-
-    @property
-    def lost(self) -> int:
-        return max(0, self._sequences.highest - self._first + 1 - self.received)
-
-    def continues(self, packet: Packet) -> bool:
-        if packet.payload and self._timestamps and packet.rate != self._rate:
-            return False
-        distance = abs((packet.sequence - self._sequences.highest + 0x8000) % 0x10000 - 0x8000)
-        return distance <= MAX_SEQUENCE_JUMP
-
-    def hold(self, packet: Packet) -> bool:
-        """False: there is such a packet already."""
-        sequence = self._sequences.extend(packet.sequence)
-        if sequence in self.held:
-            return False
-        self.received += 1
-        if packet.payload:
-            self.held[sequence] = (self._ticks(packet), packet)
-        return True
-
-    def _ticks(self, packet: Packet) -> int:
-        """Its timestamp, unwrapped, on a clock of the clip's rate."""
-        if self._timestamps is None:
-            self._timestamps, self._rate = Unwrapper(32, packet.timestamp), packet.rate
-        return self._timestamps.extend(packet.timestamp) * CLOCK_RATE // self._rate
-
-    def release(self, until: int, end: int) -> list[tuple[int, Packet]]:
-        """Give up what arrived up to `until`, each with its position; but not before what was sent earlier
-        and has been overtaken.
-        """
-        placed: list[tuple[int, Packet]] = []
-        due = self._due(until)
-        self.jitter.note(packet.arrival - timestamp for timestamp, packet in map(self.held.__getitem__, due))
-        sequences = sorted(due)
-        if sequences:
-            self._follow(self.held[sequences[0]][1].span // 4)
-        for sequence in sequences:
-            timestamp, packet = self.held.pop(sequence)
-            position = self._place(sequence, timestamp, packet, end)
-            placed.append((position, packet))
-            end = max(end, position + packet.span)
-        if placed:
-            lateness = min(packet.arrival - position for position, packet in placed)
-            self._drift.note(placed[-1][1].arrival, lateness, len(placed))
-        return placed
-
-    def _due(self, until: int) -> list[int]:
-        """In order of arrival, in which they are held: it costs what is given up, not what is held."""
-        due, overtaken = list[int](), float("inf")
-        for sequence, (_, packet) in self.held.items():
-            if packet.arrival <= until:
-                due.append(sequence)
-            elif packet.arrival <= until + OVERTAKEN:
-                overtaken = min(overtaken, sequence)
-            else:
-                break
-        return [sequence for sequence in due if sequence < overtaken]
-
-    def _follow(self, most: int) -> None:
-        """What is released now has moved by what the clocks differ; back by no more than `most`."""
-        if self._anchor is not None:
-            self._anchor = self._anchor[0], self._anchor[1] + self._drift.step(most)
-
-    def _place(self, sequence: int, timestamp: int, packet: Packet, end: int) -> int:
-        if self._anchor is None or self._has_jumped(self._anchor, packet, timestamp, self._behind(sequence)):
-            excess = _excess(timestamp, packet, self._behind(sequence))
-            self._anchor, self._drift = (timestamp, max(end, packet.arrival - excess)), Drift()
-        return self._anchor[1] + timestamp - self._anchor[0]
-
-    def _behind(self, sequence: int) -> Iterator[tuple[int, Packet]]:
-        """Those held that were sent after it."""
-        behind = (row for later, row in self.held.items() if later > sequence)
-        return itertools.islice(behind, MAX_BEHIND)
-
-    @staticmethod
-    def _has_jumped(
-        anchor: tuple[int, int], packet: Packet, timestamp: int, later: Iterable[tuple[int, Packet]]
-    ) -> bool:
-        origin = anchor[1] - anchor[0]
-        delay = packet.arrival - timestamp - origin
-        if delay < -TOLERANCE:
-            return True
-        if delay <= TOLERANCE:
-            return False
-        return all(other.arrival - other_timestamp - origin > TOLERANCE for other_timestamp, other in later)
-
-
-def _excess(timestamp: int, packet: Packet, later: Iterable[tuple[int, Packet]]) -> int:
-    """By how many ticks this packet came later than the promptest of those held behind it; 0 … TOLERANCE."""
-    delay = packet.arrival - timestamp
-    excesses = (delay - (other.arrival - other_timestamp) for other_timestamp, other in later)
-    return max((excess for excess in excesses if 0 <= excess <= TOLERANCE), default=0)
 
 
 class _Leg:
     def __init__(self, channel: int, start: int) -> None:
         self._channel = channel
-        self._runs: dict[int, _Run] = {}
-        self._past: list[_Run] = []
+        self._runs: dict[int, Run] = {}
+        self._past: list[Run] = []
+        self._new: list[Block] = []  # since the last commit
+        self._admitted: list[Block] = []  # of one kind and the only run, behind what that holds
         self.end = start
         self.late = self.duplicated = self.kept = self._gaps = self._missing = 0
         self._jitter = Jitter()  # of runs that are forgotten
         self._received = self._lost = 0  # of runs that are forgotten
 
+    def hold_block(self, block: Block) -> None:
+        self._new.append(block)
+
     def hold(self, packet: Packet) -> None:
+        self._take_apart()
+        self._hold(packet)
+
+    def _hold(self, packet: Packet) -> None:
         run = self._runs.get(packet.ssrc)
         if run is None or not run.continues(packet):
             if run is not None:
                 self._past.append(run)
             elif len(self._runs) == MAX_SOURCES:
                 self._past.append(self._runs.pop(next(iter(self._runs))))
-            run = self._runs[packet.ssrc] = _Run(packet)
+            run = self._runs[packet.ssrc] = Run(packet.sequence, packet.rate)
         if not run.hold(packet):
             self.duplicated += 1
             packet.wipe()
 
-    def commit(self, until: int) -> list[Audio | Gap]:
+    def _admit(self) -> None:
+        """See whether what has come as blocks can stay so."""
+        new, self._new = self._new, []
+        for number, block in enumerate(new):
+            admitted = self._admitted_of(block)
+            if admitted is None:
+                self._unpack()
+                for packet in itertools.chain.from_iterable(it.packets() for it in new[number:]):
+                    self._hold(packet)
+                return
+            self._admitted.append(admitted)
+
+    def _admitted_of(self, block: Block) -> Block | None:
+        if self._past or (self._admitted and self._admitted[0].kind != block.kind):
+            return None
+        if not self._runs:
+            self._runs[block.kind.ssrc] = Run(int(block.sequences[0]), block.kind.rate)
+        run = self._only_run()
+        return run.admitted(block) if run is not None and block.kind.ssrc in self._runs else None
+
+    def _only_run(self) -> Run | None:
+        """The one run that there is."""
+        return next(iter(self._runs.values())) if len(self._runs) == 1 and not self._past else None
+
+    def _unpack(self, until: float = float("inf")) -> None:
+        """What was admitted as blocks goes on one by one: what arrived up to then."""
+        if (run := self._only_run()) is not None:
+            for block in self._taken(until):
+                run.hold_admitted(block)
+
+    def _taken(self, until: float) -> list[Block]:
+        """Those that were admitted and arrived up to then."""
+        taken: list[Block] = []
+        while self._admitted and self._admitted[0].arrivals[0] <= until:
+            block = self._admitted.pop(0)
+            if block.arrivals[-1] > until:
+                block, rest = block.split(int(np.argmax(block.arrivals > until)))
+                self._admitted.insert(0, rest)
+            taken.append(block)
+        return taken
+
+    def _take_apart(self) -> None:
+        self._admit()
+        self._unpack()
+
+    def commit(self, until: int) -> list[Placed]:
+        self._admit()
+        run = self._only_run()
+        if run is None:
+            return [*self._release(until)]
+        if run.held:
+            self._unpack(until)
+            if not run.is_steady(until):
+                self._unpack()
+            return [*self._release(until)]
+        due = self._taken(until)
+        return self._release_blocks(run, joined(due), until) if due else []
+
+    def _release_blocks(self, run: Run, block: Block, until: int) -> list[Placed]:
+        positions = run.place(block, self._admitted, self.end)
+        if positions is None:
+            self._admitted.insert(0, block)
+            self._unpack()
+            return [*self._release(until)]
+        return self._write_block(block, positions)
+
+    def _write_block(self, block: Block, positions: Column) -> list[Placed]:
+        kind = block.kind
+        rows = frames(self._channel, kind.payload_type, positions, block.timestamps, block.payloads)
+        block.wipe()
+        self.kept += block.size
+        ends = np.concatenate(([self.end], positions[:-1] + kind.span))
+        records: list[Placed] = []
+        cuts = sorted({0, *np.flatnonzero(positions > ends).tolist(), block.size})
+        for start, stop in itertools.pairwise(cuts):
+            self.end = int(ends[start])
+            records += self._gap(int(positions[start]))
+            records.append(rows.part(start, stop))
+        self.end = int(positions[-1]) + kind.span
+        return records
+
+    def _gap(self, position: int) -> list[Audio | Gap]:
+        if position > self.end:
+            self._gaps += 1
+            self._missing += position - self.end
+        return self.pad(position)
+
+    def _release(self, until: int) -> list[Audio | Gap]:
         placed: list[tuple[int, Packet]] = []
         end = self.end
         for run in (*self._past, *self._runs.values()):
@@ -239,10 +190,7 @@ class _Leg:
             self.late += 1
             packet.wipe()
             return []
-        if position > self.end:
-            self._gaps += 1
-            self._missing += position - self.end
-        records: list[Audio | Gap] = self.pad(position)
+        records = self._gap(position)
         timestamp, payload = packet.timestamp, bytes(packet.payload)
         records.append(Audio(self._channel, position, timestamp, packet.payload_type, payload))
         packet.wipe()
@@ -260,6 +208,7 @@ class _Leg:
 
     def drop_where(self, is_meant: Callable[[Packet], bool]) -> int:
         """Overwrite such of those held; how many packets that were."""
+        self._take_apart()
         count = 0
         for run in (*self._past, *self._runs.values()):
             meant = [number for number, (_, packet) in run.held.items() if is_meant(packet)]
@@ -268,17 +217,37 @@ class _Leg:
             count += len(meant)
         return count
 
+    def drop_after(self, tick: int) -> int:
+        """Overwrite what arrived at `tick` or later; how many packets that were."""
+        is_touched = any(it.arrivals.max() >= tick for it in (*self._admitted, *self._new))
+        held = (packet for run in (*self._past, *self._runs.values()) for _, packet in run.held.values())
+        if not is_touched and all(packet.arrival < tick for packet in held):
+            return 0
+        return self.drop_where(lambda packet: packet.arrival >= tick)
+
     def begin_anew(self) -> None:
         """What follows is not reckoned from what was before, nor is what did not come between missed."""
+        self._take_apart()
         self._past += self._runs.values()
         self._runs = {}
 
-    def held(self) -> Iterator[Packet]:
+    def held(self) -> Iterator[tuple[int, int]]:
+        """Of each packet or block: octets, and the arrival of its first."""
         for run in (*self._past, *self._runs.values()):
-            yield from (packet for _, packet in run.held.values())
+            yield from ((len(packet.payload), packet.arrival) for _, packet in run.held.values())
+        for block in self._blocks():
+            yield block.payloads.size, int(block.arrivals[0])
+
+    def _blocks(self) -> Iterable[Block]:
+        return (*self._admitted, *self._new)
 
     def drop(self) -> int:
+        self._admit()
         count = 0
+        for block in self._admitted:
+            count += block.size
+            block.wipe()
+        self._admitted = []
         for run in (*self._past, *self._runs.values()):
             for _, packet in run.held.values():
                 packet.wipe()
@@ -287,6 +256,7 @@ class _Leg:
         return count
 
     def quality(self) -> Quality:
+        self._admit()
         runs = (*self._past, *self._runs.values())
         received = self._received + sum(run.received for run in runs)
         lost = self._lost + sum(run.lost for run in runs)
@@ -330,10 +300,14 @@ class Timeline:
         """Take a packet in; a duplicate of one that is held is dropped."""
         self._legs[channel].hold(packet)
 
-    def commit(self, until: int) -> list[Audio | Gap]:
+    def hold_block(self, channel: int, block: Block) -> None:
+        """Take in many packets, as if one by one."""
+        self._legs[channel].hold_block(block)
+
+    def commit(self, until: int) -> list[Placed]:
         """Release what arrived up to tick `until`, in order of position."""
         first, second = (leg.commit(until) for leg in self._legs)
-        return sorted((*first, *second), key=lambda record: record.position)
+        return in_order(first, second)
 
     def close(self, end: int) -> list[Audio | Gap | Quality]:
         """Gaps up to tick `end` on both channels, and how good the reception was; nothing held is written."""
@@ -355,7 +329,7 @@ class Timeline:
 
     def drop_after(self, tick: int) -> int:
         """Overwrite what is held and arrived at `tick` or later; how many packets that were."""
-        return sum(leg.drop_where(lambda packet: packet.arrival >= tick) for leg in self._legs)
+        return sum(leg.drop_after(tick) for leg in self._legs)
 
     def silence(self, channel: int, silence: Silence) -> int:
         """Overwrite what of it is held; how many packets that were. It becomes a gap."""
@@ -368,8 +342,8 @@ class Timeline:
 
     def held(self) -> tuple[int, int | None]:
         """Octets that are held, and the arrival of the oldest packet among them."""
-        packets = [packet for leg in self._legs for packet in leg.held()]
-        return sum(len(it.payload) for it in packets), min((it.arrival for it in packets), default=None)
+        held = [it for leg in self._legs for it in leg.held()]
+        return sum(octets for octets, _ in held), min((arrival for _, arrival in held), default=None)
 
     def drop(self) -> int:
         """Overwrite and forget what is held; how many packets that were."""

@@ -134,6 +134,9 @@ def _amr(name: str) -> Callable[[bytes | bytearray], int]:
     return lambda payload: len(amr_frames(name, payload)) * TICKS_20_MS
 
 
+BY_LENGTH = frozenset({"PCMU", "PCMA", "G722", "L16", "GSM", "G729", "ILBC"})
+"""Whose payloads of one length last equally long."""
+
 _TICKS: Mapping[str, Callable[[bytes | bytearray], int]] = {
     "PCMU": _octets,
     "PCMA": _octets,

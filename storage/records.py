@@ -20,6 +20,7 @@ MAX_BODY = 0xFFFF
 MAX_PAYLOAD_TYPE = 127
 MAX_CODEC_NAME = 32
 HEAD = struct.Struct(">BH")  # type, length
+AUDIO = 3
 
 
 class RecordError(ValueError):
@@ -261,7 +262,7 @@ _TABLE: tuple[tuple[int, type[Any], _ToBody, _FromBody], ...] = (
     (1, Parties, lambda r: canonical_json({"agent": r.agent, "outside": r.outside}), _parties),
     (2, Codec, lambda r: _CODEC.pack(r.channel, r.payload_type, r.rate) + r.name.encode("ascii"), _codec),
     (
-        3,
+        AUDIO,
         Audio,
         lambda r: _AUDIO.pack(r.channel, r.payload_type, r.position, r.timestamp) + r.payload,
         _audio,

@@ -2,6 +2,7 @@
 a proxy.
 
 doelband    our relay worker, ordered by our broker and client as in production
+recording   the same with our capture process over a real vault
 minimal     a C relay that does the least that can be done: the floor
 rtpengine   Debian's rtpengine in user space
 signalling  our signalling process in a whole installation; and no proxy at all
@@ -32,12 +33,23 @@ class Site:
     directory: Path
 
 
+def nothing() -> int:
+    """Of a peer that does not record."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A peer with its calls open: the processes to account for, and per call the ports that it shows."""
+    """A peer with its calls open: the processes to account for, and per call the ports that it shows.
+
+    `end_calls`: hang up, and wait until everything that is recorded is on the disk. `recorded`: how many
+    different packets of the load are there then, each of them whole and in its place.
+    """
 
     pids: tuple[int, ...]
     ports: list[Ports]
+    end_calls: Callable[[], object] = nothing
+    recorded: Callable[[], int] = nothing
 
 
 Peer = Callable[[Site], AbstractContextManager[Running]]

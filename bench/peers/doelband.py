@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,24 +32,31 @@ def doelband(level: Level) -> Peer:
 
     @contextmanager
     def start(site: Site) -> Iterator[Running]:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _DESCRIPTORS), hard))
         with ExitStack() as stack:
             ring_fd = ring.create(RING_SLOTS)
             stack.callback(os.close, ring_fd)
-            command = [sys.executable, "-m", "recorder", "relay", "--socket", str(site.directory / "relays")]
-            worker = stack.enter_context(pinned(site.core, command, log=site.directory / "relay.log"))
+            worker = stack.enter_context(relay_worker(site))
             if level == "all":
                 drain = [sys.executable, "-m", "bench.drain", str(ring_fd)]
                 stack.enter_context(pinned(site.other_core, drain, (ring_fd,), first=False))
             runner = stack.enter_context(asyncio.Runner())
-            ports = runner.run(_open(site, ring_fd, level, stack))
+            ports = runner.run(open_calls(site, ring_fd, level, stack))
             yield Running((worker.pid,), ports)
 
     return start
 
 
-async def _open(site: Site, ring_fd: int, level: Level, stack: ExitStack) -> list[Ports]:
+@contextmanager
+def relay_worker(site: Site) -> Iterator[subprocess.Popen[str]]:
+    """As `doelband serve` starts it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _DESCRIPTORS), hard))
+    command = [sys.executable, "-m", "recorder", "relay", "--socket", str(site.directory / "relays")]
+    with pinned(site.core, command, log=site.directory / "relay.log") as worker:
+        yield worker
+
+
+async def open_calls(site: Site, ring_fd: int, level: Level, stack: ExitStack) -> list[Ports]:
     """Open all calls. Broker and client stay until `stack` is left, idle while packets flow."""
     settings = BrokerSettings(
         site.directory / "media.sock", LOW_PORT, HIGH_PORT, open_seconds=_PATIENCE_SECONDS

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench import pcap
 from bench.load import Ports
 from bench.peers import Peer, Running, Site
 from bench.processes import BenchError, pinned
@@ -54,26 +55,48 @@ class _Control:
         answered = self.ask(command="answer", sdp=_SDP.format(port=ends[1]), **{**call, "to-tag": "b"})
         return _port(answered), _port(offered)
 
+    def record(self, name: str) -> None:
+        """Record a call from here on."""
+        answer = self.ask(command="start recording", **{"call-id": name})
+        if answer.get("result") != "ok":
+            raise BenchError(f"rtpengine does not record: {answer.get('error-reason', answer)}")
+
+    def delete(self, name: str) -> dict[str, str]:
+        """A call is over, its recording too."""
+        return self.ask(command="delete", **{"call-id": name, "delete-delay": 0})
+
     def close(self) -> None:
         self._socket.close()
 
 
-def rtpengine(*options: str) -> Peer:
-    """One thread in user space, as many as it has cores; further `options` of its command line."""
+def rtpengine(*options: str, is_recording: bool = False) -> Peer:
+    """One thread in user space, as many as it has cores; further `options` of its command line. Where it is
+    recording it writes one pcap file a call.
+    """
 
     @contextmanager
     def start(site: Site) -> Iterator[Running]:
-        control_port = _free_port()
+        control_port, spool = _free_port(), site.directory / "recorded"
+        spool.mkdir()
+        names = [f"call-{number}" for number in range(site.calls)]
         command = [
             *("rtpengine", "--foreground", "--log-stderr", "--log-level=2", "--table=-1", "--num-threads=1"),
             *("--config-file=none", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{control_port}"),
             *(f"--port-min={LOW_PORT}", f"--port-max={HIGH_PORT}", *options),
+            *(("--recording-method=pcap", f"--recording-dir={spool}") if is_recording else ()),
         ]
         with pinned(site.core, command, log=site.directory / "rtpengine.log") as process:
             control = _Control(control_port)
             try:
-                ports = [control.open(f"call-{number}", site.ends) for number in range(site.calls)]
-                yield Running((process.pid,), ports)
+                ports = [control.open(name, site.ends) for name in names]
+                for name in names if is_recording else ():
+                    control.record(name)
+                yield Running(
+                    (process.pid,),
+                    ports,
+                    lambda: [control.delete(name) for name in names],
+                    lambda: pcap.packets(spool),
+                )
             finally:
                 control.close()
 

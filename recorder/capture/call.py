@@ -26,9 +26,11 @@ from recorder.capture.horizon import Horizon
 from recorder.capture.orders import AGENT, Begin, Told
 from recorder.capture.track import ClipVault, Tell, Track
 from recorder.continuity import Continuity
-from recorder.rtp import Header
+from recorder.packets import Block, Column, Kind
+from recorder.rtp import Header, Many
 from recorder.timeline import Packet, Silence, Timeline
 from storage import codecs
+from storage.frames import Frames
 from storage.records import CLOCK_RATE, LEGS, Announcement, Audio, Codec, Gap, Pause, Quality, Record, Resume
 
 _TICK_NS = 1_000_000_000 // CLOCK_RATE
@@ -117,6 +119,24 @@ class CapturedRecording:
             )
         if silence is not None:
             self._timeline.silence(self.begin.channels[side], silence)
+
+    def take_many(self, side: int, arrivals_ns: Column, packets: Many) -> None:
+        """As `take`, for packets of one source and kind whose headers are plain. `packets.payloads` is this
+        recording's own copy.
+        """
+        number, octets = packets.payload_type, packets.payloads.shape[1]
+        known, arrivals = self._codecs[side], (arrivals_ns - self._origin_ns) // _TICK_NS
+        name, rate = known.format(number) if known.use(number) is Use.KEEP else ("", CLOCK_RATE)
+        span = codecs.ticks(name, rate, bytes(octets)) if name in codecs.BY_LENGTH else 0
+        is_watched = self.begin.is_watched and self.begin.channels[side] == AGENT
+        if span and not self._is_paused and not is_watched and arrivals[0] >= 0:
+            kind = Kind(packets.ssrc, number, span, rate, octets)
+            advance = span * rate // CLOCK_RATE if packets.advance == span * rate // CLOCK_RATE else 0
+            block = Block(kind, arrivals, packets.sequences, packets.timestamps, packets.payloads, advance)
+            self._timeline.hold_block(self.begin.channels[side], block)
+            return
+        for arrival_ns, header, payload in packets.each(arrivals_ns):
+            self.take(side, arrival_ns, header, payload)
 
     def _watch(self, arrival: int, header: Header, rate: int) -> None:
         """Somebody else may speak on the agent's side: whoever vouched for the agent has to say so anew."""
@@ -237,10 +257,12 @@ class CapturedRecording:
     async def _seal(self, reason: str, ended_at: datetime, failed: bool) -> None:
         await self._track.finish(reason, ended_at, failed, self._timeline.figures())
 
-    def _write(self, records: Sequence[Record]) -> None:
+    def _write(self, records: Sequence[Record | Frames]) -> None:
         if self._track.is_open:
             for record in records:
                 match record:
+                    case Frames():
+                        self._counts["frames"] += len(record)
                     case Audio():
                         self._counts["frames"] += 1
                     case Gap():

@@ -70,6 +70,14 @@ class Keys:
         """The calls that are listened to."""
         return self._listened.keys()
 
+    def payload_types(self) -> frozenset[int]:
+        """Of the packets that may tell of keys."""
+        return frozenset().union(*(it.payload_types for it in self._listened.values()))
+
+    def tones(self) -> set[int]:
+        """The calls in whose audio keys are listened for."""
+        return {session for session, it in self._listened.items() if it.hearing.formats}
+
     def forget(self, owner: Channel) -> None:
         """Nobody is there any more who would be told."""
         self._listened = {number: it for number, it in self._listened.items() if it.owner is not owner}

@@ -22,10 +22,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import structlog
 
 from recorder.capture.call import CapturedRecording
+from recorder.capture.intake import Intake
 from recorder.capture.keys import Keys
 from recorder.capture.ongoing import Ongoing, refuse, see_to_end
 from recorder.capture.orders import (
@@ -43,14 +43,12 @@ from recorder.capture.tally import Tally
 from recorder.capture.track import ClipVault
 from recorder.channel import Channel, Listener, Message
 from recorder.metrics import answered
-from recorder.ring import PACKET_AT, SLOT_BYTES, Records, RingReader
-from recorder.rtp import parse_batch
+from recorder.ring import RingReader
 from storage.errors import StorageError
 
 log = structlog.get_logger()
 
-FLUSH_BEATS = 10
-SETTLE_BEATS = 50
+SETTLE_BEATS = 5
 REMEMBERED_TAINTS = 65536
 
 
@@ -94,8 +92,7 @@ class Capture:
         self._settling: asyncio.Task[None] | None = None
         self._keys = Keys(now, now_ns)
         self._tally, self._protections = Tally(), Protections()
-        self.discarded = 0
-        """Records of calls that nobody ordered."""
+        self._intake = Intake(self._running, self._keys, self._protections, self._break_off)
         self._listener = Listener(settings.socket, self._connected)
 
     @property
@@ -111,6 +108,11 @@ class Capture:
         """Whether this call waits for signalling to come back."""
         found = self._running.get(session, {}).values()
         return bool(found) and all(it.recording.is_suspended for it in found)
+
+    @property
+    def discarded(self) -> int:
+        """Records of calls that nobody ordered."""
+        return self._intake.discarded
 
     @property
     def unlocked_rings(self) -> int:
@@ -133,7 +135,7 @@ class Capture:
             reader.close()
 
     def beat(self) -> None:
-        """Read the rings, commit what is old enough, and once a second make it durable."""
+        """Read the rings, commit what is old enough and make it durable."""
         self._drain()
         now_ns = self._now_ns()
         for running in self._every():
@@ -142,16 +144,24 @@ class Capture:
             except Exception as error:
                 self._break_off(running, error)
         self._beats += 1
-        if self._beats % FLUSH_BEATS == 0:
-            for running in self._every():
-                self._spawn(running.recording.flush())
-            self._protections.keep({*self._running, *self._keys.listened()})
+        for running in self._every():
+            self._spawn(running.recording.flush())
+        self._protections.keep({*self._running, *self._keys.listened()})
         if self._beats % SETTLE_BEATS == 0 and (self._settling is None or self._settling.done()):
             self._settling = self._spawn(self._settle())
 
     async def _settle(self) -> None:  # what cannot be done now is tried again
         with contextlib.suppress(StorageError, OSError):
             await self._vault.settle()
+
+    def _commit(self, running: Ongoing) -> bool:
+        """Write what is certain by now, before something ends that; False: it was broken off."""
+        try:
+            running.recording.commit(self._now_ns())
+        except Exception as error:
+            self._break_off(running, error)
+            return False
+        return True
 
     def _attend(self, running: Ongoing, now_ns: int) -> None:
         running.recording.commit(now_ns)
@@ -187,7 +197,7 @@ class Capture:
         self._keys.forget(client)
         loop = asyncio.get_running_loop()
         for running in self._every():
-            if running.owner is client:
+            if running.owner is client and self._commit(running):
                 running.recording.is_suspended = True
                 grace = self._settings.grace_seconds
                 running.grace = loop.call_later(grace, self._cut, running, "signalling-lost")
@@ -220,7 +230,7 @@ class Capture:
             "discard": self._discard,
         }
         operation = message.get("op")
-        self._drain()  # what came before an order is of before it: its keys, whoever listened, what was kept
+        self._drain(message.get("session"))  # what came before an order is of before it
         if operation in ("begin", "codecs", "listen"):
             self._learn_keys(message)
         if operation == "begin":
@@ -312,7 +322,7 @@ class Capture:
             self._forget(it)
             it.recording.drop()
             self._spawn(see_to_end(it.recording, it.recording.discard()))
-        self._drain()  # what of it is still in the rings is overwritten now
+        self._drain(session)  # what of it still waits is overwritten now
 
     def _bar(self, session: int) -> None:
         """A later `begin` for this call is refused."""
@@ -321,10 +331,10 @@ class Capture:
             del self._tainted[next(iter(self._tainted))]
 
     def _cut(self, running: Ongoing, reason: str, failed: bool = False) -> None:
-        if not self._forget(running):
+        if not self._commit(running) or not self._forget(running):
             return
         running.recording.drop()
-        self._drain()  # what of it is still in the rings is overwritten now
+        self._drain(running.recording.begin.session)  # what of it still waits is overwritten now
         end = running.recording.cut(reason, running.opened, failed)
         self._spawn(see_to_end(running.recording, end))
 
@@ -350,43 +360,21 @@ class Capture:
             self._running.pop(begin.session, None)
         return was_there
 
-    def _drain(self) -> None:
+    def _drain(self, session: object = None) -> None:
+        """Read the rings and hand over what was read, of one call or of all."""
+        self.hear()
+        try:
+            self._intake.deliver(session if isinstance(session, int) else None)
+        except Exception as error:
+            log.error("what was tapped is discarded", error=type(error).__name__)
+
+    def hear(self) -> None:
+        """Read the rings: keys are told, the rest waits for the beat."""
         for reader in self._readers:
             try:
-                reader.drain(self._consume)
+                reader.drain(self._intake.read)
             except Exception as error:
                 log.error("what was tapped is discarded", error=type(error).__name__)
-
-    def _consume(self, records: Records) -> None:
-        """Take the packets of running calls out of a run of the ring; the ring is overwritten after this."""
-        running = self._running
-        headers = parse_batch(records["packet"], records["length"])
-        rows = zip(
-            records["session"].tolist(),
-            records["side"].tolist(),
-            records["arrival_ns"].tolist(),
-            records["length"].tolist(),
-            headers,
-            strict=True,
-        )
-        octets: Any = records.view(np.uint8)  # numpy's arrays are buffers; their stubs do not say so
-        with memoryview(octets) as raw:
-            for index, (session, side, arrival_ns, length, header) in enumerate(rows):
-                start = index * SLOT_BYTES + PACKET_AT
-                found, packet = running.get(session), raw[start : start + length]
-                if (protection := self._protections.get(session)) is not None:
-                    header, packet = protection.open(side, packet)
-                is_heard, silence = self._keys.hear(session, side, arrival_ns, header, packet)
-                if found is None or header is None or side > 1:
-                    self.discarded += not is_heard
-                    continue
-                for it in list(found.values()):
-                    payload = bytearray(packet[header.start : header.end])
-                    try:
-                        it.recording.take(side, arrival_ns, header, payload, silence)
-                    except Exception as error:
-                        payload[:] = bytes(len(payload))
-                        self._break_off(it, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -56,6 +56,10 @@ class Protections:
         self._of: dict[int, Protection] = {}
         self.get = self._of.get
 
+    def sessions(self) -> set[int]:
+        """The calls that are here."""
+        return set(self._of)
+
     def learn(self, session: int, srtp: Any) -> None:
         """What an order says of the keys of a call. Raises ValueError, which tells nothing of them."""
         masters = _masters(srtp)

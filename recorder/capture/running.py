@@ -1,9 +1,10 @@
-"""The capture process: a beat every 100 ms, until it is told to end."""
+"""The capture process: it reads every 100 ms and writes every second, until it is told to end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +20,9 @@ from storage.clock import Clock
 
 log = structlog.get_logger()
 
-BEAT_SECONDS = 0.1
+HEAR_SECONDS = 0.1
+HEARINGS = 10
+"""In one beat."""
 
 
 async def run_capture(settings: CaptureSettings, vault: ClipVault, clock: Clock, notifier: Notifier) -> None:
@@ -39,14 +42,15 @@ async def run_capture(settings: CaptureSettings, vault: ClipVault, clock: Clock,
     following = asyncio.create_task(_follow(supply, capture))
     notifier.ready(_status(capture))
     beat_at = 0.0
-    while not stop.is_set():
-        capture.beat()
+    for hearing in itertools.count():
+        capture.hear() if hearing % HEARINGS else capture.beat()
         if time.monotonic() >= beat_at:
             notifier.beat(_status(capture))
             beat_at = time.monotonic() + notifier.every_seconds
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BEAT_SECONDS):
+            async with asyncio.timeout(HEAR_SECONDS):
                 await stop.wait()
+                break
     notifier.stopping()
     following.cancel()
     await capture.stop()

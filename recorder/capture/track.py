@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from storage.errors import DiskFull, IllegalStep, NoDayKey, Refused, StorageError
+from storage.frames import Frames
 from storage.records import Record
 from storage.vault import ClipPlan
 
@@ -45,7 +46,7 @@ class Clip(Protocol):
     @property
     def part(self) -> int: ...
 
-    def write(self, record: Record) -> None: ...
+    def write(self, record: Record | Frames) -> None: ...
 
     async def flush(self) -> None: ...
 
@@ -94,7 +95,7 @@ class Track:
         if self._clip is not None and not self._is_over:
             self._event("opened")
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Iterable[Record | Frames]) -> None:
         """Append; a clip that cannot be written is given up."""
         if self._clip is None or self._is_over:
             return

@@ -1,7 +1,7 @@
 """The one door to clips; owns the order in which things become durable.
 
     row with wrap and deadline → file with its prologue, wraps beside it → chunks
-    final chunk → fdatasync(file) → signed close record beside it → row SEALED with the close record
+    final chunk → synced → signed close record beside it → row SEALED with the close record
 
 A clip's bytes reach the disk only as ciphertext, in whole chunks. K2 exists in the writer alone and goes
 with it. A sync that failed is never tried again on the same file: the clip is cut to what was durable
@@ -33,6 +33,7 @@ from storage.records import Codec, Parties
 from storage.reserve import Reserve
 from storage.signing import key_id, load_key, public_bytes, public_text
 from storage.vault.recovery import Recovered, Recovery
+from storage.vault.together import Together
 from storage.vault.writer import RECORDER, ClipWriter, Sealer
 
 __all__ = ["ClipPlan", "ClipWriter", "Opened", "Recovered", "Vault"]
@@ -79,6 +80,7 @@ class Vault:
         self._bundle: tuple[tuple[int, int], Bundle] | None = None
         self._owed: set[str] = set()
         self.blobs = Blobs(directory / CLIPS)
+        self._together = Together(directory / CLIPS)
 
     @classmethod
     async def open(
@@ -116,7 +118,7 @@ class Vault:
         k2 = keys.new_clip_key()
         new, header = self._prepare(plan, bundle, k2)
         sealed = SealedWriter(header, k2, self._recorder_key)
-        writer = ClipWriter(new, sealed, self._sealer_of(new), self.blobs)
+        writer = ClipWriter(new, sealed, self._sealer_of(new), self.blobs, self._together)
         try:
             await self._catalogue.clips.begin(new, By(RECORDER, self._clock.now()))
             await writer.start(plan.parties)

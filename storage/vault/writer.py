@@ -19,10 +19,12 @@ from storage.catalog.calls import RECOVERED
 from storage.clipfile import CloseRecord, Cut, SealedWriter, truncated_close_record
 from storage.clock import Clock
 from storage.errors import IllegalStep, StorageError, Unavailable, WriteFailed
+from storage.frames import Frames
 from storage.model import By, Clip, Ending, NewClip, Sealing
 from storage.records import End, Parties, Record, encode
 from storage.reserve import Reserve
 from storage.vault.soundness import wraps_content
+from storage.vault.together import Together
 
 RECORDER = "recorder"
 OPEN_CHUNK_SECONDS = 1.0
@@ -92,11 +94,14 @@ class Sealer:
 class ClipWriter:
     """Made by `Vault.begin`. For one event loop; `flush` and `finish` wait for each other."""
 
-    def __init__(self, new: NewClip, sealed: SealedWriter, sealer: Sealer, blobs: Blobs) -> None:
+    def __init__(
+        self, new: NewClip, sealed: SealedWriter, sealer: Sealer, blobs: Blobs, together: Together
+    ) -> None:
         self._new = new
         self._sealed: SealedWriter | None = sealed  # holds K2; gone when the clip is finished or has failed
         self._sealer = sealer
         self._blobs = blobs
+        self._together = together
         self._pending = bytearray(sealed.prologue())
         self._durable = NOTHING
         self._file = -1
@@ -124,12 +129,13 @@ class ClipWriter:
             await self._push()
             self.write(parties)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record | Frames) -> None:
         """Encrypt what has become a whole chunk and keep it for the next flush; no I/O.
 
         Raises WriteFailed once the clip has failed or is finished, ValueError for a record out of range.
         """
-        self._pending += self._writing().append(encode(record))
+        data = record.encoded() if isinstance(record, Frames) else encode(record)
+        self._pending += self._writing().append(data)
 
     async def flush(self) -> None:
         """Make all whole chunks durable; one that has been open for a second is padded to be whole.
@@ -193,7 +199,7 @@ class ClipWriter:
         reached = Cut(sealed.chunks, sealed.size, sealed.sha256)
         if data:
             try:
-                await asyncio.to_thread(self._store, data)
+                await self._together.store(self._file, data)
             except OSError as error:
                 raise await self._failed(error) from error
         self._durable = reached
@@ -225,12 +231,6 @@ class ClipWriter:
             os.close(file)
             raise
         return file
-
-    def _store(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
-        os.fdatasync(self._file)
 
     def _close(self) -> None:
         if self._file >= 0:

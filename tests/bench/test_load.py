@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +18,10 @@ from bench.measure import Result, once
 from bench.peers import Peer, Running, Site
 from bench.peers.doelband import doelband
 from bench.peers.minimal import minimal
+from bench.peers.recording import recording
+from bench.peers.rtpengine import rtpengine
+from bench.processes import BenchError
+from bench.tags import Tags
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -30,6 +36,28 @@ def test_every_packet_through_a_relay_is_counted(peer: Peer) -> None:
     assert abs(run.sent - SENT) <= 8
     assert (run.lost, run.strange) == (0, 0)
     assert run.delay_us_p50 <= run.delay_us_p99
+
+
+@pytest.mark.skipif(shutil.which("rtpengine") is None, reason="rtpengine is not installed")
+def test_every_packet_that_rtpengine_records_is_counted() -> None:
+    run = once(rtpengine(is_recording=True), LITTLE)
+    assert (run.lost, run.recorded) == (0, run.sent)
+
+
+def test_every_packet_that_is_recorded_is_counted_in_sealed_clips() -> None:
+    run = once(recording, LITTLE)
+    assert (run.lost, run.recorded) == (0, run.sent)
+
+
+def test_what_was_recorded_otherwise_than_it_was_sent_is_no_result() -> None:
+    audio = struct.pack("=QQII", 0x444F454C42414E44, 1, 2, 3) + bytes(136)
+    tags = Tags()
+    for _ in range(2):
+        assert tags.add_audio(audio) == (2, 3)
+    assert tags.count == 1
+    for other in (audio[:-1] + b"x", audio[:-1], b"x" + audio[1:]):
+        with pytest.raises(BenchError):
+            tags.add_audio(other)
 
 
 def _relay_badly(source: socket.socket, target: socket.socket) -> None:
@@ -73,3 +101,13 @@ def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
     assert result.ratio("one", "other", 4) == 1
     assert result.ratio("other", "one", 4) == 1
     assert Result({"one": runs(30), "other": runs(20)}, []).ratio("one", "other", 4) == 1.5
+
+
+def test_rounds_are_added_to_those_that_were_run_before() -> None:
+    def result(percent: float) -> Result:
+        return Result({"one": {4: [Run(4, percent, percent / 4, 0, 0, 1, 1, 0, 0, 0, 0)]}}, [percent])
+
+    before = json.loads(json.dumps(result(1).value()))
+    assert Result.read(before).and_then(result(2)) == Result(
+        {"one": {4: [*result(1).runs["one"][4], *result(2).runs["one"][4]]}}, [1, 2]
+    )

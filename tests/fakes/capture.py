@@ -61,7 +61,7 @@ class CaptureSite:
         assert self.writer.write(session, side, (5000 + self.ms) * MS, memoryview(data))
 
     def talk(self, until_ms: int, session: int = 7) -> None:
-        """Both sides speak, the agent on side a; the rings are read every 100 ms."""
+        """Both sides speak, the agent on side a; there is a beat every 100 ms."""
         while self.ms < until_ms:
             index = self.ms // 20
             self.hear(SIDE_A, index, AGENT[index], session=session)

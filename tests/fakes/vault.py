@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from storage.frames import Frames
 from storage.records import Audio, Record
 from storage.vault import ClipPlan
 
@@ -35,9 +36,9 @@ class FakeClip:
     def part(self) -> int:
         return self.plan.part
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record | Frames) -> None:
         self._check()
-        self.records.append(record)
+        self.records += record.records() if isinstance(record, Frames) else [record]
 
     async def flush(self) -> None:
         self._check()

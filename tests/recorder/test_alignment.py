@@ -19,6 +19,7 @@ from storage.records import CLOCK_RATE, Audio, Gap, Quality
 from tests.fakes.link import Link, sent_at
 from tests.fakes.relay import Tap, WorkerProcess
 from tests.fakes.rtp import Phone, packet
+from tests.fakes.timeline import committed
 
 ALIGNED = CLOCK_RATE // 50
 """20 ms in ticks."""
@@ -53,11 +54,11 @@ def record(link: Link, seconds: float, ppm: tuple[float, float], length: float) 
     legs = (leg(link, seconds, it, length, channel) for channel, it in enumerate(ppm))
     for tick, channel, number in heapq.merge(*legs):
         while tick > due:
-            records += timeline.commit(due - HORIZON)
+            records += committed(timeline, due - HORIZON)
             due += step
         timestamp, payload = (number * span + 77) % 2**32, bytearray(said(number, channel))
         timeline.hold(channel, Packet(tick, channel, number % 65536, timestamp, 8, payload, span))
-    return [*records, *timeline.commit(due), *timeline.close(due)]
+    return [*records, *committed(timeline, due), *timeline.close(due)]
 
 
 def errors(records: Records, channel: int, ppm: float, length: float) -> dict[int, float]:
@@ -139,7 +140,7 @@ def test_so_does_it_with_real_packets_through_a_relay() -> None:
         tick, header = int((at / 1e9 - began) * CLOCK_RATE), parse(data)
         kept = bytearray(data[header.start : header.start + 5])
         timeline.hold(channel, Packet(tick, header.ssrc, header.sequence, header.timestamp, 8, kept, 160))
-    found: Records = [*timeline.commit(10 * CLOCK_RATE)]
+    found: Records = [*committed(timeline, 10 * CLOCK_RATE)]
     first, second = (errors(found, channel, 0, length) for channel in range(2))
     assert max(abs(first[it] - second[it]) for it in first.keys() & second.keys()) < ALIGNED
     assert {(side, int.from_bytes(data[12:16])) for _, side, data in arrived} == {

@@ -75,6 +75,16 @@ async def test_a_taint_drops_exactly_the_horizon(site: CaptureSite) -> None:
     assert site.told("sealed")[0]["seconds"] == 3.02
 
 
+async def test_a_taint_between_two_beats_drops_no_more_than_the_horizon(site: CaptureSite) -> None:
+    (clip,) = await site.begin()
+    site.talk(5000)
+    for index in (250, 251, 252):
+        site.hear(SIDE_A, index, AGENT[index])
+        site.ms += 20
+    await site.end("taint", reason="transferred")
+    assert clip.audio(0) == said(AGENT, 0, 154)
+
+
 async def test_a_taint_holds_for_good(site: CaptureSite) -> None:
     await site.begin()
     await site.end("taint", reason="transferred")
@@ -247,11 +257,11 @@ async def test_a_full_disk_fails_one_recording_and_nothing_else(site: CaptureSit
     assert len(site.told("failed") + site.told("sealed")) == 2
 
 
-async def test_what_was_written_is_made_durable_every_second(site: CaptureSite) -> None:
+async def test_what_was_written_is_made_durable_with_every_beat(site: CaptureSite) -> None:
     (clip,) = await site.begin()
-    for second in range(1, 4):
-        site.talk(second * 1000)
-        await soon(partial(clip.has_flushed, second))
+    for beat in range(1, 4):
+        site.talk(beat * 100)
+        await soon(partial(clip.has_flushed, beat))
 
 
 async def test_signalling_that_comes_back_in_time_goes_on_with_the_same_part(site: CaptureSite) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.capture import process
+from recorder.capture import intake, process
 from recorder.capture.call import CapturedRecording
 from recorder.ring import SIDE_A
 from recorder.timeline import Timeline
@@ -79,7 +79,7 @@ async def test_a_begin_that_cannot_be_carried_out_fails_each_of_its_recordings(s
     assert site.vault.clips == []
 
 
-@pytest.mark.parametrize("culprit", ["take", "commit", "drop"])
+@pytest.mark.parametrize("culprit", ["take_many", "commit", "drop"])
 async def test_what_nobody_foresaw_costs_the_call_in_which_it_happened(
     site: CaptureSite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], culprit: str
 ) -> None:
@@ -125,7 +125,7 @@ async def test_a_batch_that_cannot_be_read_is_discarded_and_the_next_is_read(
 ) -> None:
     (clip,) = await site.begin()
     with monkeypatch.context() as broken:
-        broken.setattr(process, "parse_batch", fails)
+        broken.setattr(intake, "_alike", fails)
         site.talk(100)
         assert site.tap.is_blank()
     site.talk(200)
@@ -141,7 +141,7 @@ async def test_a_finish_whose_last_packets_break_the_call_ends_it_once(
     asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
     await site.begin()
     site.talk(100)
-    monkeypatch.setattr(CapturedRecording, "take", fails)
+    monkeypatch.setattr(CapturedRecording, "take_many", fails)
     site.hear(SIDE_A, 5, AGENT[5])
     await site.end("finish")
     assert [it["reason"] for it in site.told("failed") + site.told("sealed")] == ["internal"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from recorder.rtp import Header, RtpError, Unwrapper, parse, parse_batch
+from recorder.rtp import Header, RtpError, Unwrapper, parse
 from tests.fakes.rtp import packet
 
 
@@ -48,21 +45,6 @@ def test_what_does_not_fit_its_length_is_refused() -> None:
 def test_fields_are_read_as_they_were_sent() -> None:
     data = packet(65535, 2**32 - 1, b"xy", ssrc=2**32 - 2, payload_type=127, marker=True)
     assert parse(data) == Header(127, 65535, 2**32 - 1, 2**32 - 2, 12, 14)
-
-
-@given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda tail: b"\x80\x08" + tail)))
-def test_a_batch_is_read_as_its_packets_one_by_one(packets: list[bytes]) -> None:
-    def alone(data: bytes) -> Header | None:
-        try:
-            return parse(data)
-        except RtpError:
-            return None
-
-    matrix = np.zeros((len(packets), 64), dtype=np.uint8)
-    for row, data in zip(matrix, packets, strict=True):
-        row[: len(data)] = np.frombuffer(data, dtype=np.uint8)
-    lengths = np.array([len(data) for data in packets], dtype=np.uint16)
-    assert parse_batch(matrix, lengths) == [alone(data) for data in packets]
 
 
 def test_a_counter_that_wraps_goes_on() -> None:
