@@ -1,6 +1,7 @@
 """Keys in a recorded call: the customer's; the agent's for a menu, as the beginning of a code, as the code.
 
 The telephones are baresip's; the keys come as RTP events (RFC 4733), or as INFO (application/dtmf-relay).
+Those of another one, which knows neither, are tones in its audio.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import audioop
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,13 +21,23 @@ from demo.phone import free_port
 from demo.telephony import PASSWORD
 from recorder.config import load
 from storage.records import Audio, Parties, Pause, Record, Resume
-from tests.end_to_end.installation import AGENT, CLIENT, COLLEAGUE, CUSTOMER, LISTENERS, Recorder, running
+from tests.end_to_end.installation import (
+    AGENT,
+    CLIENT,
+    COLLEAGUE,
+    CUSTOMER,
+    LISTENERS,
+    Recorder,
+    running,
+)
 from tests.end_to_end.peers import baresip
 from tests.end_to_end.peers.baresip import Baresip
+from tests.end_to_end.peers.scripted import Phone, converse
 from tests.end_to_end.test_nothing_else_is_kept import open_all
 from tests.end_to_end.traces import files, mentions, said
 from tests.fakes.rtp import PCMA
 from tests.fakes.speech import Search, voice, windows
+from tests.recorder.test_tones import in_alaw, pressed
 
 if reason := baresip.missing():
     pytest.skip(reason, allow_module_level=True)
@@ -45,6 +57,10 @@ end a pause for the beginning of a code would be over.
 SLACK = 0.5
 """What the agent hears was said so much earlier, at most."""
 HORIZON, MOST = 1.0, 0.9
+BEFORE, AFTER = voice("agent, before tones", 2.0), voice("agent, after tones", 1.5)
+PRESSED = b"".join(in_alaw(pressed("##", seconds=0.1))[:-1])
+"""The code as tones, without the last piece, which is shorter than a packet."""
+IN_TONES = BEFORE + PRESSED + AFTER
 PEOPLE: dict[Way, tuple[str, str]] = {"rtpevent": (AGENT, CUSTOMER), "info": (COLLEAGUE, CLIENT)}
 
 
@@ -56,6 +72,7 @@ class Left:
 
     kept: dict[Way, set[float]]
     records: dict[Way, list[Record]]
+    in_tones: list[list[Record]]
     files: list[tuple[str, bytes]]
     told: str
 
@@ -100,6 +117,16 @@ async def call(recorder: Recorder, folder: Path, way: Way) -> None:
         await customer.hang_up()
 
 
+async def call_in_tones(recorder: Recorder) -> None:
+    """A telephone that knows no events for keys presses the code, in the middle of what it says."""
+    async with (
+        Phone(AGENT, PASSWORD, recorder.address) as agent,
+        Phone(CLIENT, PASSWORD, recorder.address) as customer,
+    ):
+        said = voice("customer, tones", len(IN_TONES) / 8000), IN_TONES
+        await converse(customer, agent, AGENT, said)
+
+
 async def press(telephone: Baresip, keys: str, other: Baresip) -> None:
     """One key after the other, as soon as the other party has had the one before."""
     for key in keys:
@@ -109,6 +136,7 @@ async def press(telephone: Baresip, keys: str, other: Baresip) -> None:
 
 async def both(recorder: Recorder, folder: Path) -> None:
     await asyncio.gather(*(call(recorder, folder, way) for way in PEOPLE))
+    await call_in_tones(recorder)
 
 
 @pytest.fixture(scope="module")
@@ -116,26 +144,27 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     with running(tmp_path_factory.mktemp("keys"), CODES) as recorder:
         asyncio.run(both(recorder, tmp_path_factory.mktemp("telephones")))
         for purpose in LISTENERS:
-            recorder.sealed(len(PEOPLE), purpose)
+            recorder.sealed(len(PEOPLE) + 1, purpose)
         told = said(recorder) + json.dumps(recorder.answer("signalling", "metrics"))
         opened = asyncio.run(open_all(recorder))
         there = files(recorder)
     kept: dict[Way, set[float]] = {}
     records: dict[Way, list[Record]] = {}
-    for way, (agent, _) in PEOPLE.items():
+    for way in PEOPLE:
         records[way] = next(
             list(it.records)
             for it in opened
-            if it.header.purpose == "coaching" and any(has_agent(record, agent) for record in it.records)
+            if it.header.purpose == "coaching" and are(PEOPLE[way], it.records)
         )
         audio = b"".join(it.payload for it in records[way] if isinstance(it, Audio) and it.channel == 1)
         found = Search({way: spoken(way)}).found(audio)
         kept[way] = {it / 8000 for it in found.get(way, set())}
-    return Left(kept, records, there, told)
+    in_tones = [list(it.records) for it in opened if are((AGENT, CLIENT), it.records)]
+    return Left(kept, records, in_tones, there, told)
 
 
-def has_agent(record: Record, number: str) -> bool:
-    return isinstance(record, Parties) and record.agent == number
+def are(people: tuple[str, str], records: Iterable[Record]) -> bool:
+    return any(isinstance(it, Parties) and (it.agent, it.outside) == people for it in records)
 
 
 @pytest.mark.parametrize("way", PEOPLE)
@@ -158,6 +187,14 @@ def test_it_goes_on_after_keys_that_are_none(left: Left, way: Way) -> None:
 @pytest.mark.parametrize("way", PEOPLE)
 def test_it_is_over_after_a_whole_code(left: Left, way: Way) -> None:
     assert left.share(way, CODE, END + 1) == 0
+
+
+def test_a_code_in_tones_ends_it_where_it_began_and_none_of_its_sound_is_kept(left: Left) -> None:
+    assert len(left.in_tones) == len(LISTENERS)
+    for records in left.in_tones:
+        kept = b"".join(it.payload for it in records if isinstance(it, Audio) and it.channel == 0)
+        assert len(kept) > MOST * len(BEFORE)
+        assert BEFORE.startswith(kept), "nothing but what was said before the first key"
 
 
 def test_no_key_is_in_a_clip_a_file_a_row_a_log_or_a_figure(left: Left) -> None:
