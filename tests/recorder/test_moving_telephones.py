@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from recorder.graph import Taint
 from recorder.relations import Relations
 from sip_hooks.events import CallAnswered, CallDisturbed, CallEnded, CallRestored, ContactChanged, Disturbance
+from sip_hooks.identity import Identity
 from tests.recorder.test_never_record import ENDED, PAUSED, WENT_ON
 from tests.recorder.test_related_calls import BEFORE, CUSTOMER, DOCTOR, SECOND, Site, contact, says_something
 from tests.recorder.test_session import ANSWER, CALL, END, offered
@@ -136,3 +140,26 @@ def test_of_two_calls_from_before_a_restart_the_last_one_ends_the_doubt() -> Non
     for call, is_beside in (("x", True), ("y", False)):
         site.relations.go_on(CallEnded(call, END, "bye", 200))
         assert site.relations.is_beside_strangers("a") is is_beside
+
+
+@pytest.mark.parametrize(
+    "said", [Identity("caller", "from", "201", "201@one"), Identity("caller", "contact", "one", "")]
+)
+def test_only_a_contact_with_a_user_tells_which_telephone_is_in_a_call_from_before_a_restart(
+    said: Identity,
+) -> None:
+    site = Telephones()
+    site.speaks("a", "one")
+    site.relations.restore(BEFORE)
+    assert site.relations.go_on(CallDisturbed(BEFORE, Disturbance.IDENTITY_CHANGED, (said,))) == []
+    assert not site.relations.is_beside_strangers("a")
+    assert not site.relations.is_beside_strangers("one whose telephone is not known")
+
+
+def test_where_an_ended_call_had_its_media_the_next_one_may_have_its_own() -> None:
+    relations = Relations()
+    relations.offer(offered("201", CUSTOMER))
+    relations.note(CallEnded(CALL, END, "bye", 200))
+    relations.offer(offered("202", DOCTOR, call=SECOND, conversation=SECOND))
+    relations.taint(SECOND, Taint.WITHHELD)
+    assert relations.taints(CALL) == set()
