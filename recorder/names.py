@@ -17,6 +17,7 @@ from recorder.numbering import (
     is_number,
     number_set,
     outward_forms,
+    plain_forms,
     possible_forms,
 )
 from recorder.scheme import Scheme
@@ -114,8 +115,9 @@ class Names:
 
     def _read(self, identity: str) -> Name:
         numbering = self._numbering
-        certain = forms(identity, numbering)
-        possible = possible_forms(identity, numbering)
+        plain = plain_forms(identity, numbering)  # of most telephones' Contacts, and quickly said
+        certain = plain or forms(identity, numbering)
+        possible = plain or possible_forms(identity, numbering)
         is_ours = self._ours.holds(possible)
         return Name(
             agents=self._agents.having(certain),
@@ -123,14 +125,14 @@ class Names:
             is_emergency=self.emergency.holds(possible) or "service:sos" in identity.lower(),
             is_excluded=self._excluded.holds(possible),
             is_ours=is_ours,
-            is_outside=self._is_outside(identity),
-            is_somebody=is_ours or is_number(identity),
-            readings=certain | forms(extension_in(identity), numbering),
+            is_outside=self._is_outside(identity, plain),
+            is_somebody=is_ours or (not plain and is_number(identity)),
+            readings=plain or certain | forms(extension_in(identity), numbering),
         )
 
-    def _is_outside(self, identity: str) -> bool:
+    def _is_outside(self, identity: str, plain: frozenset[str]) -> bool:
         """What is dialled as a feature code is nobody outside, whatever it looks like."""
         if self._codes is not None and self._codes.dialled_as(identity) is not None:
             return False
-        found = outward_forms(identity, self._numbering)
+        found = plain or outward_forms(identity, self._numbering)
         return any(map(is_e164, found)) or self._outside.holds(found) or self._rooms.holds(found)

@@ -6,6 +6,7 @@ A permit needs certainty, a veto must not miss: `forms` holds only the certain r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from sip_hooks.reading import remembered
 _SEPARATORS = str.maketrans("", "", " -.()/\u00a0")
 _SCHEMES = ("tel:", "sip:", "sips:")
 _DIALLED = frozenset("+0123456789*#")
+_PLAIN_NAME = re.compile("([a-z0-9]*[a-z][a-z0-9]*)(?:@[a-z0-9.-]+)?")
 _SHORTEST_REST = 3  # digits after a prefix: 0112 is 112 with a prefix, 01 is not a number
 _E164_DIGITS = range(7, 16)
 _LARGEST_RANGE = 100_000
@@ -75,6 +77,16 @@ def forms(identity: str, numbering: Numbering) -> frozenset[str]:
 def outward_forms(identity: str, numbering: Numbering) -> frozenset[str]:
     """The readings of a number that may have been dialled with the prefix for an outside line."""
     return _forms_of({identity, _beyond(identity, numbering)}, numbering)
+
+
+def plain_forms(identity: str, numbering: Numbering) -> frozenset[str]:
+    """All readings, certain and possible, of what is a name and no number, with or without a host; nothing
+    where it might be more.
+    """
+    found = _PLAIN_NAME.fullmatch(identity)
+    if found is None or (numbering.outside_line and identity.startswith(numbering.outside_line)):
+        return frozenset()
+    return frozenset((identity, found[1]))
 
 
 @remembered

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from recorder.numbering import (
     Numbering,
@@ -14,6 +16,7 @@ from recorder.numbering import (
     normalise,
     number_set,
     outward_forms,
+    plain_forms,
     possible_forms,
 )
 
@@ -189,3 +192,20 @@ def test_a_pattern_that_says_nothing_is_refused_with_what_to_write(pattern: str)
 
 def test_no_patterns_hold_nothing() -> None:
     assert not number_set([], DUTCH).holds({"", "201"})
+
+
+@settings(max_examples=300, derandomize=True)
+@example("t1@192.0.2.1", BEHIND_A_ZERO)
+@example("0t1", BEHIND_A_ZERO)
+@example("201-0x55d0", DUTCH)
+@given(st.text("at019.-@+*:;_ É", max_size=8), st.sampled_from((DUTCH, BEHIND_A_ZERO)))
+def test_a_name_that_is_no_number_has_no_other_reading(identity: str, numbering: Numbering) -> None:
+    if plain := plain_forms(identity, numbering):
+        assert plain == forms(identity, numbering) == possible_forms(identity, numbering)
+        assert plain == outward_forms(identity, numbering)
+        assert not (is_number(identity) or extension_in(identity))
+
+
+def test_the_name_of_a_telephone_is_plain_and_what_may_be_a_number_is_not() -> None:
+    assert plain_forms("t1@pc-3.example.nl", DUTCH) == {"t1", "t1@pc-3.example.nl"}
+    assert not any(plain_forms(it, DUTCH) for it in ("201", "+31201234567", "201@192.0.2.1", "201-a", "Anne"))
