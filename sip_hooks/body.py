@@ -22,6 +22,7 @@ _SDP = b"application/sdp"
 _ENCRYPTED = (b"application/pkcs7-mime", b"application/x-pkcs7-mime", b"multipart/encrypted")
 _SIGNED = b"multipart/signed"
 _PLAIN = (b"", b"identity")
+_EXPLAINED_OTHERWISE = frozenset((b"content-encoding", b"content-transfer-encoding", b"content-disposition"))
 _AS_IT_IS = (b"", b"7bit", b"8bit", b"binary")
 _MOST_PARTS = 32
 _BLANKS = b" \t"
@@ -62,6 +63,10 @@ def find_description(message: Message) -> Place | Obstacle | None:
     body = message.body
     if not body:
         return None
+    if _EXPLAINED_OTHERWISE.isdisjoint(message.by_name):
+        says = message.by_name.get(b"content-type")
+        if says is not None and len(says) == 1 and says[0].value == _SDP:
+            return 0, len(body)
     try:
         whole = _Entity(message.by_name, 0, len(body))
         kind = whole.says(b"content-type")

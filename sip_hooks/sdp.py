@@ -6,6 +6,7 @@ takes out every line by which media would find another way (ICE), and touches no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +27,12 @@ _ICE = (b"candidate", b"remote-candidates", b"end-of-candidates", b"altc")
 # SRTP later in the same exchange (RFC 5939).
 _UNKNOWN_KEYS = (b"key-mgmt", b"zrtp-hash", b"acap", b"tcap", b"pcfg", b"acfg")
 _DTLS = (b"fingerprint", b"tls-id")
+# One stream of audio. What a telephone says anew in each call are its origin and its port.
+_PLAIN = re.compile(
+    rb"(v=0\r\no=)([^\r\n\0]*)(\r\n(?:[^m\r\n][^\r\n]*\r\n)*m=audio )"
+    rb"([1-9][0-9]{0,4})( [^\r\n]*\r\n(?:[^m\r\n][^\r\n]*\r\n)*)"
+)
+_ANY_PORT, _LAST_PORT = b"9", 65535
 
 
 class Obstacle(StrEnum):
@@ -97,6 +104,35 @@ def describe(body: bytes, stream: int | None = None) -> Description:
     ``stream``: for an answer, which m= line of the offer became the call's audio; an answer speaks of the
     streams in the order of the offer (RFC 3264 §6).
     """
+    plain = _PLAIN.fullmatch(body)
+    if plain is not None and (port := int(plain[4])) < _LAST_PORT and b"rtcp:" not in plain[5].lower():
+        before, origin, between, _, after = plain.groups()
+        alike = _described(b"-".join((before, between)) + _ANY_PORT + after, stream)
+        if (end := alike.end) is not None:
+            return Description(_at(end, port), alike.obstacles, origin, alike.stream)
+    return _described(body, stream)
+
+
+def _at(end: MediaEnd, port: int) -> MediaEnd:
+    """The same at another port."""
+    return MediaEnd(
+        end.address,
+        port,
+        port + 1,
+        end.codecs,
+        end.telephone_events,
+        end.direction,
+        end.ptime,
+        end.rtcp_address,
+        end.rtcp_mux,
+        end.is_secured,
+        end.cryptos,
+    )
+
+
+@reading.remembered
+def _described(body: bytes, stream: int | None) -> Description:
+    """As `describe`; all calls of a telephone have nearly the same description."""
     try:
         session = parse_session(body)
     except MessageError:
