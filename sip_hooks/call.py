@@ -125,6 +125,7 @@ class Pass(Timed):
         has registered `account` if that is known.
         """
         named, unreadable = self._named(invite, "caller")
+        said, *_ = self._said
         if account:
             named += (Identity("callee", "account", parse_uri(b"sip:%s@a" % account).identity(), ""),)
         self._known.note(named)
@@ -143,7 +144,7 @@ class Pass(Timed):
             at,
             self.caller.side,
             named,
-            identities(invite).is_anonymous,
+            said is not None and said.is_anonymous,
             unescape(self._tokens.original(parse_uri(invite.request_uri)).user).decode("latin-1"),
             description,
             conversation_of(self.call_id),

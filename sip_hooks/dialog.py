@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 
+from sip_hooks import reading
 from sip_hooks.errors import MessageError
 from sip_hooks.events import Side
 from sip_hooks.headers import uri_in
@@ -109,9 +109,18 @@ class Dialog:
 
 def contact_of(message: Message) -> bytes:
     """Return the URI of the first Contact that can be used as a target, b"" when there is none."""
-    with suppress(MessageError):
-        for contact in message.all(b"contact"):
-            with suppress(MessageError):
-                uri = uri_in(contact)
-                return uri.raw if uri.scheme in (b"sip", b"sips") else b""
-    return b""
+    try:
+        contacts = message.all(b"contact")
+    except MessageError:
+        return b""
+    return next((uri for uri in map(_target_in, contacts) if uri is not None), b"")
+
+
+@reading.remembered
+def _target_in(contact: bytes) -> bytes | None:
+    """The URI if it leads anywhere, else b""; None when it cannot be read."""
+    try:
+        uri = uri_in(contact)
+    except MessageError:
+        return None
+    return uri.raw if uri.scheme in (b"sip", b"sips") else b""

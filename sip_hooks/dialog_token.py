@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
 
+from sip_hooks import reading
 from sip_hooks.events import Side
 from sip_hooks.identity import Role
 from sip_hooks.message import Message
@@ -96,7 +97,7 @@ class DialogTokens:
         return Opened(crossing, digest)
 
     def _packed(self, address: Address) -> bytes:
-        return b"" if address == self._pbx else ip_address(address[0]).packed + address[1].to_bytes(2)
+        return b"" if address == self._pbx else _bytes_of(address[0]) + address[1].to_bytes(2)
 
     def _unpacked(self, packed: bytes) -> Address:
         if not packed:
@@ -105,6 +106,11 @@ class DialogTokens:
 
     def _tag(self, payload: bytes) -> bytes:
         return hmac.digest(self._key, payload, sha256)[:_TAG]
+
+
+@reading.remembered
+def _bytes_of(address: str) -> bytes:
+    return ip_address(address).packed
 
 
 def _packed_sides(sides: tuple[Side, Side]) -> int:

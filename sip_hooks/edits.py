@@ -43,7 +43,8 @@ class Edits:
     def remove_first(self, name: bytes, count: int = 1) -> None:
         """Remove the first ``count`` members of a list header, with their fields where these become empty."""
         for header in self._message.fields(name):
-            members = split_members(header)
+            is_one = count == 1 and header.value and b"," not in header.value
+            members = [header] if is_one else split_members(header)
             if count < len(members):
                 self.replace(header.value_start, members[count].start, b"")
                 return

@@ -120,11 +120,12 @@ class Identities:
 
 def identities(message: Message) -> Identities:
     """Collect what one message says about both parties, in a sipfrag body too (RFC 3420). Never raises."""
-    return _gathered(_of_head(message) + _of_body(message), _is_anonymous(message))
+    return _gathered((_of_head(message) + _of_body(message), _is_anonymous(message)))
 
 
 @reading.remembered
-def _gathered(claims: tuple[_Claim, ...], is_anonymous: bool) -> Identities:
+def _gathered(found: tuple[tuple[_Claim, ...], bool]) -> Identities:
+    claims, is_anonymous = found
     if len(claims) >= MOST_CLAIMS:
         claims = (*claims[:MOST_CLAIMS], "too-many")
     return Identities(
@@ -140,10 +141,10 @@ def _of_head(message: Message) -> tuple[_Claim, ...]:
     sender: Role = "callee"
     if message.is_request:
         claims, sender = _of_request_uri(message.request_uri), "caller"
-    for header in message.headers:
-        if header.name in _SPEAKS and len(claims) < MOST_CLAIMS:
-            said = _OF_FIELD[_ROLES.get(header.name, sender)]
-            claims += said(message.raw[header.start : header.end])
+    raw = message.raw
+    for name, start, end, *_ in message.headers:
+        if name in _SPEAKS and len(claims) < MOST_CLAIMS:
+            claims += _OF_FIELD[_ROLES.get(name, sender)](raw[start:end])
     return claims
 
 
@@ -248,6 +249,8 @@ def _claims(role: Role, header: str, uri: Uri) -> Iterator[_Claim]:
 
 def _of_body(message: Message) -> tuple[_Claim, ...]:
     kind = message.content_type
+    if not kind:
+        return ()
     if kind in (b"message/sipfrag", b"message/sip"):
         try:
             claims = _of_head(parse_fragment(message.body))
@@ -258,7 +261,7 @@ def _of_body(message: Message) -> tuple[_Claim, ...]:
 
 
 def _is_anonymous(message: Message) -> bool:
-    for value in message.all(b"privacy"):
+    for value in message.all(b"privacy") if b"privacy" in message.by_name else ():
         if any(word.strip(b" \t").lower() in _PRIVACY for word in value.split(b";")):
             return True
     return _names_nobody(message.first(b"from") or b"")

@@ -178,7 +178,7 @@ class Message:
         """The topmost Via."""
         if self._top_via is None:
             top = self.field(b"via")
-            members = split_members(top) if top is not None else []
+            members = self._split.get(b"via") or split_members(top) if top and top.value else []
             if not members:
                 raise MessageError("a message has no Via, or an empty one on top")
             self._top_via = parse_via(members[0].value)
@@ -192,16 +192,16 @@ class Message:
     @property
     def content_type(self) -> bytes:
         """The body's media type in lower case, without parameters, ``b""`` when absent."""
-        return (self.first(b"content-type") or b"").partition(b";")[0].strip(b" \t").lower()
+        found = self.by_name.get(b"content-type")
+        return found[0].value.partition(b";")[0].strip(b" \t").lower() if found else b""
 
 
 def split_members(header: HeaderField) -> list[Member]:
     """Return a field's members; a header that is no list is one member. An empty member raises."""
     name, _, _, at, end, value = header
-    commas = value.count(b",")
-    if name not in LISTS or (not commas and _is_one(value)):
+    if name not in LISTS or (b"," not in value and _is_one(value)):
         return [_new_member(Member, (at, end, value))]
-    if commas >= MAXIMUM_MEMBERS:
+    if value.count(b",") >= MAXIMUM_MEMBERS:
         raise MessageError("a list has too many members")
     return [Member(at + start, at + end, value[start:end]) for start, end in split_list(value)]
 

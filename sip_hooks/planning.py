@@ -52,9 +52,11 @@ class Plan(NamedTuple):
 
     def request_uri(self, strip: int, dialled: bytes) -> bytes:
         """Return the Request-URI without its first `strip` characters where it names the dialled user."""
+        if not strip:
+            return self.uri
         uri = parse_uri(self.uri)
         rest = after_characters(dialled, strip)
-        if not strip or uri.user != dialled or not rest:
+        if uri.user != dialled or not rest:
             return self.uri
         return uri.with_user(rest)
 

@@ -42,7 +42,7 @@ from sip_hooks.restoration import Restorer
 from sip_hooks.routing import Router
 from sip_hooks.settings import Address, EngineSettings, Listener
 from sip_hooks.timer import Timer, delay
-from sip_hooks.transaction import ClientTransaction, Input, ServerTransaction, State, input_of
+from sip_hooks.transaction import ClientTransaction, Input, ServerTransaction, State, input_of, server_key
 from sip_hooks.transaction_layer import TransactionLayer
 from sip_hooks.validity import validate
 
@@ -90,14 +90,14 @@ class Proxy:
         if request.method == b"ACK":
             self._acknowledge(request, source, listener, now)
             return
-        if (known := self.layer.find(request, request.method)) is not None:
+        if (known := self.layer.at(key := server_key(request, request.method))) is not None:
             self.layer.feed_server(known, Input.REQUEST, now)
             return
         plan = self._plan(request, source, listener, now)
-        server = self.layer.open_server(request, source, listener, now)
+        server = self.layer.open_server(key, request, source, listener, now)
         if request.method == b"CANCEL":
             self._cancel(server, now)
-        elif isinstance(outcome := self._refusal(request) or plan, Refusal):
+        elif isinstance(outcome := self._refusal(server) or plan, Refusal):
             self.counters["refused requests"] += 1
             self._respond(server, outcome.status, outcome.reason, now)
         else:
@@ -118,13 +118,13 @@ class Proxy:
         call.heard_at = now
         self.layer.start(call, Timer.SILENCE, now + self._settings.silent_limit_seconds)
 
-    def _refusal(self, request: Message) -> Refusal | None:
+    def _refusal(self, server: ServerTransaction) -> Refusal | None:
         """Return the final response we owe a request ourselves, if any, wherever it would go."""
+        request = server.request
         if request.method == b"OPTIONS" and self._planner.is_for_us(request):
             return Refusal(200, b"OK")
-        loop = loop_mark(request, self._salt)
-        is_loop = any(loop in via for via in request.all(b"via"))
-        return Refusal(482, b"Loop Detected") if is_loop else None
+        mark = server.mark = loop_mark(request, self._salt)
+        return Refusal(482, b"Loop Detected") if any(mark in it for it in request.all(b"via")) else None
 
     def _take(self, server: ServerTransaction, plan: Plan, now: float) -> None:
         request = server.request
@@ -210,7 +210,7 @@ class Proxy:
         self, request: Message, edits: Edits, plan: Plan, server: ServerTransaction
     ) -> tuple[bytes, bytes]:
         """Return the request as it leaves, and the branch of its Via."""
-        branch = loop_mark(request, self._salt) + self._new_id(8).hex().encode()
+        branch = (server.mark or loop_mark(request, self._salt)) + self._new_id(8).hex().encode()
         context = server.context
         strip = context.call.strip if isinstance(context, Exchange) else 0
         uri = plan.request_uri(strip, context.call.dialled if isinstance(context, Exchange) else b"")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from sip_hooks import reading
 from sip_hooks.address import family_of, in_brackets
 from sip_hooks.events import Side
 from sip_hooks.headers import parse_name_addr
@@ -181,4 +182,11 @@ def address_of(uri: Uri) -> Address | None:
             return in_brackets(uri.host.decode("ascii")), port
         except ValueError:
             return None
-    return (uri.host.decode("ascii"), port) if _IPV4.fullmatch(uri.host) else None
+    host = _ipv4(uri.host)
+    return (host, port) if host else None
+
+
+@reading.remembered
+def _ipv4(host: bytes) -> str:
+    """The address that a host is, "" when it is none."""
+    return host.decode("ascii") if _IPV4.fullmatch(host) else ""

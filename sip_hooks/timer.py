@@ -56,14 +56,14 @@ _FIRST = {
     Timer.LINGER: 64 * T1,
 }
 _SMALLEST_SWEEP = 64
-_CAPPED = (Timer.E, Timer.G)
-_DOUBLING = (Timer.A, *_CAPPED)
+_CAPPED = frozenset((Timer.E, Timer.G))
+_DOUBLING = _CAPPED | {Timer.A}
 
 
 def delay(timer: Timer, repeats: int) -> float:
     """Return the seconds until `timer` fires when it has fired `repeats` times before."""
     first = _FIRST[timer]
-    if timer not in _DOUBLING:
+    if not repeats or timer not in _DOUBLING:
         return first
     doubled = first * float(1 << min(repeats, 16))
     return min(doubled, T2) if timer in _CAPPED else doubled

@@ -182,6 +182,7 @@ class ServerTransaction(Transaction):
         "is_cancelled",
         "key",
         "listener",
+        "mark",
         "raw",
         "response",
         "source",
@@ -194,6 +195,7 @@ class ServerTransaction(Transaction):
         self._request: Message | None = request
         self.source = source
         self.listener = listener
+        self.mark = b""  # how our branches for it begin (`forwarding.loop_mark`)
         self.response = b""  # what was sent last
         self.client: ClientTransaction | None = None
         self.is_cancelled = False
@@ -210,6 +212,8 @@ class ServerTransaction(Transaction):
     def rest(self) -> None:
         """It is answered, and kept for 32 s for the sake of repetitions: its bytes are enough for that."""
         self._request = None
+        if self.state is State.ACCEPTED:
+            self.response = b""  # whoever sent a 2xx to an INVITE repeats it (RFC 6026)
 
 
 class ClientTransaction(Transaction):

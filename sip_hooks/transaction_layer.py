@@ -27,8 +27,8 @@ from sip_hooks.transaction import (
     server_key,
 )
 
-_RETRANSMITTING = (Timer.A, Timer.E, Timer.G)
-_ABSORBING = (Timer.D, Timer.I_, Timer.J, Timer.K)  # what was retransmitted
+_RETRANSMITTING = frozenset((Timer.A, Timer.E, Timer.G))
+_ABSORBING = frozenset((Timer.D, Timer.I_, Timer.J, Timer.K))  # what was retransmitted
 
 
 class TransactionUser(Protocol):
@@ -63,6 +63,10 @@ class TransactionLayer:
         """Return the server transaction a request belongs to; `method` as in `server_key`."""
         return self._servers.get(server_key(request, method))
 
+    def at(self, key: ServerKey) -> ServerTransaction | None:
+        """Return the server transaction of this key."""
+        return self._servers.get(key)
+
     def has(self, key: ServerKey) -> bool:
         """Whether a request of this key has arrived before."""
         return key in self._servers
@@ -72,11 +76,10 @@ class TransactionLayer:
         return client_key(response) in self._clients
 
     def open_server(
-        self, request: Message, source: Address, listener: Listener, now: float
+        self, key: ServerKey, request: Message, source: Address, listener: Listener, now: float
     ) -> ServerTransaction:
-        """Open the transaction of a request that arrived for the first time."""
-        server = ServerTransaction(server_key(request, request.method), request, source, listener)
-        self._servers[server.key] = server
+        """Open the transaction of a request that arrived for the first time; `key` is its `server_key`."""
+        server = self._servers[key] = ServerTransaction(key, request, source, listener)
         if request.method == b"INVITE":
             self._start(server, Timer.TRYING, now)
         return server
@@ -226,15 +229,16 @@ class TransactionLayer:
         return others
 
     def _start(self, owner: ServerTransaction | ClientTransaction, timer: Timer, now: float) -> None:
-        if owner.listener.is_stream and timer in _RETRANSMITTING + _ABSORBING:
-            if timer in _ABSORBING:
+        is_repeating = timer in _RETRANSMITTING
+        if owner.listener.is_stream and (is_repeating or timer in _ABSORBING):
+            if not is_repeating:
                 self.timers.start(owner, timer, now)
             return
-        repeats = owner.repeats if timer in _RETRANSMITTING else 0
+        repeats = owner.repeats if is_repeating else 0
         if timer is Timer.E and owner.state is State.PROCEEDING:
             repeats = 16  # §17.1.2.2: every T2 once a 1xx came
         after = delay(timer, repeats)
-        if timer in (Timer.B, Timer.F) and isinstance(owner, ClientTransaction):
+        if (timer is Timer.B or timer is Timer.F) and isinstance(owner, ClientTransaction):
             is_first = owner.server is not None and not owner.server.request.to_tag
             if is_first and self._targets.has_others(owner.destination):
                 after = PATIENCE_SECONDS

@@ -112,15 +112,15 @@ class Transport:
             self._work()
 
     def _work(self) -> None:
+        """What comes of one slice leaves together: whoever gets it is woken once."""
         self._is_working = False
         now = self._now()
         until = now + SLICE_SECONDS
-        while now < until:
-            if not self.engine.work(now):
-                return
-            self._settle()
+        while now < until and self.engine.work(now):
+            self._tell()
             now = self._now()
-        if self._is_open:
+        self._settle()
+        if now >= until and self._is_open:
             self._is_working = True
             asyncio.get_running_loop().call_soon(self._work)
 
@@ -147,12 +147,7 @@ class Transport:
         """Report all events, then send all packets, then set the alarm; the outermost call does it."""
         if self._is_settling:
             return
-        self._is_settling = True
-        try:
-            while (event := self.engine.next_event()) is not None:
-                self._report(event)
-        finally:
-            self._is_settling = False
+        self._tell()
         for packet in self.engine.packets_to_send():
             if (transport := self._sockets.get(packet.listener)) is not None:
                 transport.send(packet.data, packet.destination)
@@ -161,6 +156,14 @@ class Transport:
         for flow in self.engine.connections_to_close():
             self._streams.hang_up(flow)
         self._set_alarm()
+
+    def _tell(self) -> None:
+        self._is_settling = True
+        try:
+            while (event := self.engine.next_event()) is not None:
+                self._report(event)
+        finally:
+            self._is_settling = False
 
     def _report(self, event: Event) -> None:
         """Calls are fail-open: whatever goes wrong above, the message goes on."""

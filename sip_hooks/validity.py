@@ -36,7 +36,7 @@ class Problem:
 def validate(message: Message) -> Problem | None:
     """Return what the sender is owed instead of forwarding, or None when the message may go on."""
     try:
-        for check in _CHECKS:
+        for check in _OF_REQUESTS if message.is_request else _OF_ALL:
             if problem := check(message):
                 return problem
     except MessageError as error:
@@ -82,9 +82,8 @@ def _values(message: Message) -> Problem | None:
         return _bad("Via is missing")
     if not (message.first(b"from") and message.first(b"to")):
         return _bad("From or To is missing")
-    for name in (b"route", b"record-route"):
-        for value in message.all(name):
-            parse_name_addr(value)
+    for route in (*message.all(b"route"), *message.all(b"record-route")):
+        parse_name_addr(route)
     method = message.cseq[1]  # a token, and so is the message's when both are the same
     return _bad("CSeq names another method") if message.is_request and method != message.method else None
 
@@ -98,8 +97,6 @@ def _contacts(message: Message) -> Problem | None:
 
 
 def _request_uri(message: Message) -> Problem | None:
-    if not message.is_request:
-        return None
     uri = message.target
     if uri.headers:
         return _bad("the Request-URI has headers")
@@ -108,13 +105,13 @@ def _request_uri(message: Message) -> Problem | None:
 
 def _hops(message: Message) -> Problem | None:
     left = message.first(b"max-forwards")
-    if not message.is_request or left is None:
+    if left is None:
         return None
     return Problem(483, b"Too Many Hops") if parse_uint(left, 255) == 0 else None
 
 
 def _extensions(message: Message) -> Problem | None:
-    required = message.all(b"proxy-require") if message.is_request else []
+    required = message.all(b"proxy-require")
     return Problem(420, b"Bad Extension", b", ".join(required)) if required else None
 
 
@@ -122,14 +119,6 @@ def _bad(what: str) -> Problem:
     return Problem(400, b"Bad Request (" + what.encode() + b")")
 
 
+_OF_ALL: tuple[Callable[[Message], Problem | None], ...] = (_version, _framing, _singles, _values)
 # In the order of §16.3: syntax, scheme, Max-Forwards, Proxy-Require.
-_CHECKS: tuple[Callable[[Message], Problem | None], ...] = (
-    _version,
-    _framing,
-    _singles,
-    _values,
-    _contacts,
-    _request_uri,
-    _hops,
-    _extensions,
-)
+_OF_REQUESTS = (*_OF_ALL, _contacts, _request_uri, _hops, _extensions)
