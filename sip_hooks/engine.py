@@ -34,7 +34,7 @@ from sip_hooks.overload import SOURCE, Arrival, Overload
 from sip_hooks.proxy import Proxy
 from sip_hooks.settings import Address, EngineSettings, Listener, Packet, Transport
 from sip_hooks.sources import Sources
-from sip_hooks.transaction import ServerKey, server_key
+from sip_hooks.transaction import ServerKey, server_key, trying_key
 from sip_hooks.urgency import Urgency, urgency
 
 __all__ = ["Engine", "EngineSettings", "Listener", "Packet"]
@@ -208,6 +208,10 @@ class Engine:
                 self.counters["dropped in overload"] += 1
 
     def _receive(self, arrival: Arrival, now: float) -> None:
+        trying = trying_key(arrival.data)
+        if trying is not None and self._proxy.layer.hear_trying(trying, now):
+            self.received["response"] += 1
+            return
         try:
             message = parse(arrival.data)
             self.received["request" if message.is_request else "response"] += 1
@@ -272,6 +276,8 @@ class Engine:
 
     def _settle(self, now: float) -> None:
         """Sort what leaves from what comes back: a dialog that crosses us twice in a row needs no socket."""
+        if not self._proxy.layer.packets:
+            return
         pending = deque(self._take())
         while pending:
             packet = pending.popleft()

@@ -36,10 +36,10 @@ class Known:
         for each in named:
             if len(self._said) >= MOST_NAMES:
                 return
-            names = {each.value, each.address}
-            self._said |= names
+            names = each.value, each.address
+            self._said.update(names)
             if is_certain and each.header not in NAMES_OTHERS:
-                self._of[each.role] |= names
+                self._of[each.role].update(names)
 
     def tells(self, named: tuple[Identity, ...]) -> bool:
         """Whether this message says of anybody what was not known, or was not so any more."""

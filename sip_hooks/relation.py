@@ -48,4 +48,5 @@ def session_ids(message: Message) -> frozenset[str]:
 
 def is_focus(message: Message) -> bool:
     """Whether a Contact says that it is the focus of a conference (RFC 4579 §5.2)."""
-    return any(b"isfocus" in field.value.lower() for field in message.fields(b"contact"))
+    contacts = message.by_name.get(b"contact")
+    return contacts is not None and any(b"isfocus" in it.value.lower() for it in contacts)

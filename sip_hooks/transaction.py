@@ -10,9 +10,12 @@ for a client transaction they are responses that *arrived*.
 
 from __future__ import annotations
 
+import re
 from enum import Enum, StrEnum, auto
 from typing import TypeAlias
 
+from sip_hooks.errors import MessageError
+from sip_hooks.headers import parse_via
 from sip_hooks.message import Message, parse
 from sip_hooks.settings import Address, Listener
 from sip_hooks.timer import Timed, Timer
@@ -147,6 +150,10 @@ REQUEST_CLIENT: Table = {
     (State.COMPLETED, Timer.K): ((), State.TERMINATED),
 }
 
+_PLAIN_TRYING = re.compile(
+    rb"SIP/2\.0 100 [^\r\n]*\r\nVia: ([^\r\n,]{1,512})\r\n"
+    rb"(?:(?!CSeq)[A-Za-z-]+: [^\r\n]*\r\n){1,16}?CSeq: [0-9]{1,10} ([A-Z]{1,16})\r\n"
+)
 ServerKey: TypeAlias = tuple[bytes | int, ...]
 ClientKey: TypeAlias = tuple[bytes, bytes]
 
@@ -265,6 +272,19 @@ def server_key(message: Message, method: bytes) -> ServerKey:
 def client_key(response: Message) -> ClientKey:
     """Return what the request that `response` answers is recognised by (§17.1.3)."""
     return response.top_via.branch or b"", response.cseq[1]
+
+
+def trying_key(data: bytes) -> ClientKey | None:
+    """Return what the request is recognised by that a 100 answers, read without the rest of it: nobody else
+    is told of a 100. None when that takes more reading, or it is none.
+    """
+    found = _PLAIN_TRYING.match(data)
+    if found is None:
+        return None
+    try:
+        return parse_via(found[1]).branch or b"", found[2]
+    except MessageError:
+        return None
 
 
 def input_of(status: int) -> Input:

@@ -160,6 +160,13 @@ class TransactionLayer:
         self.feed_client(client, input_of(response.status), now, response)
         return True
 
+    def hear_trying(self, key: ClientKey, now: float) -> bool:
+        """The request of this key has arrived (100). Returns whether there is one."""
+        client = self._clients.get(key)
+        if client is not None:
+            self.feed_client(client, Input.TRYING, now)
+        return client is not None
+
     def feed_client(
         self, client: ClientTransaction, happened: Input | Timer, now: float, response: Message | None = None
     ) -> None:

@@ -21,7 +21,9 @@ from sip_hooks.transaction import (
     State,
     Table,
     Transaction,
+    client_key,
     server_key,
+    trying_key,
 )
 from tests.fakes.sip import PHONE, Bench, invite, only, reply, request
 
@@ -268,3 +270,40 @@ def test_the_longest_timer_of_a_call_does_not_keep_what_is_over() -> None:
     assert gone() is None
     assert queue.next() is None
     assert list(queue.fired(13 * 3600.0)) == []
+
+
+TRYING = (
+    b"SIP/2.0 100 Trying\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n"
+    b"From: <sip:1@a>\r\nCSeq: 1 INVITE\r\n\r\n"
+)
+
+
+def test_a_100_is_recognised_without_the_rest_of_it() -> None:
+    assert trying_key(TRYING) == client_key(parse(TRYING)) == (b"z9hG4bKa", b"INVITE")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"100", b"180"),  # of which others are told
+        (b"Via", b"v"),
+        (b"Via: ", b"Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKb, "),
+        (b"z9hG4bKa", b"z9hG4bKa\r\n ;received=192.0.2.3"),
+        (b"SIP/2.0/UDP", b"SIP"),
+        (b"<sip:1@a>", b"<sip:1@a>\r\n CSeq: 2 BYE"),
+        (b"CSeq", b"cseq"),
+    ],
+)
+def test_what_takes_more_reading_is_read_as_a_whole(old: bytes, new: bytes) -> None:
+    assert trying_key(TRYING.replace(old, new, 1)) is None
+
+
+def test_a_100_ends_the_repetition_of_the_invite_and_goes_no_further() -> None:
+    bench = Bench()
+    bench.receive(invite())
+    sent = only(bench.forward())
+    trying = reply(sent.data, 100)
+    assert trying_key(trying) is not None
+    assert bench.receive(trying, sent.destination, sent.listener) == []
+    assert sent.data not in [it.data for it in bench.wait(20)]
+    assert bench.engine.received["response"] == 1
