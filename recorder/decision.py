@@ -1,9 +1,9 @@
 """Whether a call is recorded, and why: what is known of it, and the way opinions are weighed.
 
 Rules (`recorder.rules`) look at the facts of a call and give opinions. An opinion is a reason; what a
-reason does is one row of `EFFECTS` (`recorder.reasons`). Every rule is asked. One veto outweighs all permits,
-and a purpose is recorded only if every permit names it. Silence refrains. Neither rules nor opinions have an
-order.
+reason does is one row of `EFFECTS` (`recorder.reasons`). One veto outweighs all permits, and a purpose is
+recorded only if every permit names it. Silence refrains. Opinions have no order; rules about who is there are
+asked first, and alone where they keep the call out (`recorder.asking`).
 
 `decide` is pure. The session replaces the facts at every event, decides afresh and acts on the difference.
 What is said of the parties only grows during a call (identities are united, disturbances are kept), so a veto
@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from recorder.asking import SAYING_WHO, parted
 from recorder.reasons import CONCERNS_ALL, EFFECTS, NEVER, WITHHELD, Action, Effect, Kind, Outcome, Reason
 from recorder.said import Heard, Rung
 
@@ -181,6 +183,7 @@ class Opinion(NamedTuple):
 
 Rule = Callable[[CallFacts], Iterable[Opinion]]
 Rules = tuple[Rule, ...]
+_WHO = itemgetter(*map(CallFacts._fields.index, SAYING_WHO))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ class Verdict:
     reasons: tuple[Reason, ...]
     details: tuple[str, ...]
     outcome: Outcome
-    asked: tuple[CallFacts, Rules] | None = field(default=None, compare=False, repr=False)
+    asked: tuple[tuple[object, ...], Rules] | None = field(default=None, compare=False, repr=False)
 
     @property
     def concerns_all(self) -> bool:
@@ -242,28 +245,30 @@ _REASON = {it: place for place, it in enumerate(Reason)}.__getitem__
 
 
 def decide(facts: CallFacts, rules: Rules, before: Verdict | None = None) -> Verdict:
-    """Ask every rule and weigh the opinions. Unknown means not recorded: without a permit, unlisted.
+    """Ask the rules and weigh their opinions. Unknown means not recorded: without a permit, unlisted.
 
     A verdict depends on nothing but facts and rules, so `before` is returned where it was of the same.
     """
-    asked = facts, rules
-    if before is not None and before.asked == asked:
+    who, asked = (_WHO(facts), rules), (facts, rules)
+    if before is not None and before.asked in (who, asked):
         return before
-    opinions = {opinion for rule in rules for opinion in rule(facts)}
+    of_who, others = parted(rules)
+    opinions = {opinion for rule in of_who for opinion in rule(facts)}
+    kinds = {EFFECTS[it.reason].kind for it in opinions}
+    if not kinds.isdisjoint(WITHHELD):  # whatever others say is weaker
+        return _withheld(min(kinds, key=_KIND), opinions, who)
+    opinions |= {opinion for rule in others for opinion in rule(facts)}
     permits = [it for it in opinions if EFFECTS[it.reason].action is Action.RECORD]
     kinds = {EFFECTS[it.reason].kind for it in opinions} | (set() if permits else {Kind.UNLISTED})
     kind = min(kinds, key=_KIND)
-    strip = max((it.strip for it in opinions), default=0)
     if kind in WITHHELD:
-        own = (it.reason for it in opinions if EFFECTS[it.reason].kind is kind)
-        none = MappingProxyType[str, PurposeVerdict]({})
-        return Verdict(kind, strip, False, None, None, none, _sorted(own), (), Outcome.NONE, asked)
+        return _withheld(kind, opinions, asked)
     names = sorted({name for permit in permits for name in permit.purposes or ()})
     found = {name: _reasons_for(name, opinions, permits) for name in names}
     purposes = {name: PurposeVerdict(_action(found[name]), found[name]) for name in names}
     return Verdict(
         kind=kind,
-        strip=strip,
+        strip=max((it.strip for it in opinions), default=0),
         anchor=any(it.action is not Action.REFRAIN for it in purposes.values()),
         line=min((it.line for it in permits if it.line), default=None),
         agent=min((it.agent for it in permits if it.agent), default=None),
@@ -273,6 +278,14 @@ def decide(facts: CallFacts, rules: Rules, before: Verdict | None = None) -> Ver
         outcome=max((it.outcome for it in purposes.values()), key=_OUTCOME, default=Outcome.NONE),
         asked=asked,
     )
+
+
+def _withheld(kind: Kind, opinions: set[Opinion], asked: tuple[tuple[object, ...], Rules]) -> Verdict:
+    """The verdict on a call that is kept out: it says nothing but why."""
+    own = _sorted(it.reason for it in opinions if EFFECTS[it.reason].kind is kind)
+    strip = max((it.strip for it in opinions), default=0)
+    none = MappingProxyType[str, PurposeVerdict]({})
+    return Verdict(kind, strip, False, None, None, none, own, (), Outcome.NONE, asked)
 
 
 def _reasons_for(purpose: str, opinions: set[Opinion], permits: list[Opinion]) -> tuple[Reason, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -143,26 +143,28 @@ def with_identities(
     with the Contact of the one who called (pyVoIP does).
     """
     identities = tuple(identities)
-    inside, outside, everyone = set(facts.inside), set(facts.outside), set(facts.everyone)
-    heard = tuple(map(set, facts.hearsay))
+    sides, heard, everyone = [facts.inside, facts.outside], list(facts.hearsay), facts.everyone
     ours = our_role(facts)
     for identity in identities:
-        names = _names_of(identity)
-        everyone |= names
-        own, other = (inside, outside) if identity.role == ours else (outside, inside)
+        names, of = _names_of(identity), identity.role != ours
+        everyone = _with(everyone, names)
         if identity.header in ONLY_SHOWN:
-            heard[identity.role != ours].update(names)
-        elif may_permit and identity.header not in NAMES_OTHERS and not _is_echo(identity, other):
-            own |= names
+            heard[of] = _with(heard[of], names)
+        elif may_permit and identity.header not in NAMES_OTHERS and not _is_echo(identity, sides[not of]):
+            sides[of] = _with(sides[of], names)
     if len(everyone) > MOST_NAMES:
         return _with_too_many(facts)
+    claimed = _claimed(facts, identities, believed) if may_permit else facts.claimed
+    now = everyone, *sides, *heard, claimed
+    if now == (facts.everyone, facts.inside, facts.outside, *facts.hearsay, facts.claimed):
+        return facts
     return facts._replace(
-        inside=frozenset(inside),
-        outside=frozenset(outside),
-        everyone=frozenset(everyone),
-        claimed=_claimed(facts, identities, believed) if may_permit else facts.claimed,
-        hearsay=(frozenset(heard[0]), frozenset(heard[1])),
+        inside=sides[0], outside=sides[1], everyone=everyone, claimed=claimed, hearsay=(heard[0], heard[1])
     )
+
+
+def _with(known: frozenset[str], names: frozenset[str]) -> frozenset[str]:
+    return known if names <= known else known | names
 
 
 def _claimed(facts: CallFacts, identities: Iterable[Identity], believed: frozenset[str]) -> frozenset[str]:
@@ -191,28 +193,35 @@ def rung(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallF
             said[side, it.header] = said.get((side, it.header), frozenset()) | _names_of(it)
     found = facts.rung | {Rung(to_tag, side, header, names) for (side, header), names in said.items()}
     facts = facts._replace(rung=found) if len(found) <= MOST_NAMES else _with_too_many(facts)
-    return facts if facts.fork is None else _with_hearsay(facts)
+    if facts.fork is None:
+        return facts
+    return facts._replace(hearsay=_hearsay(facts, facts.rung, facts.fork), rung=frozenset())
 
 
 def answered(facts: CallFacts, to_tag: str, identities: Iterable[Identity]) -> CallFacts:
-    """A fork answers: who it is, is whom it names now and, where it names nobody, whom it named before."""
+    """A fork answers: who it is, is whom it names now and, where it names nobody, whom it named before. Whom
+    the call is with now is who the parties are until a header says otherwise.
+    """
     identities = tuple(identities)
     named = {(it.role == our_role(facts), it.header) for it in identities if it.header in SAYS_ANEW}
     left = (it for it in facts.rung if (it.side == "inside", it.header) not in named)
     is_ours = facts.direction is Direction.INBOUND
     believed = _OF_ITSELF | {"remote-party-id"} if is_ours else _OF_ITSELF
     facts = with_identities(facts, identities, believed=believed)
-    facts = facts._replace(rung=frozenset(left), fork=to_tag)
-    return settled(_with_hearsay(facts))
+    inside, outside = heard = _hearsay(facts, left, to_tag)
+    settled = facts.inside | inside, facts.outside | outside
+    return facts._replace(rung=frozenset(), fork=to_tag, hearsay=heard, settled=settled)
 
 
-def _with_hearsay(facts: CallFacts) -> CallFacts:
+def _hearsay(facts: CallFacts, rung: Iterable[Rung], fork: str) -> tuple[frozenset[str], frozenset[str]]:
     """Of what was said before the answer the winning fork's counts, and what no fork can be told of."""
-    inside, outside = map(set, facts.hearsay)
-    for it in facts.rung:
-        if it.to_tag in ("", facts.fork):
-            (inside if it.side == "inside" else outside).update(it.names)
-    return facts._replace(hearsay=(frozenset(inside), frozenset(outside)), rung=frozenset())
+    inside, outside = facts.hearsay
+    for it in rung:
+        if it.to_tag in ("", fork) and it.side == "inside":
+            inside = _with(inside, it.names - facts.inside)
+        elif it.to_tag in ("", fork):
+            outside = _with(outside, it.names - facts.outside)
+    return inside, outside
 
 
 def _with_too_many(facts: CallFacts) -> CallFacts:
@@ -223,8 +232,8 @@ def _names_of(identity: Identity) -> frozenset[str]:
     return frozenset((identity.value, identity.address)) - _NOBODY
 
 
-def _is_echo(identity: Identity, other: Collection[str]) -> bool:
-    return identity.header == "contact" and _names_of(identity) <= set(other)
+def _is_echo(identity: Identity, other: frozenset[str]) -> bool:
+    return identity.header == "contact" and _names_of(identity) <= other
 
 
 def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
@@ -244,12 +253,6 @@ def vouched(facts: CallFacts, inside: frozenset[str] | None) -> CallFacts:
 def our_role(facts: CallFacts) -> Role:
     """Which of the two parties is ours."""
     return "caller" if facts.direction is Direction.OUTBOUND else "callee"
-
-
-def settled(facts: CallFacts) -> CallFacts:
-    """The call is answered: whom it is with now is who the parties are until a header says otherwise."""
-    inside, outside = facts.hearsay
-    return facts._replace(settled=(facts.inside | inside, facts.outside | outside))
 
 
 def with_newcomers(facts: CallFacts, identities: Iterable[Identity]) -> CallFacts:

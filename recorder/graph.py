@@ -71,6 +71,8 @@ class Graph:
     def untold(self, call: str) -> list[str]:
         """Who of its component does not know all its taints yet, sorted; each is named once."""
         component = self._of[call]
+        if not component.untold:
+            return []
         found, component.untold = sorted(component.untold & component.calls), set()
         return found
 

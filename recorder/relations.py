@@ -33,6 +33,7 @@ OUTLIVES = timedelta(minutes=10)
 """For so long what was known of a conversation is true of an INVITE that comes back: a PBX may wait for three
 minutes (RFC 3261 §16.8, Timer C), and begin anew."""
 MOST_REMEMBERED = 16_384
+_NONE: frozenset[str] = frozenset()
 
 
 class Relations:
@@ -99,6 +100,12 @@ class Relations:
         telephone = self._telephones.get(call, "")
         talking, held = self._talking.get(telephone, set()), self._held.get(telephone, set())
         return sorted({call, *talking, *held}), talking
+
+    def is_alone(self, call: str) -> bool:
+        """Whether its telephone speaks in no other call, holds none, and is among no strangers."""
+        telephone = self._telephones.get(call, "")
+        calls = self._talking.get(telephone, _NONE) | self._held.get(telephone, _NONE)
+        return calls <= {call} and telephone not in self._strange
 
     def is_beside_strangers(self, call: str) -> bool:
         """Whether its telephone is in a call, too, of which nobody knows who is there."""

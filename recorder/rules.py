@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from recorder.asking import of_who
 from recorder.decision import CallFacts, Direction, Doubt, Opinion, Reason, Rule, Rules, Vouching
 from recorder.names import Name, Names
 from recorder.numbering import NumberSet, is_e164
@@ -56,6 +57,7 @@ class _Lookup:
         self.names = Names(scheme)
         self._name = self.names.of
 
+    @of_who
     def private_prefix(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 3.9: what is dialled begins with the prefix, or is the prefix. Only the prefix is ours."""
         prefix = self.scheme.private_prefix
@@ -63,17 +65,20 @@ class _Lookup:
         if is_prefixed and not self.is_emergency(facts.dialled):
             yield Opinion(Reason.PRIVATE_PREFIX, strip=len(prefix))
 
+    @of_who
     def emergency(self, facts: CallFacts) -> Iterator[Opinion]:
         """Emergency calls are forwarded untouched, and so is the call back."""
         if any(map(self.is_emergency, _other_party(facts))):
             yield Opinion(Reason.EMERGENCY_NUMBER)
 
+    @of_who
     def exclusions(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 2.1: an excluded identity anywhere in the call, on either side, in any header."""
         everyone = facts.everyone | facts.inside | facts.outside | {facts.dialled}
         if any(self._name(it).is_excluded for it in everyone):
             yield Opinion(Reason.EXCLUDED)
 
+    @of_who
     def internal(self, facts: CallFacts) -> Iterator[Opinion]:
         """The other party is one of us: an internal number, an agent, a business line; and so may be ours."""
         if self.is_ours(_other_party(facts) | facts.hearsay[1]):
@@ -109,6 +114,7 @@ class _Lookup:
             if not (self._is_outside(names) if side == "outside" else self.placed(names)[0]):
                 yield Opinion(Reason.NEWCOMER)
 
+    @of_who
     def placement(self, facts: CallFacts) -> Iterator[Opinion]:
         """KSF 1.3, 3.2: one enrolled agent, on flagged lines that are the agent's; permits what they do."""
         agents, lines = self.placed(facts.inside)
@@ -133,6 +139,7 @@ class _Lookup:
         else:
             yield from (Opinion(Reason.LINE_ALLOWS, purposes=it, line=line) for line, it in lines)
 
+    @of_who
     def nobody_else(self, facts: CallFacts) -> Iterator[Opinion]:
         """Our side is the agent on the line and nobody else, whatever further header names an agent too."""
         agents, lines = self.names.having(facts.inside)
@@ -270,6 +277,7 @@ def _anchored_once(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.ALREADY_ANCHORED)
 
 
+@of_who
 def _withheld_elsewhere(facts: CallFacts) -> Iterator[Opinion]:
     """What one pass of a conversation shows of who speaks counts for all of them."""
     if facts.withheld_elsewhere:
@@ -282,6 +290,7 @@ def _not_stopped(facts: CallFacts) -> Iterator[Opinion]:
         yield Opinion(Reason.STOPPED, purposes=facts.stopped)
 
 
+@of_who
 def _not_withdrawn(facts: CallFacts) -> Iterator[Opinion]:
     """KSF 3.9: the agent has said that it is private. The other party has objected."""
     if facts.withdrawn is not None:

@@ -53,6 +53,8 @@ class Spreading:
         """A telephone that speaks in several calls may let all hear each other (a three-way call): as long as
         somebody is not certain in one, nobody is in the others. To be asked after whatever changes a doubt.
         """
+        if self._relations.is_alone(call) and Doubt.COMPANY not in self._sessions[call].facts.doubts:
+            return []
         effects: list[Effect] = []
         everywhere, speaking = self._relations.company(call)
         uncertain = {

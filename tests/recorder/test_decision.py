@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import combinations, pairwise, permutations, product
 
 import pytest
 
+from recorder.asking import SAYING_WHO, is_of_who
 from recorder.decision import (
     EFFECTS,
     WITHHELD,
@@ -28,6 +29,8 @@ from recorder.decision import (
 )
 from tests.recorder.test_rules import RULES, SERVICE
 
+STRIDE = 61
+"""A prime: so many of the product, and yet all of its factors."""
 FACTS = CallFacts(Direction.INBOUND)
 COACHING, EVIDENCE = frozenset({"coaching"}), frozenset({"evidence"})
 PERMIT = Opinion(Reason.LINE_ALLOWS, COACHING, line="service", agent="a-1")
@@ -169,7 +172,7 @@ DIALLED = {"itself": "", "private": "*310612345679", "emergency": "112"}
 SWITCHES = ("anonymous", "answered", "approved", "already", "obstacle", "disturbed", "failure", "excluded")
 NEWCOMER = Newcomer("outside", "p-asserted-identity", frozenset({"queue"}))
 WISHES = ("stopped", "private code", "objection", "paused")
-MORE = (*SWITCHES, *WISHES, "elsewhere", "unvouched", "doubt", "newcomer", "forward")
+MORE = (*SWITCHES, *WISHES, "elsewhere", "unvouched", "doubt", "newcomer", "forward", "rumour", "claimed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,8 @@ class Case:
             doubts=frozenset({Doubt.TRANSFER} if "doubt" in self.on else ()),
             newcomers=frozenset({NEWCOMER} if "newcomer" in self.on else ()),
             failures=frozenset({"no-ports"} if "failure" in self.on else ()),
+            hearsay=(frozenset(), frozenset({"270"} if "rumour" in self.on else ())),
+            claimed=inside if "claimed" in self.on else frozenset(),
         )
 
 
@@ -234,7 +239,7 @@ def withheld(case: Case) -> Kind | None:
         return Kind.PRIVILEGED
     if "elsewhere" in case.on:
         return Kind.RELATED
-    if case.outside == "internal":
+    if case.outside == "internal" or "rumour" in case.on:
         return Kind.INTERNAL
     return None if case.inside in ("agent", "outbound agent", "names beside") else Kind.UNLISTED
 
@@ -246,7 +251,7 @@ def oracle(case: Case) -> tuple[Kind, int, Action | None, Outcome]:
         return kind, 3 if case.outbound and case.dialled == "private" else 0, None, Outcome.NONE
     certain = case.outside in ("number", "pattern") or (not case.outbound and "anonymous" in case.on)
     uncertain = not certain or (case.outbound and "anonymous" in case.on)
-    uncertain = uncertain or not case.on.isdisjoint({"unvouched", "doubt", "newcomer"})
+    uncertain = uncertain or not case.on.isdisjoint({"unvouched", "doubt", "newcomer", "claimed"})
     kind = Kind.UNCERTAIN if uncertain else Kind.BUSINESS
     forwards = "forward" in case.on and case.outbound and case.dialled == "itself"
     kind = Kind.UNCERTAIN if forwards else kind
@@ -275,6 +280,32 @@ def test_the_whole_product_agrees_with_the_oracle() -> None:
         assert summary(verdict) == oracle(case), case
         assert verdict.anchor is (verdict.outcome in (Outcome.PENDING, Outcome.RECORDING)), case
         assert set(verdict.recorded()) <= {"coaching"}, case
+
+
+def test_a_verdict_that_is_kept_is_the_one_that_would_be_made() -> None:
+    cases = every_case()
+    some = cases[::STRIDE]
+    for before, after in (*pairwise(some), *zip(some, cases[1::STRIDE], strict=False)):
+        kept = decide(after.facts(), RULES, decide(before.facts(), RULES))
+        assert str(kept) == str(decide(after.facts(), RULES)), (before, after)
+
+
+def test_rules_about_who_is_there_look_at_nothing_else() -> None:
+    """Else a call that was kept out once would stay so, or an agent's would not be judged again."""
+    about_who = [rule for rule in RULES if is_of_who(rule)]
+    assert len(about_who) == 8
+    for facts in (case.facts() for case in every_case()[::STRIDE]):
+        who = CallFacts(**{name: getattr(facts, name) for name in SAYING_WHO})
+        for rule in about_who:
+            assert list(rule(facts)) == list(rule(who)), (rule, facts)
+
+
+def test_whoever_is_asked_later_keeps_nothing_out() -> None:
+    """Else a call that is kept out would not be known as private, for one."""
+    later = [rule for rule in RULES if not is_of_who(rule)]
+    for facts in (case.facts() for case in every_case()[::STRIDE]):
+        said = {EFFECTS[it.reason].kind for rule in later for it in rule(facts)}
+        assert said.isdisjoint(WITHHELD), facts
 
 
 def test_no_rule_is_idle() -> None:
