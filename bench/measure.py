@@ -23,6 +23,7 @@ from bench.processes import BenchError, build, cpu_seconds, scheduling
 
 T = TypeVar("T")
 
+_MOST_LOST = 0.01
 PEER_CORE, GENERATOR_CORE = 0, 1
 _MEDIANS = (
     "core_percent",
@@ -81,9 +82,18 @@ class Result:
         }
 
     def ratio(self, one: str, other: str, calls: int) -> float:
-        """How much CPU time `one` takes per call for one of `other`: the median of the rounds."""
+        """How much CPU time `one` takes per call for one of `other`: the median of the rounds in which
+        neither lost more than a hundredth of the packets. Raises BenchError where there is none.
+        """
         pairs = zip(self.runs[one][calls], self.runs[other][calls], strict=True)
-        return round(median(a.core_percent_per_call / b.core_percent_per_call for a, b in pairs), 3)
+        ratios = [
+            a.core_percent_per_call / b.core_percent_per_call
+            for a, b in pairs
+            if max(a.lost / a.sent, b.lost / b.sent) <= _MOST_LOST
+        ]
+        if not ratios:
+            raise BenchError(f"{one} or {other} lost packets in every round")
+        return round(median(ratios), 3)
 
     def _each(self, figure: Callable[[list[Run]], object]) -> dict[str, object]:
         return {
