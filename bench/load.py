@@ -49,13 +49,23 @@ class Run:
     delay_us_p50: int
     delay_us_p99: int
     late_us_p99: int
-    recorded: int = 0
+    recorded: int | None = None
     ending_cpu_ms_per_call: float = 0.0
 
     @property
     def lost(self) -> int:
         """Packets that did not come back."""
         return self.sent - self.received
+
+    @property
+    def not_recorded(self) -> int:
+        """Packets that should be on the disk and are not."""
+        return 0 if self.recorded is None else self.sent - self.recorded
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no more than one packet in a thousand was lost, on the way or to the recording."""
+        return max(self.lost, self.not_recorded) * 1000 <= self.sent
 
     def row(self) -> dict[str, object]:
         """For JSON."""

@@ -23,7 +23,6 @@ from bench.processes import BenchError, build, cpu_seconds, scheduling
 
 T = TypeVar("T")
 
-_MOST_LOST = 0.01
 PEER_CORE, GENERATOR_CORE = 0, 1
 _MEDIANS = (
     "core_percent",
@@ -77,19 +76,17 @@ class Result:
             "medians": self._each(lambda runs: {name: self._median(runs, name) for name in _MEDIANS}),
             "lost": self._each(lambda runs: sum(run.lost for run in runs)),
             "strange": self._each(lambda runs: sum(run.strange for run in runs)),
-            "not_recorded": self._each(lambda runs: sum(run.sent - run.recorded for run in runs)),
+            "not_recorded": self._each(lambda runs: sum(run.not_recorded for run in runs)),
             "runs": self._each(lambda runs: [run.row() for run in runs]),
         }
 
     def ratio(self, one: str, other: str, calls: int) -> float:
         """How much CPU time `one` takes per call for one of `other`: the median of the rounds in which
-        neither lost more than a hundredth of the packets. Raises BenchError where there is none.
+        neither lost packets to speak of. Raises BenchError where there is none.
         """
         pairs = zip(self.runs[one][calls], self.runs[other][calls], strict=True)
         ratios = [
-            a.core_percent_per_call / b.core_percent_per_call
-            for a, b in pairs
-            if max(a.lost / a.sent, b.lost / b.sent) <= _MOST_LOST
+            a.core_percent_per_call / b.core_percent_per_call for a, b in pairs if a.is_sound and b.is_sound
         ]
         if not ratios:
             raise BenchError(f"{one} or {other} lost packets in every round")

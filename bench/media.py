@@ -1,6 +1,6 @@
 """Recording: our relay with capture and a real vault against rtpengine that records, G.711 with 20 ms.
 
-All on one core. CPU time per call of all processes of a peer, 500 calls, and with _200 at 200; a figure that a
+All on one core. CPU time per call of all processes of a peer, at 500 calls or, with _200, at 200; what a
 peer cannot have because it lost packets is left out:
 
 rtpengine_recording_cpu_ratio            ours, recording and sealing / rtpengine, recording to pcap

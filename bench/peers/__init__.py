@@ -33,9 +33,8 @@ class Site:
     directory: Path
 
 
-def nothing() -> int:
+def nothing() -> None:
     """Of a peer that does not record."""
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Running:
     pids: tuple[int, ...]
     ports: list[Ports]
     end_calls: Callable[[], object] = nothing
-    recorded: Callable[[], int] = nothing
+    recorded: Callable[[], int | None] = nothing
 
 
 Peer = Callable[[Site], AbstractContextManager[Running]]

@@ -49,6 +49,7 @@ from storage.errors import StorageError
 log = structlog.get_logger()
 
 SETTLE_BEATS = 5
+_HEAR_NS = 50_000_000
 REMEMBERED_TAINTS = 65536
 
 
@@ -88,7 +89,7 @@ class Capture:
         self._tainted: dict[int, None] = {}  # in order, the oldest are forgotten
         self._clients: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._beats = 0
+        self._beats = self._heard_ns = 0
         self._settling: asyncio.Task[None] | None = None
         self._keys = Keys(now, now_ns)
         self._tally, self._protections = Tally(), Protections()
@@ -139,6 +140,8 @@ class Capture:
         self._drain()
         now_ns = self._now_ns()
         for running in self._every():
+            if self._now_ns() - self._heard_ns > _HEAR_NS:  # however long it takes: a ring must not fill
+                self.hear()
             try:
                 self._attend(running, now_ns)
             except Exception as error:
@@ -370,6 +373,7 @@ class Capture:
 
     def hear(self) -> None:
         """Read the rings: keys are told, the rest waits for the beat."""
+        self._heard_ns = self._now_ns()
         for reader in self._readers:
             try:
                 reader.drain(self._intake.read)

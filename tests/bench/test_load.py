@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +102,14 @@ def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
     assert result.ratio("one", "other", 4) == 1
     assert result.ratio("other", "one", 4) == 1
     assert Result({"one": runs(30), "other": runs(20)}, []).ratio("one", "other", 4) == 1.5
+
+
+def test_a_run_that_lost_audio_has_no_part_in_a_ratio() -> None:
+    whole = Run(4, 10, 2.5, 0, 0, 1000, 1000, 0, 0, 0, 0, recorded=1000)
+    for broken in (replace(whole, recorded=998), replace(whole, received=998)):
+        result = Result({"one": {4: [broken]}, "other": {4: [whole]}}, [])
+        with pytest.raises(BenchError):
+            result.ratio("one", "other", 4)
 
 
 def test_rounds_are_added_to_those_that_were_run_before() -> None:
