@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise, permutations, product
 
 import pytest
@@ -27,7 +27,8 @@ from recorder.decision import (
     Vouching,
     decide,
 )
-from tests.recorder.test_rules import RULES, SERVICE
+from recorder.rules import Directory
+from tests.recorder.test_rules import RULES, SCHEME, SERVICE
 
 STRIDE = 61
 """A prime: so many of the product, and yet all of its factors."""
@@ -338,3 +339,25 @@ def test_what_a_reason_keeps_from_being_recorded_and_what_it_keeps_alone() -> No
 def test_a_permit_that_names_neither_purpose_nor_line_nor_agent_adds_none() -> None:
     verdict = decide(FACTS, saying(Opinion(Reason.LINE_ALLOWS), Opinion(Reason.LINE_ALLOWS, COACHING)))
     assert (verdict.recorded(), verdict.line, verdict.agent) == (("coaching",), None, None)
+
+
+def test_a_conference_of_which_nobody_says_in_which_room_it_is_is_in_none_that_is_listed() -> None:
+    customer = frozenset({"+31612345678"})
+    facts = CallFacts(Direction.INBOUND, frozenset({"201"}), customer, answered=True, approved=True)
+    assert Reason.DOUBTFUL not in decide(facts, RULES).reasons
+    assert Reason.DOUBTFUL in decide(facts._replace(doubts=frozenset({Doubt.CONFERENCE})), RULES).reasons
+
+
+def test_a_code_is_what_we_dial_and_not_what_is_dialled_to_us() -> None:
+    customer = frozenset({"+31612345678"})
+    for direction, is_code in ((Direction.OUTBOUND, True), (Direction.INBOUND, False)):
+        facts = CallFacts(direction, frozenset({"201"}), customer, dialled="*720612345678", approved=True)
+        assert (Reason.FEATURE_CODE in decide(facts, RULES).reasons) is is_code
+
+
+@pytest.mark.parametrize(("listed", "called"), [("110-119", "113"), ("14*", "1499"), ("sos", "sos")])
+def test_an_emergency_is_found_quickly_or_slowly_however_it_is_listed(listed: str, called: str) -> None:
+    directory = Directory(replace(SCHEME, numbering=replace(SCHEME.numbering, emergency=("112", listed))))
+    assert directory.is_emergency(called) and directory.is_emergency("112")
+    assert directory.is_emergency(f"{SCHEME.private_prefix}{called}")
+    assert not directory.is_emergency("0612345678")
