@@ -202,13 +202,21 @@ class Calls:
         return effects
 
     def on_keys(
-        self, number: int, keys: str, pressed_at: datetime, at: datetime, heard_in: str = "rtp"
+        self,
+        number: int,
+        keys: str,
+        pressed_at: datetime,
+        at: datetime,
+        heard_in: str = "rtp",
+        side: str = "",
     ) -> list[Effect]:
-        """The capture process has heard keys of our party, in the media of the call with this number. They
-        count also if nobody listens to it any more since, and the private code if the call has ended since.
+        """Capture has heard keys on this side of the call with this number. They count also if nobody listens
+        any more since, and the private code if the call has ended since.
         """
         for call, session in self._sessions.items():
             if session.is_of(number):
+                if session.is_outside(side):
+                    return self._hear_out(call, keys, at)
                 return self._press(call, heard_in, keys, pressed_at, at)
         return []
 

@@ -48,13 +48,12 @@ class SetRemote:
 @dataclass(frozen=True, slots=True)
 class Tap:
     """Let the call's packets into the ring (all) or keep them out of it (none); or let in only those in which
-    the keys are that one side presses (events), which have these payload types.
+    the keys are that a side presses (events): of each that is listened to, these payload types.
     """
 
     session: int
     level: Literal["none", "events", "all"]
-    side: Literal["a", "b"] = "a"
-    payload_types: tuple[int, ...] = ()
+    keys: tuple[tuple[Literal["a", "b"], tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from recorder.facts import Lots, disturbed, first_facts, our_role, told, vouched
 from recorder.judgement import Judgement
 from recorder.policy import Policy
 from recorder.said import Heard
-from recorder.taping import Taping
+from recorder.taping import Party, Taping, our_side
 from recorder.wishes import against_pausing, against_recording, against_resuming
 from sip_hooks.events import (
     Anchor,
@@ -188,7 +188,7 @@ class Session:
         """Something of this call could not be acted on: it goes on, and nothing more of it is recorded."""
         self._is_abandoned = True
         self._account.failures.add("internal-error")  # not decided afresh: that may be what cannot be done
-        return self._taping.listen(False, self._judgement.facts) + self._course.suppress(at)
+        return self._taping.listen((), self._judgement.facts) + self._course.suppress(at)
 
     def cut_off(self, at: datetime) -> list[Effect]:
         """The service stops while this call runs."""
@@ -265,10 +265,19 @@ class Session:
 
     def is_objection(self, keys: str) -> bool:
         """Whether by one of these keys the outside party, which has been told or is being told, objects."""
+        return not self._objections().isdisjoint(keys)
+
+    def _objections(self) -> set[str]:
+        """By which keys the outside party may object now."""
         verdict, objections = self._judgement.verdict, self._judgement.policy.objections
-        concerned = {*verdict.purposes, *self._recordings.purposes()}
-        meant = {key for name in concerned for key in objections.get(name, ())}
-        return self._judgement.facts.answered and not meant.isdisjoint(keys)
+        concerned = (
+            {*verdict.purposes, *self._recordings.purposes()} if self._judgement.facts.answered else ()
+        )
+        return {key for name in concerned for key in objections.get(name, ())}
+
+    def is_outside(self, side: str) -> bool:
+        """Whether keys that were heard on this side of the media are the outside party's."""
+        return side in ("a", "b") and side != our_side(self._judgement.facts)
 
     def withhold(self, at: datetime) -> list[Effect]:
         """Another pass of the same conversation keeps it out."""
@@ -354,7 +363,10 @@ class Session:
     def _decide(self, at: datetime) -> list[Effect]:
         """Decide afresh and act on the difference."""
         self._judgement.decide()
-        heard = self._taping.listen(self._is_heard(), self._judgement.facts)
+        parties: set[Party] = {"ours"} if self._is_heard() else set()
+        if self._objections() and self._judgement.facts.withdrawn is None and not self._is_abandoned:
+            parties.add("outside")
+        heard = self._taping.listen(parties, self._judgement.facts)
         return [*heard, *self._course.follow(self.number, at), *self._account.keep(self._judgement.verdict)]
 
     def _is_heard(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -14,13 +14,22 @@ from recorder.facts import parties
 from recorder.policy import Policy
 from recorder.recordings import Recordings
 
+Side = Literal["a", "b"]
+Party = Literal["ours", "outside"]
+_OPPOSITE: dict[Side, Side] = {"a": "b", "b": "a"}
+
 
 class _Listened(NamedTuple):
     """Whose keys are heard: as events of these payload types, as tones in audio of these codecs."""
 
-    side: Literal["a", "b"]
+    side: Side
     events: tuple[int, ...] = ()
     tones: tuple[tuple[int, str, int], ...] = ()
+
+    @property
+    def payload_types(self) -> tuple[int, ...]:
+        """In which its keys are."""
+        return (*self.events, *(number for number, _, _ in self.tones))
 
 
 class Taping:
@@ -38,25 +47,31 @@ class Taping:
         self._new_id = new_id
         self._paused_at: datetime | None = None
         self._is_discarded = False
-        self._keys: _Listened | None = None
+        self._keys: dict[Party, _Listened] = {}
         self._heard_under: dict[str, dict[str, str]] | None = None  # the SRTP keys of what is listened to
 
     @property
     def hears_keys(self) -> bool:
-        """Whether the keys of our own telephone are heard."""
-        return self._keys is not None
+        """Whether the keys of a party are heard."""
+        return bool(self._keys)
 
-    def listen(self, is_wanted: bool, facts: CallFacts) -> list[Effect]:
-        """Hear the keys of our own telephone from now on, or no more, whether anything is recorded or not."""
-        side = _our_side(facts)
-        found = _Listened(side, self._ends.keys(side), self._ends.tones(side))
-        is_heard = is_wanted and self.number is not None and bool(found.events or found.tones)
-        keys, srtp = (found, self._ends.srtp()) if is_heard else (None, None)
+    def listen(self, wanted: Collection[Party], facts: CallFacts) -> list[Effect]:
+        """Hear the keys of these parties from now on, whether anything is recorded or not."""
+        ours = our_side(facts)
+        keys: dict[Party, _Listened] = {}
+        for party in sorted(wanted) if self.number is not None else ():
+            side = ours if party == "ours" else _OPPOSITE[ours]
+            found = _Listened(side, self._ends.keys(side), self._ends.tones(side))
+            if found.events or found.tones:
+                keys[party] = found
+        srtp = self._ends.srtp() if keys else None
         if keys == self._keys and srtp == self._heard_under:
             return []
-        before, self._keys, self._heard_under = self._keys, keys, srtp
-        told = self._tell_keys(keys or _Listened((before or found).side))
-        return [told] if self._is_open() else [told, self._tap("none")]
+        before, is_same = self._keys, srtp == self._heard_under
+        self._keys, self._heard_under = keys, srtp
+        told = [self._tell_keys(_Listened(it.side)) for party, it in before.items() if party not in keys]
+        told += [self._tell_keys(it) for party, it in keys.items() if not is_same or it != before.get(party)]
+        return [*told] if self._is_open() else [*told, self._tap("none")]
 
     def begin(
         self, purposes: tuple[str, ...], verdict: Verdict, facts: CallFacts, policy: Policy, at: datetime
@@ -164,10 +179,8 @@ class Taping:
 
     def _hush(self) -> list[Effect]:
         """Nothing of this call is to be heard any more."""
-        if self._keys is None:
-            return []
-        side, self._keys, self._heard_under = self._keys.side, None, None
-        return [self._tell_keys(_Listened(side))]
+        before, self._keys, self._heard_under = self._keys, {}, None
+        return [self._tell_keys(_Listened(it.side)) for it in before.values()]
 
     def _tell_keys(self, keys: _Listened) -> TellCapture:
         told = {"side": keys.side, "payload_types": list(keys.events), "tones": list(map(list, keys.tones))}
@@ -175,9 +188,9 @@ class Taping:
 
     def _tap(self, level: Literal["none", "all"]) -> Tap:
         assert self.number is not None
-        if level == "none" and self._keys is not None:
-            types = (*self._keys.events, *(number for number, _, _ in self._keys.tones))
-            return Tap(self.number, "events", self._keys.side, types)
+        if level == "none" and self._keys:
+            sides = sorted(self._keys.values())
+            return Tap(self.number, "events", tuple((it.side, it.payload_types) for it in sides))
         return Tap(self.number, level)
 
     def _tell(self, order: str, **rest: Any) -> TellCapture:
@@ -189,7 +202,7 @@ class Taping:
             "session": self.number,
             "watched": facts.vouching is not Vouching.NOT_NEEDED,
             "recordings": self.recordings.plans(purposes),
-            "agent_side": _our_side(facts),
+            "agent_side": our_side(facts),
             "parties": parties(facts),
             "codecs": self._ends.codecs(),
             "srtp": self._ends.srtp(),
@@ -197,5 +210,6 @@ class Taping:
         }
 
 
-def _our_side(facts: CallFacts) -> Literal["a", "b"]:
+def our_side(facts: CallFacts) -> Side:
+    """On which side of the media our own telephone is."""
     return "a" if facts.direction is Direction.OUTBOUND else "b"

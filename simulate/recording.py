@@ -63,7 +63,7 @@ class Media:
         self.clips: dict[str, Clip] = {}
         self._epoch = epoch
         self._taps: dict[int, Tap] = {}
-        self._listened: dict[int, tuple[str, frozenset[int]]] = {}
+        self._listened: dict[tuple[int, str], frozenset[int]] = {}
         self._pressed: list[tuple[float, int]] = []
 
     def tap(self, order: Tap, now: float) -> None:
@@ -77,10 +77,12 @@ class Media:
 
     def hears(self, session: int, side: str, payload_type: int, now: float) -> bool:
         """A key that this side presses now: whether it is told."""
-        tap, listened = self._taps.get(session), self._listened.get(session, ("", frozenset()))
-        if tap is None or side != listened[0] or payload_type not in listened[1]:
+        tap, listened = self._taps.get(session), self._listened.get((session, side), frozenset())
+        if tap is None or payload_type not in listened:
             return False
-        passes = tap.level == "events" and tap.side == side and payload_type in tap.payload_types
+        passes = tap.level == "events" and payload_type in {
+            it for one, types in tap.keys if one == side for it in types
+        }
         if tap.level == "all" or passes:
             self._pressed.append((now, session))
             return True
@@ -96,7 +98,7 @@ class Media:
                 since = datetime.fromisoformat(message["at"]) - self._epoch
                 self._cut(found, since.total_seconds(), now)
             case "listen":
-                self._listened[session] = message["side"], frozenset(message["payload_types"])
+                self._listened[session, message["side"]] = frozenset(message["payload_types"])
             case "taint" | "discard" as end:
                 self._end(found, now)
                 self._forget(session if end == "discard" else None)

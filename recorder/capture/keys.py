@@ -35,7 +35,6 @@ class Heard(NamedTuple):
 
 @dataclass(slots=True)
 class _Listened:
-    side: int
     payload_types: frozenset[int]
     owner: Channel
     hearing: Hearing
@@ -44,12 +43,12 @@ class _Listened:
 
 
 class Keys:
-    """Who is listened to, by the call's number. `now` and `now_ns`: as the capture process has them."""
+    """Who is listened to. `now` and `now_ns`: as the capture process has them."""
 
     def __init__(self, now: Callable[[], datetime], now_ns: Callable[[], int]) -> None:
         self._now = now
         self._now_ns = now_ns
-        self._listened: dict[int, _Listened] = {}
+        self._listened: dict[tuple[int, int], _Listened] = {}  # by call and side
         self._recent: deque[tuple[int, int, datetime]] = deque()  # told when, of which call, as of when
 
     def listen(self, owner: Channel, message: Message) -> None:
@@ -58,17 +57,16 @@ class Keys:
         side, types, formats = message.get("side"), message.get("payload_types"), tones_of(message)
         if side not in _SIDES or not isinstance(types, list):
             raise OrderError("listen needs a side, a or b, and the payload types of its events")
-        found = self._listened.pop(session, None)
+        place = session, _SIDES[side]
+        found = self._listened.pop(place, None)
         if types or formats:
             hearing = found.hearing if found and found.hearing.formats == formats else Hearing(formats)
             again, told = (found.events, found.told) if found is not None else (Events(), 0)
-            self._listened[session] = _Listened(
-                _SIDES[side], frozenset(map(int, types)), owner, hearing, again, told
-            )
+            self._listened[place] = _Listened(frozenset(map(int, types)), owner, hearing, again, told)
 
     def listened(self) -> Collection[int]:
         """The calls that are listened to."""
-        return self._listened.keys()
+        return {session for session, _ in self._listened}
 
     def payload_types(self) -> frozenset[int]:
         """Of the packets that may tell of keys."""
@@ -76,37 +74,40 @@ class Keys:
 
     def tones(self) -> set[int]:
         """The calls in whose audio keys are listened for."""
-        return {session for session, it in self._listened.items() if it.hearing.formats}
+        return {session for (session, _), it in self._listened.items() if it.hearing.formats}
 
     def forget(self, owner: Channel) -> None:
         """Nobody is there any more who would be told."""
-        self._listened = {number: it for number, it in self._listened.items() if it.owner is not owner}
+        self._listened = {place: it for place, it in self._listened.items() if it.owner is not owner}
 
     def hear(
         self, session: int, side: int, arrival_ns: int, header: Header | None, packet: memoryview
     ) -> Heard:
         """Listen to a packet of this call, if that is wanted; the keys in it are told."""
-        found = self._listened.get(session)
-        if found is None or header is None or side != found.side:
-            return Heard(found is not None)
+        found = self._listened.get((session, side))
+        if found is None or header is None:
+            return Heard(found is not None or (session, 1 - side) in self._listened)
         payload = bytes(packet[header.start : header.end])
         if header.payload_type in found.payload_types:
             if keys := found.events.take(header, payload):
-                self._tell(session, found, "rtp", keys, arrival_ns)
+                self._tell((session, side), found, "rtp", keys, arrival_ns)
         elif header.payload_type in found.hearing.formats:
             for tone in found.hearing.take(header, payload, arrival_ns):
-                self._tell(session, found, "tones", tone.key, tone.arrival_ns)
+                self._tell((session, side), found, "tones", tone.key, tone.arrival_ns)
             return Heard(True, found.hearing.silence)
         return Heard(True)
 
-    def _tell(self, session: int, found: _Listened, heard_in: str, keys: str, arrival_ns: int) -> None:
+    def _tell(
+        self, place: tuple[int, int], found: _Listened, heard_in: str, keys: str, arrival_ns: int
+    ) -> None:
         if found.told > MOST_KEYS:
             return
         found.told += len(keys)
         if found.told > MOST_KEYS:
             keys = HOOK  # and no more: they may have been anything
         at = self._now() - timedelta(microseconds=(self._now_ns() - arrival_ns) // 1000)
-        told = {"event": "keys", "session": session, "keys": keys, "at": at.isoformat()}
+        session, side = place
+        told = {"event": "keys", "session": session, "side": "ab"[side], "keys": keys, "at": at.isoformat()}
         found.owner.send(told | {"heard_in": heard_in})
         self._forget_old()
         self._recent.append((self._now_ns(), session, at))

@@ -22,7 +22,7 @@ Events back to whoever gave the order: `hello` (run: differs after a restart), t
 `opened`, and at the end `sealed`, `failed` or `discarded` (recording, clip, part, seconds, bytes, reason).
 What cannot be carried out is `refused` (session, error); a `begin`'s recordings have `failed` then, if they
 can be read.
-`keys` (session, keys, at, heard_in) tells of a call that is listened to.
+`keys` (session, side, keys, at, heard_in) tells of a call that is listened to.
 """
 
 from __future__ import annotations

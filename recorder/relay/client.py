@@ -113,12 +113,12 @@ class MediaClient:
             }
         )
 
-    def tap(self, session: int, level: Level, side: Side = "a", payload_types: Iterable[int] = ()) -> None:
+    def tap(self, session: int, level: Level, keys: Iterable[tuple[Side, Sequence[int]]] = ()) -> None:
         """Let a call's audio into the ring ("all") or keep it out ("none", the state after `open`); or let in
-        nothing but the keys of one side ("events"), in these payload types.
+        nothing but keys ("events"): of each side that is named, these payload types.
         """
-        keys = {"side": side, "payload_types": list(payload_types)} if level == "events" else {}
-        self._dialler.send({"op": "tap", "session": session, "level": level, **keys})
+        told = {"keys": {side: list(types) for side, types in keys}} if level == "events" else {}
+        self._dialler.send({"op": "tap", "session": session, "level": level, **told})
 
     async def play(self, session: int, sounds: Mapping[Side, Sequence[bytes]]) -> Played:
         """Play finished packets of 20 ms to these sides of a call, and let them not hear each other there

@@ -48,12 +48,8 @@ class Remotes:
     learn: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Of level "events": who presses them, and in which payload types."""
-
-    side: Side
-    payload_types: frozenset[int]
+Keys = dict[Side, frozenset[int]]
+"""Of level "events": who presses them, and in which payload types."""
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -108,20 +104,24 @@ def level_of(message: dict[str, Any]) -> Level:
     raise OrderError(f"level is {level!r}: write one of {', '.join(LEVELS)}")
 
 
-def keys_of(message: dict[str, Any]) -> Keys | None:
-    """Read whose keys a `tap` order of level "events" is about; None for any other. Raises OrderError."""
+def keys_of(message: dict[str, Any]) -> Keys:
+    """Read whose keys a `tap` order of level "events" is about; nobody's for any other. Raises OrderError."""
     if level_of(message) != "events":
-        return None
-    types = _payload_types(message.get("payload_types"))
-    if types is None:
-        raise OrderError("level events needs payload_types")
-    return Keys(_side(message), types)
+        return {}
+    raw = message.get("keys")
+    found = (
+        {_side({"side": side}): _payload_types(raw[side]) for side in raw} if isinstance(raw, dict) else {}
+    )
+    keys = {side: types for side, types in found.items() if types}
+    if not keys or len(keys) < len(found):
+        raise OrderError("level events needs keys: the payload types of a, of b or of both")
+    return keys
 
 
 def tap_of(message: dict[str, Any]) -> dict[str, Any]:
     """Read what a `tap` order says of the tap, to be passed on. Raises OrderError."""
     keys = keys_of(message)
-    told = {"side": keys.side, "payload_types": sorted(keys.payload_types)} if keys else {}
+    told = {"keys": {side: sorted(types) for side, types in keys.items()}} if keys else {}
     return {"level": level_of(message), **told}
 
 

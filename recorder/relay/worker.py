@@ -85,14 +85,13 @@ class Call:
         """Whether both sides are known. Until then arrivals stay in the sockets: nobody could have them."""
         return len(self._aimed) == 2
 
-    def tap(self, level: Level, ring: RingWriter, keys: Keys | None = None) -> None:
-        """Open or shut the tap of both audio streams, or let through nothing but the keys of one."""
+    def tap(self, level: Level, ring: RingWriter, keys: Keys) -> None:
+        """Open or shut the tap of both audio streams, or let through nothing but keys."""
         self.level = level
-        for side, stream in (("a", self.a_rtp), ("b", self.b_rtp)):
-            if keys is not None and keys.side == side:
-                stream.tap(ring, keys.payload_types)
-            else:
-                stream.tap(ring if level == "all" else None)
+        sides: tuple[tuple[Side, Stream], ...] = ("a", self.a_rtp), ("b", self.b_rtp)
+        for side, stream in sides:
+            only = keys.get(side)
+            stream.tap(ring if level == "all" or only else None, only)
 
     def towards(self, side: Side) -> Stream:
         """The audio stream that leaves for this side."""

@@ -294,8 +294,8 @@ class Signalling:
                 self._spawn(self._open_media(call, number, families))
             case SetRemote(number, side, remotes, payload_types, final, learn):
                 self._media.remote(number, side, remotes, payload_types, final, learn)
-            case Tap(number, level, side, payload_types):
-                self._media.tap(number, level, side, payload_types)
+            case Tap(number, level, keys):
+                self._media.tap(number, level, keys)
             case CloseMedia(number):
                 self._media.close(number)
             case TellCapture(message):
@@ -331,7 +331,7 @@ class Signalling:
         elif message.get("event") == "keys":
             at, now = datetime.fromisoformat(str(message["at"])), self._clock.now()
             number, keys, way = int(message["session"]), str(message["keys"]), str(message["heard_in"])
-            self._carry_out(self._calls.on_keys(number, keys, at, now, way))
+            self._carry_out(self._calls.on_keys(number, keys, at, now, way, str(message["side"])))
         else:
             self._carry_out(self._calls.on_capture(message))
 

@@ -19,7 +19,8 @@ from sip_hooks.events import CallAnswered, MediaNegotiated
 from tests.fakes.capture import AGENT, MS, OUTSIDE, CaptureSite, said
 from tests.fakes.orders import START as CLOCK
 from tests.fakes.relay import soon
-from tests.fakes.rtp import PCMA, packet
+from tests.fakes.rtp import PCMA, TELEPHONE_EVENT, packet
+from tests.recorder import test_keys_in_media as in_media
 from tests.recorder.test_keys_in_media import Keyed, orders
 from tests.recorder.test_never_record import did
 from tests.recorder.test_related_calls import CUSTOMER, Site
@@ -120,6 +121,18 @@ async def test_keys_of_an_encrypted_call_are_heard(site: CaptureSite) -> None:
     assert [it["keys"] for it in site.told("keys")] == ["5"]
 
 
+async def test_two_parties_of_one_call_are_listened_to_each_by_itself(site: CaptureSite) -> None:
+    await in_media.listen(site, TELEPHONE_EVENT)
+    await in_media.listen(site, TELEPHONE_EVENT, side="b")
+    in_media.arrive(site, SIDE_A, in_media.press(in_media.HASH, 1000, 1))
+    in_media.arrive(site, SIDE_B, in_media.press(in_media.TWO, 1000, 1))
+    await in_media.listen(site)
+    in_media.arrive(site, SIDE_A, in_media.press(in_media.STAR, 9000, 20))
+    in_media.arrive(site, SIDE_B, in_media.press(in_media.STAR, 9000, 20))
+    await soon(lambda: len(site.told("keys")) == 3)
+    assert [(it["side"], it["keys"]) for it in site.told("keys")] == [("a", "#"), ("b", "2"), ("b", "*")]
+
+
 # --- packets as networks bring them
 
 
@@ -183,13 +196,14 @@ def test_tones_are_listened_for_where_not_both_have_agreed_on_events(caller: boo
     events = [101] if caller or callee else []
     assert (listened["op"], listened["payload_types"], listened["tones"]) == ("listen", events, TONES)
     tap = next(it for it in effects if isinstance(it, Tap))
-    assert (tap.level, tap.side, sorted(tap.payload_types)) == ("events", "a", [8, *events])
+    ((side, types),) = tap.keys
+    assert (tap.level, side, sorted(types)) == ("events", "a", [8, *events])
 
 
 def test_where_both_have_agreed_on_events_audio_is_not_listened_to() -> None:
     effects = begun(caller=True, callee=True)
     assert orders(effects)[0]["tones"] == []
-    assert next(it.payload_types for it in effects if isinstance(it, Tap)) == (101,)
+    assert next(it.keys for it in effects if isinstance(it, Tap)) == (("a", (101,)),)
 
 
 def test_a_key_that_is_heard_in_two_ways_is_pressed_once() -> None:

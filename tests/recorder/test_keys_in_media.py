@@ -99,10 +99,13 @@ def test_the_tap_lets_keys_through_and_no_audio_and_both_are_forwarded() -> None
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"side": "a", "payload_types": []},
-        {"side": "c", "payload_types": [101]},
-        {"side": "a", "payload_types": [128]},
-        {"side": "a"},
+        {"keys": {"a": []}},
+        {"keys": {"c": [101]}},
+        {"keys": {"a": [128]}},
+        {"keys": {"a": [101], "b": []}},
+        {"keys": [101]},
+        {"keys": {}},
+        {},
     ],
 )
 def test_a_tap_of_keys_that_does_not_say_which_opens_nothing(wrong: dict[str, Any]) -> None:
@@ -128,9 +131,9 @@ def arrive(site: CaptureSite, side: int, packets: list[bytes], session: int = 7)
     site.capture.beat()
 
 
-async def listen(site: CaptureSite, *types: int) -> None:
+async def listen(site: CaptureSite, *types: int, side: str = "a") -> None:
     site.signalling.send(
-        {"op": "listen", "session": 7, "side": "a", "payload_types": list(types), "srtp": None}
+        {"op": "listen", "session": 7, "side": side, "payload_types": list(types), "srtp": None}
     )
     site.signalling.send({"op": "unknown", "session": 7})
     before = len(site.told("refused"))
@@ -254,7 +257,7 @@ def test_a_pbx_without_codes_is_not_listened_to() -> None:
 def test_a_code_takes_back_what_follows_its_first_key() -> None:
     call = Keyed()
     tap, pause, remind = call.press("#", seconds=10)
-    assert tap == Tap(tap.session, "events", "a", (101,)), "the next key has to be heard, too"
+    assert tap == Tap(tap.session, "events", (("a", (101,)),)), "the next key has to be heard, too"
     assert pause.message["at"] == (ANSWER + timedelta(seconds=10)).isoformat()
     assert isinstance(remind, Remind)
     assert did(call.press("#", seconds=11)) == []

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from recorder.config import parse
-from recorder.effects import Destroy, NoteOutcome, NoteWithheld, Play, StopPlaying
+from recorder.effects import Destroy, NoteOutcome, NoteWithheld, Play, StopPlaying, Tap, TellCapture
 from recorder.policy import Announcement, Policy
 from recorder.scheme import canonical, is_stricter
 from recorder.scheme import parse as parse_scheme
 from recorder.scheme_text import render
-from sip_hooks.events import CallEnded, KeysPressed
+from sip_hooks.events import CallAnswered, CallEnded, KeysPressed
 from tests.recorder.test_announcing import FILE, LATER, TOLD, heard
 from tests.recorder.test_config import BASE, refused
+from tests.recorder.test_feature_codes import CODES
 from tests.recorder.test_private_calls import orders
 from tests.recorder.test_related_calls import CUSTOMER, Site
-from tests.recorder.test_session import ANSWER, CALL, END, of_kind, policy
+from tests.recorder.test_session import ANSWER, CALL, END, named, of_kind, policy
 
 OFFERED = TOLD.replace('announcement = "nl.wav"', 'announcement = "nl.wav"\nobjection_key = "9"')
 
@@ -93,6 +94,60 @@ def test_the_reverse_leaves_a_private_call_private() -> None:
     site = recorded()
     site.calls.make_private(site.calls._sessions[CALL].id, ANSWER)
     assert of_kind(pressed(site, "9"), Destroy) == []
+
+
+# --- heard in the media
+
+
+def with_events(site: Site) -> list[Any]:
+    """The call is answered; both telephones know events for keys."""
+    made = replace(
+        site.media(CALL), caller=with_key_events(site, "caller"), callee=with_key_events(site, "callee")
+    )
+    site.tell(made)
+    return list(site.calls.on_event(CallAnswered(CALL, ANSWER, "t", named("callee", CUSTOMER)), ANSWER))
+
+
+def with_key_events(site: Site, role: Any) -> Any:
+    return replace(getattr(site.media(CALL), role), telephone_events=frozenset({101}))
+
+
+def in_media(**changes: Any) -> tuple[Site, list[Any]]:
+    site = Site(in_force(**changes))
+    site.offer(CALL, CUSTOMER)
+    return site, with_events(site)
+
+
+def listened(effects: list[Any]) -> set[tuple[str, tuple[int, ...]]]:
+    told = [it.message for it in of_kind(effects, TellCapture) if it.message["op"] == "listen"]
+    return {(it["side"], tuple(it["payload_types"])) for it in told}
+
+
+def test_its_key_is_listened_for_from_the_announcement_on_and_counts_in_media_too() -> None:
+    site, effects = in_media()
+    assert listened(effects) == {("b", (101,))}, "of the agent no key matters to this PBX"
+    assert of_kind(effects, Tap)[-1].keys == (("b", (101,)),)
+    number = site.calls.numbers()[0]
+    assert of_kind(list(site.calls.on_keys(number, "9", LATER, LATER, "rtp", "a")), Destroy) == []
+    effects = list(site.calls.on_keys(number, "9", LATER, LATER, "rtp", "b"))
+    assert [it.reason for it in of_kind(effects, Destroy)] == ["objection"]
+    assert listened(effects) == {("b", ())}, "there is nothing more to object to"
+
+
+def test_who_cannot_object_is_not_listened_to() -> None:
+    assert listened(in_media(objections={})[1]) == set()
+
+
+def test_both_parties_are_listened_to_where_the_agents_keys_matter() -> None:
+    _, effects = in_media(feature_codes=CODES)
+    assert listened(effects) == {("a", (101,)), ("b", (101,))}
+    assert of_kind(effects, Tap)[-1].keys == (("a", (101,)), ("b", (101,)))
+
+
+def test_where_keys_were_missed_the_outside_party_may_have_objected() -> None:
+    site = recorded()
+    site.tell(replace(site.media(CALL), caller=with_key_events(site, "caller")))
+    assert "taint" in orders(site.calls.on_media_back(LATER))
 
 
 def test_the_scheme_says_it_and_to_offer_it_needs_no_new_signature() -> None:

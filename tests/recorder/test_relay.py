@@ -324,7 +324,7 @@ def test_a_worker_that_loses_its_control_socket_ends(worker: WorkerProcess) -> N
 
 def test_a_tap_of_keys_copies_one_sides_keys_and_no_audio(call: Call, tap: Tap) -> None:
     call.join(types=(PCMA, TELEPHONE_EVENT))
-    call.order("tap", level="events", side="a", payload_types=[TELEPHONE_EVENT])
+    call.order("tap", level="events", keys={"a": [TELEPHONE_EVENT]})
     key = packet(1, 1, b"\x0b\x0a\0\xa0", payload_type=TELEPHONE_EVENT)
     for sender, receiver, port in ((call.caller, call.callee, 0), (call.callee, call.caller, 2)):
         for said in (packet(1, 1, b"audio"), key):
