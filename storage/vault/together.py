@@ -40,10 +40,13 @@ class Together:
         await asyncio.sleep(0)  # whoever writes in the same beat comes along
         while self._waiting:
             waiting, self._waiting = self._waiting, []
+            outcomes: Sequence[BaseException | None]
             try:
                 outcomes = await asyncio.to_thread(store, self._directory, [piece for piece, _ in waiting])
-            except Exception as error:
-                outcomes = [error if isinstance(error, OSError) else OSError(str(error))] * len(waiting)
+            except asyncio.CancelledError:
+                raise  # the loop ends, and all who wait with it
+            except BaseException as error:  # nobody may wait for ever
+                outcomes = [error] * len(waiting)
             for (_, done), outcome in zip(waiting, outcomes, strict=True):
                 if done.done():  # nobody waits any more
                     continue

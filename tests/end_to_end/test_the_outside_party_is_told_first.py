@@ -24,6 +24,7 @@ from demo.telephony import PASSWORD
 from portal.decoding import Samples
 from tests.end_to_end.installation import COLLEAGUE, CUSTOMER, Recorder, running
 from tests.end_to_end.peers import baresip
+from tests.end_to_end.test_keys_in_a_call import press
 from tests.fakes.likeness import speech
 
 ALIKE = 0.95
@@ -34,7 +35,10 @@ EXEMPTION = (
     'shows."\nannouncement_exemption = "Callers are told by the PBX\'s welcome message."\n'
     'listeners = ["coach"]'
 )
-ANNOUNCEMENT = 'shows."\nannouncement = "told.wav"\nannouncement_sha256 = "{}"\nlisteners = ["coach"]'
+ANNOUNCEMENT = (
+    'shows."\nannouncement = "told.wav"\nannouncement_sha256 = "{}"\nobjection_key = "9"\n'
+    'listeners = ["coach"]'
+)
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +174,26 @@ async def test_who_has_not_heard_it_to_its_end_is_not_recorded(
         assert became["coaching"]["reasons"] == ["outside-party-not-told-yet"]
     new = {it["clip"] for it in told.clips("coaching")} - before
     assert not new
+
+
+async def test_of_who_objects_nothing_is_left(told: Recorder, tmp_path: Path) -> None:
+    before, ended = clips(told), len(told.tell("calls")["ended"])
+    agent, customer = phones(told, tmp_path)
+    async with agent, customer:
+        await customer.dial(COLLEAGUE)
+        await shows(told, "recording")
+        await press(agent, "9", customer)  # which is not the agent's key
+        await customer.has_heard(heard_seconds(customer) + 1.0)
+        await shows(told, "recording")
+        await press(customer, "9", agent)
+        await shows(told, "not recorded")
+        await customer.hang_up()
+    rows = until(lambda: told.tell("calls")["ended"], lambda it: len(it) == ended + 1, 20.0)
+    became = rows[0]["by_purpose"].values()
+    assert [(it["outcome"], it["reasons"]) for it in became] == [("suppressed", ["objection"])] * len(
+        PURPOSES
+    )
+    until(lambda: clips(told), lambda it: it == before, 20.0)
 
 
 def heard_seconds(phone: baresip.Baresip) -> float:
