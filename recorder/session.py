@@ -365,7 +365,7 @@ class Session:
         self._judgement.decide()
         parties: set[Party] = {"ours"} if self._is_heard() else set()
         if self._objections() and self._judgement.facts.withdrawn is None and not self._is_abandoned:
-            parties.add("outside")
+            parties |= {"outside"}
         heard = self._taping.listen(parties, self._judgement.facts)
         return [*heard, *self._course.follow(self.number, at), *self._account.keep(self._judgement.verdict)]
 

@@ -57,6 +57,10 @@ def _dial(world: World, end: Dialog, *legs: str) -> None:
     press(world, end, code[1:])
 
 
+TOLD_SECONDS = 0.6
+"""By then a key has been told, where it was not lost."""
+
+
 def _choose(world: World, end: Dialog, *legs: str) -> None:
     """What is no code, though it may begin as one does; another key says so, or that none follows."""
     before, begun, after = world.choose(*MENUS)
@@ -88,6 +92,7 @@ def becomes_private(talk: Talk) -> None:
     What is joined to it from then on is kept out as well, so nothing is.
     """
     press(talk.world, talk.phone, "*77")
+    talk.world.wait(TOLD_SECONDS)  # who hangs up before may be past help (docs/threat-model.md)
     talk.world.note(talk.leg, "barred", False)
     if talk.is_up and talk.world.chances(0.6):
         talk.world.choose(refreshes, holds)(talk)

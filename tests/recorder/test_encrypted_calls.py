@@ -107,7 +107,7 @@ def test_keys_beside_rtp_avp_count_if_both_name_them() -> None:
 def test_what_was_not_agreed_upon_for_certain_is_not_recorded(event: MediaNegotiated) -> None:
     call, messages = begun(event)
     assert messages == []
-    assert "srtp" in call._facts.obstacles
+    assert "srtp" in call.facts.obstacles
 
 
 def test_keys_that_change_are_told_and_keys_that_are_not_known_end_the_recording() -> None:

@@ -14,6 +14,7 @@ from recorder.decision import CallFacts, Rule
 from recorder.facts import disturbed
 from recorder.policy import Policy
 from recorder.rules import _Lookup
+from recorder.session import Session
 from recorder.spreading import Spreading
 from recorder.taping import Taping
 from recorder.trunk_legs import TrunkLegs
@@ -148,7 +149,8 @@ def test_keys_in_a_call_that_is_only_listened_to_are_missed(monkeypatch: pytest.
 
 
 def test_keys_of_the_other_party_that_are_heeded_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Media, "hears", lambda self, session, *_: session in self._listened)
+    monkeypatch.setattr(Media, "hears", lambda self, session, *_: session in {it for it, _ in self._listened})
+    monkeypatch.setattr(Session, "is_outside", lambda *_: False)
     assert is_caught(openings.customer_calls, [keys.other_presses])
 
 
