@@ -92,7 +92,7 @@ METRICS = (
         "media_packets_refused_total",
         _C,
         "media",
-        "Packets dropped: foreign source, malformed, payload type not agreed on, in excess of 250 a second.",
+        "Packets dropped: foreign source, malformed, payload type not agreed on, more than a party may send.",
         ("worker", "reason"),
     ),
     Metric(

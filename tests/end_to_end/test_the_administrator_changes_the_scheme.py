@@ -165,6 +165,7 @@ def test_a_recording_stopped_by_hand_ends_while_the_call_goes_on_and_is_written_
 ) -> None:
     async def scenario() -> tuple[Answer, Answer, str]:
         async with talking(office) as (call, _):
+            await said(call, HORIZON_SECONDS + 1.5)
             (shown,) = await asyncio.to_thread(office.tell, "ctl", "calls", "list")
             answer = await ask(office, "ctl", "calls", "stop", shown["call"][:8], "--as", "anna")
             explained = await ask(office, "explain", shown["call"][:12])

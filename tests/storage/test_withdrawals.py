@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -41,7 +42,7 @@ async def recorded(catalogue: Catalogue, call: str = CALL, **changes: Any) -> st
 
 def everything(catalogue: Catalogue) -> str:
     """Whatever any row says, and the bytes of the file and of its log."""
-    with sqlite3.connect(catalogue.path) as database:
+    with contextlib.closing(sqlite3.connect(catalogue.path)) as database:
         rows = "\n".join(database.iterdump())
     files = [catalogue.path, catalogue.path.with_name(catalogue.path.name + "-wal")]
     return rows + "".join(it.read_bytes().decode("latin-1") for it in files if it.exists())
