@@ -160,6 +160,8 @@ class Telephone(asyncio.DatagramProtocol):
             self._transport.sendto(reply(message, status), addr)
             if dialog:
                 dialog.ended.set()
+        elif method == b"INFO":
+            self._transport.sendto(reply(message, "200 OK"), addr)
 
     def _take(self, invite: Message, source: Address) -> None:
         """Answer a call; a repeated INVITE gets what the last one's way back is like."""
